@@ -1,0 +1,71 @@
+import { defineConfig } from 'eslint/config';
+import { createNodeResolver, importX } from 'eslint-plugin-import-x';
+import tseslint from 'typescript-eslint';
+
+/** Imports that must never exist, by folder: who may not reach where. */
+const zones = [
+  { target: ['lib', 'infra', 'cli', 'bench', 'tools'], from: 'functions' },
+  { target: ['lib', 'infra', 'functions', 'bench', 'tools'], from: 'cli' },
+  ...['infra', 'web', 'test', 'bench', 'tools'].map((from) => ({ target: 'lib', from })),
+  ...['clip', 'vectors', 'catalog'].flatMap((part) =>
+    ['clip', 'vectors', 'catalog', 'search', 'http']
+      .filter((other) => other !== part)
+      .map((other) => ({ target: `lib/${part}`, from: `lib/${other}` })),
+  ),
+  { target: 'lib/search', from: 'lib/http' },
+];
+
+/** Packages that only one place may import. */
+const onlyIn = [
+  { packages: ['express', 'express-rate-limit', 'cors', 'busboy', 'serverless-http'], files: ['lib/http/**'] },
+  { packages: ['sharp'], files: ['lib/imaging/raster.ts'] },
+  { packages: ['onnxruntime-node'], files: ['lib/clip/onnx.ts'] },
+  { packages: ['faiss-node'], files: ['lib/vectors/faiss.ts'] },
+  { packages: ['@aws-sdk/client-s3'], files: ['lib/storage/s3.ts'] },
+];
+
+const restricted = (except) => [
+  'error',
+  {
+    paths: onlyIn
+      .filter((rule) => rule !== except)
+      .flatMap(({ packages, files }) =>
+        packages.map((name) => ({ name, message: `Only ${files.join(', ')} may import ${name}.` })),
+      ),
+  },
+];
+
+export default defineConfig(
+  { ignores: ['dist/', 'node_modules/', 'coverage/', 'models/', 'images/'] },
+  {
+    files: ['**/*.ts'],
+    extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    plugins: { 'import-x': importX },
+    rules: {
+      '@typescript-eslint/no-floating-promises': [
+        'error',
+        { allowForKnownSafeCalls: [{ from: 'package', package: 'node:test', name: ['test', 'describe', 'suite', 'it'] }] },
+      ],
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
+      'import-x/no-restricted-paths': ['error', { basePath: import.meta.dirname, zones: zones.flatMap(({ target, from }) => [target].flat().map((one) => ({ target: one, from }))) }],
+      'import-x/no-cycle': 'error',
+    },
+    settings: { 'import-x/resolver-next': [createNodeResolver({ extensions: ['.ts', '.mjs', '.js'] })] },
+  },
+  {
+    files: ['lib/**/*.ts', 'functions/**/*.ts', 'infra/**/*.ts', 'cli/**/*.ts'],
+    rules: { 'no-restricted-imports': restricted() },
+  },
+  ...onlyIn.map((rule) => ({ files: rule.files, rules: { 'no-restricted-imports': restricted(rule) } })),
+  {
+    files: ['lib/**/*.ts', 'functions/**/*.ts'],
+    ignores: ['lib/config.ts'],
+    rules: {
+      'no-restricted-properties': [
+        'error',
+        { object: 'process', property: 'env', message: 'Only lib/config.ts reads the environment.' },
+      ],
+    },
+  },
+);

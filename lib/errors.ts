@@ -1,0 +1,64 @@
+/**
+ * Every way in which the service can refuse or fail. This file knows no HTTP:
+ * `lib/http/problem.ts` maps each code to a status.
+ */
+export const errorCodes = [
+  // what the client sent
+  'invalid_parameter',
+  'missing_file',
+  'unexpected_field',
+  'too_many_files',
+  'empty_file',
+  'malformed_upload',
+  'upload_incomplete',
+  'upload_too_large',
+  'not_an_image',
+  'unsupported_image',
+  'unreadable_image',
+  'image_too_large',
+  // what does not exist
+  'route_not_found',
+  'album_not_found',
+  'cover_not_found',
+  'method_not_allowed',
+  'range_not_satisfiable',
+  'invalid_request',
+  // how much is asked
+  'rate_limited',
+  'busy',
+  'starting',
+  // what the service was given to run with
+  'invalid_config',
+  'assets_missing',
+  'assets_inconsistent',
+  'index_unreadable',
+  'model_unreadable',
+  'catalog_unreadable',
+  // everything else
+  'internal_error',
+] as const;
+
+export type ErrorCode = (typeof errorCodes)[number];
+
+/**
+ * A refusal or failure that has a name. `detail` is one sentence for the person who has to act on it;
+ * `cause` is for the log only. Match on `code`: it survives bundling, `instanceof` may not.
+ */
+export class AppError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, detail: string, options?: { cause?: unknown }) {
+    super(detail, options);
+    this.name = 'AppError';
+    this.code = code;
+  }
+
+  get detail(): string {
+    return this.message;
+  }
+}
+
+export const isAppError = (error: unknown): error is AppError =>
+  error instanceof Error &&
+  'code' in error &&
+  (errorCodes as readonly unknown[]).includes(error.code);
