@@ -1,0 +1,95 @@
+import { z } from 'zod';
+import { integer, parseFields } from './fields.ts';
+
+const text = (expected: string) => z.string().trim().min(1).describe(expected);
+
+/** Every variable that the service reads, with its default. The README's table says the same. */
+const environment = z.object({
+  PORT: integer(0, 65_535).default(7860),
+  HOST: text('a host name or address').default('0.0.0.0'),
+  MODELS_DIR: text('a folder').default('models'),
+  IMAGES_DIR: text('a folder').default('images'),
+  STARTER_DIR: text('a folder').default('models/starter'),
+  CLIP_DTYPE: z.enum(['fp32', 'fp16', 'q8']).describe('fp32, fp16 or q8').optional(),
+  MAX_UPLOAD_MB: integer(1, 1024).default(10),
+  MAX_IMAGE_MEGAPIXELS: integer(1, 1000).default(64),
+  MAX_K: integer(1, 1000).default(50),
+  MAX_WAITING_SEARCHES: integer(1, 10_000).default(16),
+  UPLOAD_IDLE_SECONDS: integer(1, 3600).default(20),
+  SHUTDOWN_SECONDS: integer(1, 3600).default(25),
+  RATE_LIMIT_PER_MINUTE: integer(0, 1_000_000).default(0),
+  TRUST_PROXY_HOPS: integer(0, 10).default(0),
+  CORS_ORIGINS: text('* or a comma-separated list of origins').default('*'),
+  LOG_LEVEL: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
+    .describe('fatal, error, warn, info, debug, trace or silent')
+    .default('info'),
+});
+
+export type Config = Readonly<{
+  server: Readonly<{
+    port: number;
+    host: string;
+    /** How long work in flight may take after SIGTERM, in seconds. */
+    shutdownSeconds: number;
+    /** Reverse proxies in front whose `X-Forwarded-For` is believed. */
+    trustProxyHops: number;
+    /** Requests a minute per client address; 0 is no limit. */
+    rateLimitPerMinute: number;
+    /** `*`, or the origins that a browser may call from. */
+    corsOrigins: '*' | readonly string[];
+  }>;
+  assets: Readonly<{ modelsDir: string; imagesDir: string; starterDir: string }>;
+  /** `undefined`: the first present of fp32, fp16, q8. */
+  dtype: 'fp32' | 'fp16' | 'q8' | undefined;
+  limits: Readonly<{
+    uploadBytes: number;
+    imagePixels: number;
+    /** Largest k that a search takes. */
+    k: number;
+    /** Searches admitted at a time, the running ones included. */
+    waitingSearches: number;
+    /** An upload that sends nothing for this long is given up, in seconds. */
+    uploadIdleSeconds: number;
+  }>;
+  logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
+}>;
+
+/**
+ * Reads and checks the environment once. An empty variable counts as unset.
+ *
+ * @throws AppError `invalid_config`, naming each wrong variable, its value and what was expected.
+ */
+export function loadConfig(env: Record<string, string | undefined> = process.env): Config {
+  const given = Object.fromEntries(
+    Object.entries(env).filter(([, value]) => value !== undefined && value.trim() !== ''),
+  );
+  const value = parseFields(environment, given, 'invalid_config');
+  return Object.freeze({
+    server: Object.freeze({
+      port: value.PORT,
+      host: value.HOST,
+      shutdownSeconds: value.SHUTDOWN_SECONDS,
+      trustProxyHops: value.TRUST_PROXY_HOPS,
+      rateLimitPerMinute: value.RATE_LIMIT_PER_MINUTE,
+      corsOrigins:
+        value.CORS_ORIGINS === '*'
+          ? '*'
+          : Object.freeze(value.CORS_ORIGINS.split(',').map((origin) => origin.trim())),
+    }),
+    assets: Object.freeze({
+      modelsDir: value.MODELS_DIR,
+      imagesDir: value.IMAGES_DIR,
+      starterDir: value.STARTER_DIR,
+    }),
+    dtype: value.CLIP_DTYPE,
+    limits: Object.freeze({
+      uploadBytes: value.MAX_UPLOAD_MB * 1024 * 1024,
+      imagePixels: value.MAX_IMAGE_MEGAPIXELS * 1_000_000,
+      k: value.MAX_K,
+      waitingSearches: value.MAX_WAITING_SEARCHES,
+      uploadIdleSeconds: value.UPLOAD_IDLE_SECONDS,
+    }),
+    logLevel: value.LOG_LEVEL,
+  });
+}

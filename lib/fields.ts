@@ -1,0 +1,65 @@
+import { z } from 'zod';
+import { AppError, type ErrorCode } from './errors.ts';
+
+/** Digits only: `Number` would take `''`, `' '`, `0x10` and `1e1` too. */
+const digits = /^[+-]?\d+$/;
+const decimal = /^[+-]?(\d+\.?\d*|\.\d+)$/;
+
+/** An integer written as text. */
+export const integer = (min: number, max: number) =>
+  z
+    .string()
+    .trim()
+    .regex(digits)
+    .transform(Number)
+    .pipe(z.number().int().min(min).max(max))
+    .describe(`an integer from ${String(min)} to ${String(max)}`);
+
+/** A decimal number written as text. */
+export const number = (min: number, max: number) =>
+  z
+    .string()
+    .trim()
+    .regex(decimal)
+    .transform(Number)
+    .pipe(z.number().min(min).max(max))
+    .describe(`a number from ${String(min)} to ${String(max)}`);
+
+/**
+ * Parses named text values (an environment, a query string, a form) by a schema whose fields say in their
+ * description what they expect.
+ *
+ * @throws AppError of the given code: one sentence per wrong field, with its name, what was expected and
+ *   what was received.
+ */
+export function parseFields<Shape extends z.ZodRawShape>(
+  schema: z.ZodObject<Shape>,
+  given: Readonly<Record<string, unknown>>,
+  code: ErrorCode,
+): z.output<z.ZodObject<Shape>> {
+  const parsed = schema.safeParse(given);
+  if (parsed.success) return parsed.data;
+  const names = [...new Set(parsed.error.issues.map((issue) => String(issue.path[0])))];
+  const sentences = names.map(
+    (name) =>
+      `Expected ${expectation(schema.shape[name])} for ${name} but received ${received(given[name])}.`,
+  );
+  throw new AppError(code, sentences.join(' '));
+}
+
+/** What a field expects: the nearest description, from the outside in. */
+const expectation = (field: unknown): string => {
+  let schema = field;
+  while (schema instanceof z.ZodType) {
+    if (schema.description !== undefined) return schema.description;
+    if (!(schema instanceof z.ZodDefault) && !(schema instanceof z.ZodOptional)) break;
+    schema = schema.unwrap();
+  }
+  return 'another value';
+};
+
+const received = (value: unknown): string => {
+  if (value === undefined) return 'nothing';
+  const text = Array.isArray(value) ? value.join(', ') : JSON.stringify(value).replace(/^"|"$/g, '');
+  return `"${text.length > 80 ? `${text.slice(0, 80)}…` : text}"`;
+};
