@@ -1,0 +1,32 @@
+import { genresOf, type Album } from './album.ts';
+
+/** All optional; an album must satisfy every one that is given. */
+export interface AlbumFilter {
+  /** An album matches if any of its genres is any of these; case is ignored. */
+  readonly genres?: readonly string[];
+  readonly yearMin?: number;
+  readonly yearMax?: number;
+  readonly scoreMin?: number;
+  readonly bestNewMusic?: boolean;
+}
+
+export const isEmptyFilter = (filter: AlbumFilter): boolean =>
+  Object.values(filter).every((value) => value === undefined);
+
+/** Compiles a filter. An album without a year or score fails a filter on it. */
+export function albumMatcher(filter: AlbumFilter): (album: Album) => boolean {
+  const wanted = filter.genres && new Set(filter.genres.map((genre) => genre.toLowerCase()));
+  const yearMin = filter.yearMin ?? -Infinity;
+  const yearMax = filter.yearMax ?? Infinity;
+  const byYear = filter.yearMin !== undefined || filter.yearMax !== undefined;
+  return (album) => {
+    if (wanted && !genresOf(album).some((genre) => wanted.has(genre.toLowerCase()))) return false;
+    if (byYear) {
+      const year = album.releaseYear;
+      if (year === null || year < yearMin || year > yearMax) return false;
+    }
+    if (filter.scoreMin !== undefined && (album.score === null || album.score < filter.scoreMin))
+      return false;
+    return filter.bestNewMusic === undefined || album.bestNewMusic === filter.bestNewMusic;
+  };
+}
