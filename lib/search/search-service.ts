@@ -1,0 +1,79 @@
+import pLimit from 'p-limit';
+import type { Album } from '../catalog/album.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { AlbumFilter } from '../catalog/filter.ts';
+import type { VectorIndex } from '../vectors/vector-index.ts';
+
+export interface SearchOptions {
+  /** How many albums at most: an integer of 1 or more. */
+  k: number;
+  filter: AlbumFilter;
+  /** Aborted when nobody waits for the answer any more: work that has not begun is then left out. */
+  signal?: AbortSignal;
+}
+
+/** One album of an answer. */
+export interface Hit {
+  album: Album;
+  /** Cosine of the query's embedding and the cover's: -1 to 1, 1 is the same picture. */
+  similarity: number;
+}
+
+interface Encoder<Query> {
+  /** @returns `Float32Array` of the index's dimension, L2-normalised. */
+  encode(query: Query): Promise<Float32Array>;
+}
+
+/** What a search needs; each is made when it is first asked for. */
+export interface SearchParts {
+  imageEncoder: () => Promise<Encoder<Buffer>>;
+  textEncoder: () => Promise<Encoder<string>>;
+  index: () => Promise<VectorIndex>;
+  catalog: () => Promise<Catalog>;
+}
+
+/**
+ * Pictures decoded and encoded at a time. Two: one is decoded on another thread while the other is in the
+ * model; each may hold a picture of many megapixels.
+ */
+const picturesAtATime = 2;
+
+/** The main job: encode the query, find the nearest covers, name their albums. */
+export class SearchService {
+  readonly #parts: SearchParts;
+  readonly #pictures = pLimit(picturesAtATime);
+
+  constructor(parts: SearchParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * @param picture an encoded picture (JPEG, PNG, WebP, AVIF or GIF)
+   * @returns the `k` albums with the most similar covers among those that pass the filter, best first; all
+   *   of them if there are fewer
+   * @throws AppError `not_an_image`, `unsupported_image`, `unreadable_image` or `image_too_large`
+   */
+  async byImage(picture: Buffer, options: SearchOptions): Promise<Hit[]> {
+    const encoder = await this.#parts.imageEncoder();
+    const embedding = await this.#pictures(() => {
+      options.signal?.throwIfAborted();
+      return encoder.encode(picture);
+    });
+    return this.#nearest(embedding, options);
+  }
+
+  /** The same for a description in words. */
+  async byText(query: string, options: SearchOptions): Promise<Hit[]> {
+    const encoder = await this.#parts.textEncoder();
+    return this.#nearest(await encoder.encode(query), options);
+  }
+
+  async #nearest(embedding: Float32Array, { k, filter }: SearchOptions): Promise<Hit[]> {
+    const [index, catalog] = await Promise.all([this.#parts.index(), this.#parts.catalog()]);
+    const found = index.search(embedding, k, catalog.rowsMatching(filter));
+    return Array.from(found.rows, (row, i) => ({
+      album: catalog.atRow(row),
+      similarity: index.similarity(found.distances[i] ?? NaN),
+    }));
+  }
+}
