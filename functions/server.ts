@@ -1,0 +1,3 @@
+import { run } from '../lib/http/run.ts';
+
+void run();

@@ -1,0 +1,36 @@
+import cors from 'cors';
+import express, { type Express, type Router } from 'express';
+import type { Logger } from 'pino';
+import type { HttpContext } from './context.ts';
+import { answerProblems, limitRate, requestLog, routeNotFound } from './middleware.ts';
+
+/** Makes the endpoints of one file. */
+export type MakeRouter = (context: HttpContext) => Router;
+
+/** Headers that a browser's script may read beside the usual ones. */
+const exposedHeaders = ['X-Request-Id', 'Retry-After', 'ETag', 'RateLimit'];
+
+/** The Express application over some endpoints: all of them in the container, one file's in a function. */
+export function createApp(
+  context: HttpContext,
+  log: Logger,
+  routers: readonly MakeRouter[],
+): Express {
+  const { corsOrigins, rateLimitPerMinute, trustProxyHops } = context.config.server;
+  const app = express();
+  app.disable('x-powered-by');
+  app.set('trust proxy', trustProxyHops);
+  app.use(requestLog(log));
+  app.use((_request, response, next) => {
+    response.set('X-Content-Type-Options', 'nosniff');
+    next();
+  });
+  app.use(
+    cors({ origin: corsOrigins === '*' ? '*' : [...corsOrigins], exposedHeaders, maxAge: 86_400 }),
+  );
+  if (rateLimitPerMinute > 0) app.use('/api/', limitRate(rateLimitPerMinute));
+  for (const makeRouter of routers) app.use(makeRouter(context));
+  app.use(routeNotFound);
+  app.use(answerProblems);
+  return app;
+}

@@ -1,0 +1,105 @@
+import { randomUUID } from 'node:crypto';
+import type { ErrorRequestHandler, RequestHandler } from 'express';
+import { rateLimit } from 'express-rate-limit';
+import type { Logger } from 'pino';
+import { AppError } from '../errors.ts';
+import { problems, sendProblem, toAppError } from './problem.ts';
+
+/** A request id that is safe to log and to send back. */
+const requestIdPattern = /^[\w.:=-]{1,128}$/;
+
+/**
+ * Gives each request an id (the caller's `X-Request-Id` where it is well-formed), which the response
+ * carries too, and logs one line when the request is over: answered, or left by its client.
+ */
+export const requestLog =
+  (log: Logger): RequestHandler =>
+  (request, response, next) => {
+    const start = performance.now();
+    const given = request.get('x-request-id');
+    const requestId = given !== undefined && requestIdPattern.test(given) ? given : randomUUID();
+    response.locals['requestId'] = requestId;
+    response.set('X-Request-Id', requestId);
+    response.once('close', () => {
+      const error = response.locals['error'] as AppError | undefined;
+      const line = {
+        request_id: requestId,
+        method: request.method,
+        url: request.originalUrl,
+        status: response.statusCode,
+        ms: Math.round(10 * (performance.now() - start)) / 10,
+        client: request.ip,
+        ...(error && { code: error.code, detail: error.detail }),
+        ...(response.locals['search'] as object | undefined),
+      };
+      const fault = error && problems[error.code].status >= 500 && error.code !== 'busy';
+      if (!response.writableFinished) log.warn({ ...line, status: null }, 'client hung up');
+      else if (fault) log.error({ ...line, err: error.cause ?? error }, 'failed');
+      else log.info(line, error ? 'refused' : 'answered');
+    });
+    next();
+  };
+
+/** At most so many requests a minute from one address; the next is told 429 and when to come back. */
+export const limitRate = (perMinute: number): RequestHandler =>
+  rateLimit({
+    windowMs: 60_000,
+    limit: perMinute,
+    standardHeaders: 'draft-8',
+    legacyHeaders: false,
+    handler: (_request, _response, next) => {
+      next(
+        new AppError(
+          'rate_limited',
+          `Expected at most ${String(perMinute)} requests a minute from one address: wait as long as Retry-After says.`,
+        ),
+      );
+    },
+  });
+
+/** For a path that exists, asked with a method that it does not take. */
+export const allowOnly =
+  (...methods: string[]): RequestHandler =>
+  (request, response, next) => {
+    response.set('Allow', methods.join(', '));
+    next(
+      new AppError(
+        'method_not_allowed',
+        `Expected ${methods.join(' or ')} for ${request.path} but received ${request.method}.`,
+      ),
+    );
+  };
+
+export const routeNotFound: RequestHandler = (request, _response, next) => {
+  next(
+    new AppError(
+      'route_not_found',
+      `There is no endpoint ${request.path}: GET / lists those that there are.`,
+    ),
+  );
+};
+
+/** How long the rest of a refused upload is read and thrown away, in milliseconds. */
+const lingerMs = 5_000;
+
+/**
+ * Turns every error into a problem response. The upload of a refused request may still be coming: the
+ * answer goes out at once and what comes after it is thrown away, so that the client gets to read it
+ * (closing at once would reset the connection under it); a client that goes on regardless is cut off.
+ */
+export const answerProblems: ErrorRequestHandler = (error: unknown, request, response, _next) => {
+  const problem = toAppError(error);
+  response.locals['error'] = problem;
+  if (response.headersSent) {
+    request.socket.destroy();
+    return;
+  }
+  if (!request.complete) {
+    request.resume();
+    const cutOff = setTimeout(() => request.socket.destroy(), lingerMs).unref();
+    request.once('end', () => {
+      clearTimeout(cutOff);
+    });
+  }
+  sendProblem(response, problem);
+};

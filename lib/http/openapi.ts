@@ -1,0 +1,349 @@
+import type { Config } from '../config.ts';
+import type { ErrorCode } from '../errors.ts';
+import { name, version } from '../version.ts';
+import { defaultK } from './parameters.ts';
+import { problems } from './problem.ts';
+
+/** Every endpoint, in the order in which `GET /` lists them. */
+export const endpoints = [
+  'GET /',
+  'GET /health',
+  'GET /ready',
+  'POST /api/search-by-image',
+  'GET /api/search-by-text',
+  'GET /api/image/{album_id}',
+  'GET /api/stats',
+  'GET /api/genres',
+  'GET /api/year-range',
+  'GET /openapi.json',
+  'GET /docs',
+] as const;
+
+const nullable = (type: string) => ({ type: [type, 'null'] });
+const ref = (schema: string) => ({ $ref: `#/components/schemas/${schema}` });
+const json = (description: string, schema: object) => ({
+  description,
+  content: { 'application/json': { schema } },
+});
+
+const object = (properties: Record<string, object>, required = Object.keys(properties)) => ({
+  type: 'object',
+  properties,
+  required,
+});
+
+/** Problem responses by status, each naming the codes that it can carry. */
+const problemResponses = (...codes: ErrorCode[]) => {
+  const byStatus = new Map<number, ErrorCode[]>();
+  for (const code of [...codes, 'rate_limited', 'internal_error'] as const) {
+    const { status } = problems[code];
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
+  }
+  return Object.fromEntries(
+    [...byStatus].map(([status, list]) => [
+      String(status),
+      {
+        description: list.map((code) => `\`${code}\`: ${problems[code].title}.`).join(' '),
+        content: { 'application/problem+json': { schema: ref('Problem') } },
+        ...(status === 503 || status === 429
+          ? { headers: { 'Retry-After': { schema: { type: 'integer' }, description: 'Seconds.' } } }
+          : {}),
+      },
+    ]),
+  );
+};
+
+/** What can go wrong with the service's own files. */
+const assetCodes = [
+  'assets_missing',
+  'assets_inconsistent',
+  'index_unreadable',
+  'model_unreadable',
+  'catalog_unreadable',
+] as const;
+
+const searchFields = (maxK: number): Record<string, { description: string; schema: object }> => ({
+  k: {
+    description: 'How many albums at most.',
+    schema: { type: 'integer', minimum: 1, maximum: maxK, default: defaultK },
+  },
+  genre: {
+    description:
+      'Only albums of this genre; repeat it for several. An album tagged `Electronic / Rock` matches either.',
+    schema: { type: 'array', items: { type: 'string' } },
+  },
+  year_min: { description: 'Released in this year or later.', schema: { type: 'integer' } },
+  year_max: { description: 'Released in this year or earlier.', schema: { type: 'integer' } },
+  score_min: {
+    description: 'Pitchfork score of at least this.',
+    schema: { type: 'number', minimum: 0, maximum: 10 },
+  },
+  best_new_music: {
+    description: 'true: only Best New Music; false: only the others.',
+    schema: { type: 'boolean' },
+  },
+});
+
+const queryParameters = (maxK: number) =>
+  Object.entries(searchFields(maxK)).map(([field, { description, schema }]) => ({
+    name: field,
+    in: 'query',
+    description,
+    schema,
+  }));
+
+const schemas = {
+  Album: object({
+    album_id: { type: 'integer', description: "The album's public id." },
+    artist: nullable('string'),
+    album_name: nullable('string'),
+    genre: nullable('string'),
+    release_year: nullable('integer'),
+    similarity_score: { type: 'number', description: 'Cosine of the embeddings, -1 to 1.' },
+    pitchfork_score: { ...nullable('number'), description: '0.0 to 10.0.' },
+    best_new_music: { type: 'boolean' },
+    image_url: { type: 'string', description: 'Path of the cover on this server.' },
+    cover_url_original: nullable('string'),
+  }),
+  SearchResponse: object(
+    {
+      success: { const: true },
+      query_type: { enum: ['image', 'text'] },
+      total_results: { type: 'integer' },
+      results: { type: 'array', items: ref('Album') },
+      query: { type: 'string', description: 'The words searched for (text searches only).' },
+    },
+    ['success', 'query_type', 'total_results', 'results'],
+  ),
+  Problem: object({
+    type: { type: 'string' },
+    title: { type: 'string' },
+    status: { type: 'integer' },
+    code: { enum: Object.keys(problems) },
+    detail: { type: 'string', description: 'What was wrong with this request, in one sentence.' },
+    instance: { type: 'string' },
+    request_id: { type: 'string', description: 'The same as in X-Request-Id and in the log.' },
+  }),
+};
+
+const systemPaths = {
+  '/': {
+    get: {
+      summary: 'What this is',
+      responses: {
+        200: json(
+          'Name, version and endpoints. (A browser is sent to /docs.)',
+          object({
+            name: { type: 'string' },
+            version: { type: 'string' },
+            albums_indexed: { type: 'integer' },
+            model: { type: 'string' },
+            starter_set: { type: 'boolean' },
+            endpoints: { type: 'array', items: { type: 'string' } },
+          }),
+        ),
+        ...problemResponses(...assetCodes),
+      },
+    },
+  },
+  '/health': {
+    get: {
+      summary: 'Whether the process lives, and what it has loaded',
+      responses: {
+        200: json(
+          'Alive.',
+          object({
+            status: { const: 'healthy' },
+            models_loaded: object({
+              image_encoder: { type: 'boolean' },
+              text_encoder: { type: 'boolean' },
+              index: { type: 'boolean' },
+              catalog: { type: 'boolean' },
+            }),
+            albums_indexed: { ...nullable('integer'), description: 'null until the index is loaded.' },
+            starter_set: nullable('boolean'),
+            uptime_seconds: { type: 'number' },
+            response_time_ms: { type: 'number' },
+          }),
+        ),
+      },
+    },
+  },
+  '/ready': {
+    get: {
+      summary: 'Whether everything is loaded and consistent',
+      responses: {
+        200: json(
+          'Ready.',
+          object({ status: { const: 'ready' }, albums_indexed: nullable('integer') }),
+        ),
+        ...problemResponses('starting'),
+      },
+    },
+  },
+  '/openapi.json': {
+    get: { summary: 'This document', responses: { 200: json('OpenAPI 3.1.', { type: 'object' }) } },
+  },
+  '/docs': {
+    get: {
+      summary: 'This document, to read and to try',
+      responses: { 200: { description: 'A page.', content: { 'text/html': {} } } },
+    },
+  },
+};
+
+const catalogPaths = {
+  '/api/stats': {
+    get: {
+      summary: 'Figures about the catalog',
+      responses: {
+        200: json(
+          'The figures.',
+          object({
+            total_albums: { type: 'integer' },
+            top_genres: {
+              type: 'array',
+              maxItems: 10,
+              items: object({ genre: { type: 'string' }, albums: { type: 'integer' } }),
+            },
+            first_year: nullable('integer'),
+            last_year: nullable('integer'),
+            mean_pitchfork_score: nullable('number'),
+            best_new_music: { type: 'integer' },
+          }),
+        ),
+        ...problemResponses('assets_missing', 'catalog_unreadable'),
+      },
+    },
+  },
+  '/api/genres': {
+    get: {
+      summary: 'Every genre, with its number of albums',
+      responses: {
+        200: json(
+          'Most albums first.',
+          object({
+            genres: {
+              type: 'array',
+              items: object({ genre: { type: 'string' }, albums: { type: 'integer' } }),
+            },
+          }),
+        ),
+        ...problemResponses('assets_missing', 'catalog_unreadable'),
+      },
+    },
+  },
+  '/api/year-range': {
+    get: {
+      summary: 'First and last release year',
+      responses: {
+        200: json(
+          'The years.',
+          object({ year_min: nullable('integer'), year_max: nullable('integer') }),
+        ),
+        ...problemResponses('assets_missing', 'catalog_unreadable'),
+      },
+    },
+  },
+  '/api/image/{album_id}': {
+    get: {
+      summary: 'The cover of an album',
+      parameters: [
+        { name: 'album_id', in: 'path', required: true, schema: { type: 'integer', minimum: 0 } },
+      ],
+      responses: {
+        200: { description: 'The cover.', content: { 'image/jpeg': {} } },
+        206: { description: 'The part of it that Range asked for.', content: { 'image/jpeg': {} } },
+        304: { description: 'The copy that If-None-Match names is current.' },
+        ...problemResponses(
+          'invalid_parameter',
+          'album_not_found',
+          'cover_not_found',
+          'range_not_satisfiable',
+        ),
+      },
+    },
+  },
+};
+
+const searchPaths = ({ limits }: Config) => ({
+  '/api/search-by-image': {
+    post: {
+      summary: 'Which albums have a cover like this picture',
+      description: `JPEG, PNG, WebP, AVIF or GIF of at most ${String(limits.uploadBytes / 1024 / 1024)} MB: the field \`file\` of a form, or the raw body. \`k\` and the filters may stand in the form or in the query.`,
+      parameters: queryParameters(limits.k),
+      requestBody: {
+        required: true,
+        content: {
+          'multipart/form-data': {
+            schema: object(
+              {
+                file: { type: 'string', format: 'binary' },
+                ...Object.fromEntries(
+                  Object.entries(searchFields(limits.k)).map(([field, { description, schema }]) => [
+                    field,
+                    { description, ...schema },
+                  ]),
+                ),
+              },
+              ['file'],
+            ),
+          },
+          'image/*': { schema: { type: 'string', format: 'binary' } },
+        },
+      },
+      responses: {
+        200: json('The albums, most similar first.', ref('SearchResponse')),
+        ...problemResponses(
+          'invalid_parameter',
+          'missing_file',
+          'unexpected_field',
+          'too_many_files',
+          'empty_file',
+          'malformed_upload',
+          'upload_incomplete',
+          'upload_too_large',
+          'not_an_image',
+          'unsupported_image',
+          'unreadable_image',
+          'image_too_large',
+          'busy',
+          ...assetCodes,
+        ),
+      },
+    },
+  },
+  '/api/search-by-text': {
+    get: {
+      summary: 'Which albums have a cover like these words say',
+      parameters: [
+        {
+          name: 'query',
+          in: 'query',
+          required: true,
+          description: 'What the cover shows. Not blank.',
+          schema: { type: 'string', minLength: 1, maxLength: 1000 },
+        },
+        ...queryParameters(limits.k),
+      ],
+      responses: {
+        200: json('The albums, most similar first.', ref('SearchResponse')),
+        ...problemResponses('invalid_parameter', 'busy', ...assetCodes),
+      },
+    },
+  },
+});
+
+/** The API as OpenAPI 3.1, with the limits that are in force. */
+export const openApiDocument = (config: Config) => ({
+  openapi: '3.1.0',
+  info: {
+    title: name,
+    version,
+    summary: 'Visual search over album covers',
+    description:
+      'A picture of a sleeve, or a description of one, in; the albums with the most similar covers out. Every error is `application/problem+json` with a stable `code`.',
+  },
+  paths: { ...searchPaths(config), ...catalogPaths, ...systemPaths },
+  components: { schemas },
+});

@@ -1,0 +1,82 @@
+import type { Response } from 'express';
+import { AppError, isAppError, type ErrorCode } from '../errors.ts';
+
+/** Every code's status and title. `docs/errors.md` has the same table, and a test that compares them. */
+export const problems: Readonly<Record<ErrorCode, { status: number; title: string }>> = {
+  invalid_parameter: { status: 400, title: 'A parameter has a value that it can not have' },
+  missing_file: { status: 400, title: 'The upload holds no picture' },
+  unexpected_field: { status: 400, title: 'The picture was sent under another name than "file"' },
+  too_many_files: { status: 400, title: 'More than one picture was sent' },
+  empty_file: { status: 400, title: 'The file is empty' },
+  malformed_upload: { status: 400, title: 'The upload could not be parsed' },
+  upload_incomplete: { status: 408, title: 'The upload stopped half-way' },
+  upload_too_large: { status: 413, title: 'The upload is too large' },
+  not_an_image: { status: 400, title: 'The file is not a picture' },
+  unsupported_image: { status: 400, title: 'A picture of this format can not be read' },
+  unreadable_image: { status: 400, title: 'The picture is damaged' },
+  image_too_large: { status: 400, title: 'The picture has too many pixels' },
+  route_not_found: { status: 404, title: 'There is nothing here' },
+  album_not_found: { status: 404, title: 'No such album' },
+  cover_not_found: { status: 404, title: 'This album has no cover here' },
+  method_not_allowed: { status: 405, title: 'This endpoint takes another method' },
+  range_not_satisfiable: { status: 416, title: 'The range asked for lies outside the file' },
+  invalid_request: { status: 400, title: 'The request could not be understood' },
+  rate_limited: { status: 429, title: 'Too many requests from one address' },
+  busy: { status: 503, title: 'Too many searches at once' },
+  starting: { status: 503, title: 'Not ready yet' },
+  invalid_config: { status: 500, title: 'The service is wrongly configured' },
+  assets_missing: { status: 503, title: 'Files that the service needs are missing' },
+  assets_inconsistent: { status: 503, title: "The service's files do not fit each other" },
+  index_unreadable: { status: 503, title: 'The index can not be read' },
+  model_unreadable: { status: 503, title: 'The model can not be read' },
+  catalog_unreadable: { status: 503, title: 'The list of albums can not be read' },
+  internal_error: { status: 500, title: 'Something went wrong inside' },
+};
+
+/** Seconds after which it is worth trying again: searches take tens of milliseconds, loading takes seconds. */
+const retryAfterSeconds: Partial<Record<ErrorCode, number>> = { busy: 1 };
+const retryAfterUnavailable = 5;
+
+/**
+ * What a client may know of an error. What nobody foresaw becomes `internal_error`, whose detail says
+ * nothing; refusals by Express itself (a malformed URL, an unsatisfiable range) keep their meaning.
+ */
+export function toAppError(error: unknown): AppError {
+  if (isAppError(error)) return error;
+  const status = statusOf(error);
+  if (status === 416)
+    return new AppError('range_not_satisfiable', 'The Range header asks for bytes beyond the file.', {
+      cause: error,
+    });
+  if (status !== undefined && status >= 400 && status < 500)
+    return new AppError('invalid_request', 'The request is malformed: check the URL and its encoding.', {
+      cause: error,
+    });
+  return new AppError(
+    'internal_error',
+    'The service failed while answering. The fault is logged under the request id.',
+    { cause: error },
+  );
+}
+
+const statusOf = (error: unknown): number | undefined =>
+  error instanceof Error && 'status' in error && typeof error.status === 'number'
+    ? error.status
+    : undefined;
+
+/** The body of an error response, as RFC 9457 has it, with a stable `code`. */
+export const problemBody = ({ code, detail }: AppError) => {
+  const { status, title } = problems[code];
+  return { type: 'about:blank', title, status, code, detail };
+};
+
+/** Answers `application/problem+json` with the code's status, and `Retry-After` (seconds) with every 503. */
+export function sendProblem(response: Response, error: AppError): void {
+  const body = problemBody(error);
+  if (body.status === 503)
+    response.set('Retry-After', String(retryAfterSeconds[error.code] ?? retryAfterUnavailable));
+  response
+    .status(body.status)
+    .type('application/problem+json')
+    .send(JSON.stringify({ ...body, instance: response.req.originalUrl, request_id: response.locals['requestId'] as string }));
+}

@@ -1,0 +1,27 @@
+import { Router } from 'express';
+import type { HttpContext } from '../context.ts';
+import { allowOnly } from '../middleware.ts';
+
+/** `GET /api/stats`, `/api/genres` and `/api/year-range`: what is in the catalog, and what filters can take. */
+export function statsRouter({ services }: HttpContext): Router {
+  return Router()
+    .get('/api/stats', async (_request, response) => {
+      const statistics = (await services.catalog()).statistics();
+      response.json({
+        total_albums: statistics.totalAlbums,
+        top_genres: statistics.topGenres,
+        first_year: statistics.firstYear,
+        last_year: statistics.lastYear,
+        mean_pitchfork_score: statistics.meanScore,
+        best_new_music: statistics.bestNewMusic,
+      });
+    })
+    .get('/api/genres', async (_request, response) => {
+      response.json({ genres: (await services.catalog()).genres() });
+    })
+    .get('/api/year-range', async (_request, response) => {
+      const { first, last } = (await services.catalog()).years();
+      response.json({ year_min: first, year_max: last });
+    })
+    .all(['/api/stats', '/api/genres', '/api/year-range'], allowOnly('GET', 'HEAD'));
+}

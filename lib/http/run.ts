@@ -1,0 +1,30 @@
+import { loadConfig } from '../config.ts';
+import { isAppError } from '../errors.ts';
+import { createLogger } from '../log.ts';
+import { startServer } from './server.ts';
+
+/**
+ * The server's process: reads the environment, serves, and on SIGTERM or SIGINT finishes what is in flight
+ * and exits with 0. What keeps it from starting is told in one line, with exit status 1.
+ */
+export async function run(): Promise<void> {
+  const log = createLogger('info');
+  try {
+    const config = loadConfig();
+    log.level = config.logLevel;
+    const server = await startServer(config, log);
+    server.warm.catch(() => undefined); // logged, and told by /ready
+    for (const signal of ['SIGTERM', 'SIGINT'] as const)
+      process.once(signal, () => {
+        log.info({ signal }, 'finishing what is in flight');
+        void server.close().then((inTime) => {
+          log.info({ in_time: inTime }, 'ended');
+          process.exit(inTime ? 0 : 1);
+        });
+      });
+  } catch (error) {
+    if (isAppError(error)) log.fatal({ code: error.code }, error.detail);
+    else log.fatal({ err: error }, 'could not start');
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,142 @@
+import type { AddressInfo, Socket } from 'node:net';
+import { createServer, type Server } from 'node:http';
+import type { Logger } from 'pino';
+import type { Config } from '../config.ts';
+import { AppError } from '../errors.ts';
+import { createServices, warmUp } from '../services.ts';
+import { createApp } from './app.ts';
+import type { HttpContext, Readiness } from './context.ts';
+import { Gate } from './gate.ts';
+import { problemBody, toAppError } from './problem.ts';
+import { healthRouter } from './routes/health.ts';
+import { imageRouter } from './routes/image.ts';
+import { rootRouter } from './routes/root.ts';
+import { searchByImageRouter } from './routes/search-by-image.ts';
+import { searchByTextRouter } from './routes/search-by-text.ts';
+import { statsRouter } from './routes/stats.ts';
+
+export interface RunningServer {
+  /** Where it listens, e.g. `http://127.0.0.1:7860`. */
+  url: string;
+  /** Resolves when everything is loaded; rejects with the first failure, though the server lives on. */
+  warm: Promise<void>;
+  /** Takes no new connection, finishes what is in flight, then resolves; `false` where time ran out. */
+  close: () => Promise<boolean>;
+}
+
+/**
+ * Every endpoint on one port. It listens at once and loads in the background; a search that comes before
+ * that is done waits for what it needs.
+ *
+ * @throws AppError `assets_missing` before it listens, where files are missing
+ */
+export async function startServer(config: Config, log: Logger): Promise<RunningServer> {
+  const startedAt = performance.now();
+  const services = createServices(config, log);
+  await services.assets();
+  const loading = loadInBackground(() => warmUp(services), log);
+  const context: HttpContext = {
+    config,
+    services,
+    gate: new Gate(config.limits.waitingSearches),
+    readiness: loading.state,
+    startedAt,
+  };
+  const app = createApp(context, log, [
+    rootRouter,
+    healthRouter,
+    searchByImageRouter,
+    searchByTextRouter,
+    imageRouter,
+    statsRouter,
+  ]);
+  const server = createServer({ keepAliveTimeout: 65_000 }, app);
+  server.on('clientError', answerUnparsable);
+  await listen(server, config.server);
+  const url = urlOf(server.address() as AddressInfo);
+  log.info({ url }, 'listening');
+  return {
+    url,
+    warm: loading.start(),
+    close: () => closeGracefully(server, config.server.shutdownSeconds),
+  };
+}
+
+/** Loads once at start, and again when somebody asks whether it is ready after a failure. */
+function loadInBackground(load: () => Promise<void>, log: Logger) {
+  let readiness: Readiness = { ready: false, reason: 'Still loading.' };
+  let running = false;
+  const start = async () => {
+    running = true;
+    try {
+      await load();
+      readiness = { ready: true };
+      log.info('ready');
+    } catch (error) {
+      const { code, detail, cause } = toAppError(error);
+      readiness = { ready: false, reason: detail };
+      log.error({ code, err: cause ?? error }, detail);
+      throw error;
+    } finally {
+      running = false;
+    }
+  };
+  const state = (): Promise<Readiness> => {
+    if (!readiness.ready && !running) start().catch(() => undefined); // told by `readiness` and the log
+    return Promise.resolve(readiness);
+  };
+  return { start, state };
+}
+
+/** A request that is not HTTP, or whose body ends too early, gets its 400 before the connection closes. */
+function answerUnparsable(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const body = JSON.stringify(
+    problemBody(
+      new AppError('invalid_request', 'The request is not well-formed HTTP, or it ended before its body did.'),
+    ),
+  );
+  socket.end(
+    `HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\nContent-Length: ${String(Buffer.byteLength(body))}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}
+
+const listen = (server: Server, { port, host }: Config['server']): Promise<void> =>
+  new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const why =
+        error.code === 'EADDRINUSE'
+          ? `something listens on port ${String(port)} already: set PORT to another`
+          : error.message;
+      reject(new AppError('invalid_config', `Can not listen on ${host}:${String(port)}: ${why}.`, { cause: error }));
+    });
+    server.listen(port, host, resolve);
+  });
+
+const urlOf = ({ address, family, port }: AddressInfo): string => {
+  const unspecified = address === '0.0.0.0' || address === '::';
+  const host = unspecified ? 'localhost' : family === 'IPv6' ? `[${address}]` : address;
+  return `http://${host}:${String(port)}`;
+};
+
+/** How often connections that have become idle are closed while the server ends, in milliseconds. */
+const idleSweepMs = 50;
+
+async function closeGracefully(server: Server, seconds: number): Promise<boolean> {
+  let inTime = true;
+  const closed = new Promise((resolve) => server.close(resolve));
+  const sweep = setInterval(() => {
+    server.closeIdleConnections();
+  }, idleSweepMs);
+  const limit = setTimeout(() => {
+    inTime = false;
+    server.closeAllConnections();
+  }, 1000 * seconds);
+  await closed;
+  clearInterval(sweep);
+  clearTimeout(limit);
+  return inTime;
+}

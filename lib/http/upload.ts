@@ -1,0 +1,182 @@
+import type { Request } from 'express';
+import busboy from 'busboy';
+import { AppError } from '../errors.ts';
+
+export interface Upload {
+  /** The file's bytes, never more than the limit. */
+  file: Buffer;
+  /** The other fields of the form; a name that came twice has a list. */
+  fields: Record<string, string | string[]>;
+}
+
+export interface UploadLimits {
+  /** Largest file, in bytes. */
+  bytes: number;
+  /** An upload that sends nothing for so long is given up. */
+  idleSeconds: number;
+}
+
+/** Room for the boundaries, headers and small fields around the file, in bytes. */
+const formOverhead = 64 * 1024;
+
+/** Name of the form field that holds the picture. */
+const fileField = 'file';
+
+/**
+ * Reads one picture from a request: field `file` of a multipart form, or a raw `image/*` body. It is read
+ * as it comes and given up at the first fault, so that a file over the limit is refused while it is
+ * still being sent and is never held whole.
+ *
+ * @throws AppError `upload_too_large`, `missing_file`, `unexpected_field`, `too_many_files`,
+ *   `empty_file`, `malformed_upload` or `upload_incomplete`
+ */
+export async function readUpload(request: Request, limits: UploadLimits): Promise<Upload> {
+  const type = request.get('content-type')?.toLowerCase() ?? '';
+  const read = type.startsWith('image/') ? readRaw : readForm;
+  const overhead = read === readRaw ? 0 : formOverhead;
+  if (Number(request.get('content-length') ?? 0) > limits.bytes + overhead) throw tooLarge(limits);
+
+  let detach = (): void => undefined;
+  const upload = await new Promise<Upload>((resolve, reject) => {
+    const unwatch = watchForStop(request, limits, reject);
+    detach = unwatch;
+    const stopReading = read(request, limits, { resolve, reject });
+    detach = () => {
+      unwatch();
+      stopReading();
+    };
+  }).finally(() => {
+    detach();
+  });
+  if (upload.file.length === 0)
+    throw new AppError('empty_file', 'The file has 0 bytes: send a picture.');
+  return upload;
+}
+
+interface Outcome {
+  resolve: (upload: Upload) => void;
+  reject: (error: AppError) => void;
+}
+
+/** Rejects when the upload stalls or its client leaves. @returns what ends the watch */
+function watchForStop(
+  request: Request,
+  { idleSeconds }: UploadLimits,
+  reject: Outcome['reject'],
+): () => void {
+  const stopped = (why: string) => {
+    reject(new AppError('upload_incomplete', `The upload stopped half-way: ${why}.`));
+  };
+  const timer = setTimeout(() => {
+    stopped(`nothing came for ${String(idleSeconds)} seconds`);
+  }, 1000 * idleSeconds);
+  const onData = () => timer.refresh();
+  const onClose = () => {
+    if (!request.complete) stopped('the connection closed');
+  };
+  request.on('data', onData).on('close', onClose).on('error', onClose);
+  return () => {
+    clearTimeout(timer);
+    request.off('data', onData).off('close', onClose);
+  };
+}
+
+function readRaw(request: Request, limits: UploadLimits, { resolve, reject }: Outcome): () => void {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  const onData = (chunk: Buffer) => {
+    size += chunk.length;
+    if (size > limits.bytes) reject(tooLarge(limits));
+    else chunks.push(chunk);
+  };
+  request.on('data', onData).on('end', () => {
+    resolve({ file: Buffer.concat(chunks), fields: {} });
+  });
+  return () => request.off('data', onData);
+}
+
+function readForm(request: Request, limits: UploadLimits, { resolve, reject }: Outcome): () => void {
+  const fields = new Map<string, string | string[]>();
+  let file: Buffer | undefined;
+  const form = openForm(request, limits);
+  form.on('file', (name, stream) => {
+    stream.on('error', () => undefined); // the form reports the same error
+    if (name !== fileField) {
+      stream.resume();
+      reject(
+        new AppError(
+          'unexpected_field',
+          `Expected the picture in the field "${fileField}" but received "${name}".`,
+        ),
+      );
+      return;
+    }
+    const chunks: Buffer[] = [];
+    stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+    stream.on('limit', () => {
+      chunks.length = 0;
+      reject(tooLarge(limits));
+    });
+    stream.on('end', () => (file = Buffer.concat(chunks)));
+  });
+  form.on('field', (name, value) => {
+    if (name === fileField)
+      reject(
+        new AppError(
+          'missing_file',
+          `The field "${fileField}" holds text: send it as a file, with a file name.`,
+        ),
+      );
+    const before = fields.get(name);
+    fields.set(name, before === undefined ? value : [before, value].flat());
+  });
+  form.on('filesLimit', () => {
+    reject(
+      new AppError('too_many_files', 'Expected one picture but received more: send one at a time.'),
+    );
+  });
+  for (const limit of ['fieldsLimit', 'partsLimit'] as const)
+    form.on(limit, () => {
+      reject(malformed('it has too many fields'));
+    });
+  form.on('error', (error: unknown) => {
+    reject(malformed(error instanceof Error ? error.message : 'it is no multipart form', error));
+  });
+  form.on('close', () => {
+    if (file) resolve({ file, fields: Object.fromEntries(fields) });
+    else
+      reject(
+        new AppError(
+          'missing_file',
+          `Expected a picture in the field "${fileField}" but the form has none.`,
+        ),
+      );
+  });
+  request.pipe(form);
+  return () => request.unpipe(form);
+}
+
+const openForm = (request: Request, limits: UploadLimits) => {
+  try {
+    return busboy({
+      headers: request.headers,
+      defParamCharset: 'utf8',
+      limits: { fileSize: limits.bytes, files: 1, fields: 50, parts: 51, fieldSize: 4096 },
+    });
+  } catch (error) {
+    throw new AppError(
+      'malformed_upload',
+      `Expected a multipart/form-data form with the picture in the field "${fileField}", or the picture itself as image/*, but received ${request.get('content-type') ?? 'no Content-Type'}.`,
+      { cause: error },
+    );
+  }
+};
+
+const tooLarge = ({ bytes }: UploadLimits) =>
+  new AppError(
+    'upload_too_large',
+    `The file is larger than ${String(bytes / 1024 / 1024)} MB: send a smaller one (1024 pixels on the longer side are plenty).`,
+  );
+
+const malformed = (why: string, cause?: unknown) =>
+  new AppError('malformed_upload', `The form could not be read: ${why}.`, { cause });
