@@ -1,0 +1,42 @@
+// Bundles each entry point into one CommonJS file under dist/, with the native packages left outside.
+// usage: node infra/bundle.mjs        (also called by infra/bootstrap.mjs)
+import { readdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+/** Packages that are loaded from node_modules at run time: they hold binaries or files that they look for. */
+const external = ['onnxruntime-node', 'faiss-node', 'sharp', 'swagger-ui-dist'];
+
+/** @param {string} root the repository's root @returns {Promise<{name: string, bytes: number}[]>} */
+export async function bundle(root) {
+  const { build } = await import('esbuild');
+  const functions = (await readdir(join(root, 'functions'))).filter((name) => name.endsWith('.ts'));
+  const outdir = join(root, 'dist');
+  await rm(outdir, { recursive: true, force: true });
+  const { metafile } = await build({
+    absWorkingDir: root,
+    entryPoints: [...functions.map((name) => `functions/${name}`), 'infra/prepare-starter.ts'],
+    outdir,
+    outbase: root,
+    outExtension: { '.js': '.cjs' },
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    target: 'node20.9',
+    minifySyntax: true,
+    sourcemap: true,
+    sourcesContent: false,
+    external: external.flatMap((name) => [name, `${name}/*`]),
+    metafile: true,
+    logLevel: 'warning',
+  });
+  return Object.entries(metafile.outputs)
+    .filter(([name]) => name.endsWith('.cjs'))
+    .map(([name, { bytes }]) => ({ name, bytes }));
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const root = dirname(dirname(fileURLToPath(import.meta.url)));
+  for (const { name, bytes } of await bundle(root))
+    console.log(`${name}  ${(bytes / 1024).toFixed(0)} KB`);
+}
