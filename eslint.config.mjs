@@ -17,7 +17,10 @@ const zones = [
 
 /** Packages that only one place may import. */
 const onlyIn = [
-  { packages: ['express', 'express-rate-limit', 'cors', 'busboy', 'serverless-http'], files: ['lib/http/**'] },
+  {
+    packages: ['express', 'express-rate-limit', 'cors', 'busboy', 'serverless-http'],
+    files: ['lib/http/**'],
+  },
   { packages: ['sharp'], files: ['lib/imaging/raster.ts'] },
   { packages: ['onnxruntime-node'], files: ['lib/clip/onnx.ts'] },
   { packages: ['faiss-node'], files: ['lib/vectors/faiss.ts'] },
@@ -40,31 +43,54 @@ export default defineConfig(
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
-    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    languageOptions: {
+      parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname },
+    },
     plugins: { 'import-x': importX },
     rules: {
       '@typescript-eslint/no-floating-promises': [
         'error',
-        { allowForKnownSafeCalls: [{ from: 'package', package: 'node:test', name: ['test', 'describe', 'suite', 'it'] }] },
+        {
+          allowForKnownSafeCalls: [
+            { from: 'package', package: 'node:test', name: ['test', 'describe', 'suite', 'it'] },
+          ],
+        },
       ],
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
-      'import-x/no-restricted-paths': ['error', { basePath: import.meta.dirname, zones: zones.flatMap(({ target, from }) => [target].flat().map((one) => ({ target: one, from }))) }],
+      'import-x/no-restricted-paths': [
+        'error',
+        {
+          basePath: import.meta.dirname,
+          zones: zones.flatMap(({ target, from }) =>
+            [target].flat().map((one) => ({ target: one, from })),
+          ),
+        },
+      ],
       'import-x/no-cycle': 'error',
     },
-    settings: { 'import-x/resolver-next': [createNodeResolver({ extensions: ['.ts', '.mjs', '.js'] })] },
+    settings: {
+      'import-x/resolver-next': [createNodeResolver({ extensions: ['.ts', '.mjs', '.js'] })],
+    },
   },
   {
     files: ['lib/**/*.ts', 'functions/**/*.ts', 'infra/**/*.ts', 'cli/**/*.ts'],
     rules: { 'no-restricted-imports': restricted() },
   },
-  ...onlyIn.map((rule) => ({ files: rule.files, rules: { 'no-restricted-imports': restricted(rule) } })),
+  ...onlyIn.map((rule) => ({
+    files: rule.files,
+    rules: { 'no-restricted-imports': restricted(rule) },
+  })),
   {
     files: ['lib/**/*.ts', 'functions/**/*.ts'],
     ignores: ['lib/config.ts'],
     rules: {
       'no-restricted-properties': [
         'error',
-        { object: 'process', property: 'env', message: 'Only lib/config.ts reads the environment.' },
+        {
+          object: 'process',
+          property: 'env',
+          message: 'Only lib/config.ts reads the environment.',
+        },
       ],
     },
   },

@@ -2,7 +2,15 @@
 // usage: node infra/bootstrap.mjs [start | test [FILE …]]       without a word: set up only
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -58,7 +66,14 @@ const steps = [
     name: 'starter',
     says: 'prepare the starter set (draw covers, index them)',
     key: () =>
-      digest(['lib/starter', 'lib/imaging', 'lib/clip', 'lib/indexing', 'models/starter/onnx', 'models/starter/preprocessor_config.json']),
+      digest([
+        'lib/starter',
+        'lib/imaging',
+        'lib/clip',
+        'lib/indexing',
+        'models/starter/onnx',
+        'models/starter/preprocessor_config.json',
+      ]),
     done: () => existsSync(join(starter, 'catalog', 'album_covers.index')),
     run: () =>
       run(process.execPath, [join(root, 'dist', 'infra', 'prepare-starter.cjs')], {
@@ -117,7 +132,8 @@ function digest(paths) {
   const visit = (path) => {
     const full = join(root, path);
     if (!existsSync(full)) return;
-    if (statSync(full).isDirectory()) for (const name of readdirSync(full).sort()) visit(`${path}/${name}`);
+    if (statSync(full).isDirectory())
+      for (const name of readdirSync(full).sort()) visit(`${path}/${name}`);
     else hash.update(path).update('\0').update(readFileSync(full)).update('\0');
   };
   for (const path of paths) visit(path);
@@ -133,11 +149,18 @@ function run(command, args, { env = {}, mend }) {
       env: { ...process.env, ...env },
       shell: process.platform === 'win32' && command === 'npm',
     });
-    child.once('error', (error) => reject(new SetupError(`${command} could not be started: ${error.message}`, mend)));
+    child.once('error', (error) =>
+      reject(new SetupError(`${command} could not be started: ${error.message}`, mend)),
+    );
     child.once('exit', (code, signal) =>
       code === 0
         ? resolve()
-        : reject(new SetupError(`${command} ${args.join(' ')} ended with ${signal ?? `status ${code}`}`, mend)),
+        : reject(
+            new SetupError(
+              `${command} ${args.join(' ')} ended with ${signal ?? `status ${code}`}`,
+              mend,
+            ),
+          ),
     );
   });
 }
@@ -164,7 +187,10 @@ async function main([command, ...rest]) {
     await import('../dist/functions/server.cjs');
   } else if (command === 'test') {
     const files = rest.length > 0 ? rest : testFiles();
-    const child = spawn(process.execPath, ['--import', 'tsx', '--test', ...files], { cwd: root, stdio: 'inherit' });
+    const child = spawn(process.execPath, ['--import', 'tsx', '--test', ...files], {
+      cwd: root,
+      stdio: 'inherit',
+    });
     child.once('exit', (code) => (process.exitCode = code ?? 1));
   }
 }

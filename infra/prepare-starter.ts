@@ -30,7 +30,9 @@ const progress = (what: string) => {
   let told = 0;
   return (done: number, total: number) => {
     if (process.stdout.isTTY)
-      process.stdout.write(`\r  ${what}: ${String(done)} of ${String(total)}${done === total ? '\n' : ''}`);
+      process.stdout.write(
+        `\r  ${what}: ${String(done)} of ${String(total)}${done === total ? '\n' : ''}`,
+      );
     else if (Math.floor((4 * done) / total) > told) {
       told = Math.floor((4 * done) / total);
       console.log(`  ${what}: ${String(done)} of ${String(total)}`);

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { integer, parseFields } from './fields.ts';
 
 const text = (expected: string) => z.string().trim().min(1).describe(expected);

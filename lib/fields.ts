@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { AppError, type ErrorCode } from './errors.ts';
 
 /** Digits only: `Number` would take `''`, `' '`, `0x10` and `1e1` too. */
@@ -60,6 +60,8 @@ const expectation = (field: unknown): string => {
 
 const received = (value: unknown): string => {
   if (value === undefined) return 'nothing';
-  const text = Array.isArray(value) ? value.join(', ') : JSON.stringify(value).replace(/^"|"$/g, '');
+  const text = Array.isArray(value)
+    ? value.join(', ')
+    : JSON.stringify(value).replace(/^"|"$/g, '');
   return `"${text.length > 80 ? `${text.slice(0, 80)}…` : text}"`;
 };

@@ -16,11 +16,18 @@ export type Services = ReturnType<typeof createServices>;
  * loaded is loaded once, and a load that failed is tried again by the next request.
  */
 export function createServices(config: Config, log: Logger) {
-  const stage = <T>(name: string, load: () => Promise<T>, describe: (value: T) => object): Lazy<T> =>
+  const stage = <T>(
+    name: string,
+    load: () => Promise<T>,
+    describe: (value: T) => object,
+  ): Lazy<T> =>
     lazy(async () => {
       const start = performance.now();
       const value = await load();
-      log.info({ stage: name, ms: Math.round(performance.now() - start), ...describe(value) }, 'loaded');
+      log.info(
+        { stage: name, ms: Math.round(performance.now() - start), ...describe(value) },
+        'loaded',
+      );
       return value;
     });
 

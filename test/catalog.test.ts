@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Catalog } from '../lib/catalog/catalog.ts';
 import { parsePandasJson } from '../lib/catalog/pandas-json.ts';
-import { referenceSkip, referencePath } from './reference.ts';
+import { referenceSkip, referencePath } from './support/reference.ts';
 
 /** Rows as pandas' `to_dict('records')` and `json.dump` write them. */
 const dirty = `[
@@ -26,11 +26,14 @@ describe('catalog', () => {
   };
 
   test('a literal NaN becomes null, and stays what it is inside a string', () => {
-    assert.deepEqual(parsePandasJson('{"a": NaN, "b": "NaN \\" NaN", "c": [-Infinity, Infinity, 1]}'), {
-      a: null,
-      b: 'NaN " NaN',
-      c: [null, null, 1],
-    });
+    assert.deepEqual(
+      parsePandasJson('{"a": NaN, "b": "NaN \\" NaN", "c": [-Infinity, Infinity, 1]}'),
+      {
+        a: null,
+        b: 'NaN " NaN',
+        c: [null, null, 1],
+      },
+    );
   });
 
   test('rows are not ids', async () => {
@@ -113,7 +116,11 @@ describe('catalog', () => {
     ['a number', '3', /expected a JSON list of albums but found a number/],
     ['null', 'null', /expected a JSON list of albums but found null/],
     ['an empty list', '[]', /the list is empty/],
-    ['a list of numbers', '[1, 2]', /expected an album with an integer local_id at element 0 but found 1/],
+    [
+      'a list of numbers',
+      '[1, 2]',
+      /expected an album with an integer local_id at element 0 but found 1/,
+    ],
     ['an album without an id', '[{"local_id": NaN}]', /at element 0 but found \{"local_id":null\}/],
     ['two albums of one id', '[{"local_id": 3}, {"local_id": 3}]', /local_id 3 stands twice/],
     ['a file cut short', dirty.slice(0, 700), /it is not valid JSON/],
@@ -122,7 +129,10 @@ describe('catalog', () => {
     test(`${what} is refused with a sentence that names the file`, async () => {
       await assert.rejects(open(content), (error: Error & { code?: string }) => {
         assert.equal(error.code, 'catalog_unreadable');
-        assert.match(error.message, /^.*valid_metadata_final\.json is not a readable list of albums: /);
+        assert.match(
+          error.message,
+          /^.*valid_metadata_final\.json is not a readable list of albums: /,
+        );
         assert.match(error.message, sentence);
         return true;
       });
@@ -135,29 +145,40 @@ describe('catalog', () => {
     });
   });
 
-  test('the real metadata has 25,790 rows and no NaN is left', { skip: referenceSkip }, async () => {
-    const path = referencePath('catalog/valid_metadata_final.json');
-    assert.match(await readFile(path, 'utf8'), /: NaN/);
-    const catalog = await Catalog.open(path);
-    assert.equal(catalog.size, 25_790);
-    assert.ok(catalog.dirtyRows >= 744);
-    assert.equal(catalog.blemishes.get('numeric_artist'), 2);
-    assert.equal(catalog.blemishes.get('sentence_as_genre'), 1);
-    assert.deepEqual(catalog.genres().map(({ genre }) => genre).sort(), [
-      'Electronic',
-      'Experimental',
-      'Folk/Country',
-      'Global',
-      'Jazz',
-      'Metal',
-      'Pop/R&B',
-      'Rap',
-      'Rock',
-    ]);
-    assert.deepEqual(catalog.years(), { first: 1952, last: 2023 });
-    const differing = Array.from({ length: catalog.size }, (_, row) => catalog.atRow(row).id).filter(
-      (id, row) => id !== row,
-    );
-    assert.ok(differing.length > catalog.size / 2);
-  });
+  test(
+    'the real metadata has 25,790 rows and no NaN is left',
+    { skip: referenceSkip },
+    async () => {
+      const path = referencePath('catalog/valid_metadata_final.json');
+      assert.match(await readFile(path, 'utf8'), /: NaN/);
+      const catalog = await Catalog.open(path);
+      assert.equal(catalog.size, 25_790);
+      assert.ok(catalog.dirtyRows >= 744);
+      assert.equal(catalog.blemishes.get('numeric_artist'), 2);
+      assert.equal(catalog.blemishes.get('sentence_as_genre'), 1);
+      assert.deepEqual(
+        catalog
+          .genres()
+          .map(({ genre }) => genre)
+          .sort(),
+        [
+          'Electronic',
+          'Experimental',
+          'Folk/Country',
+          'Global',
+          'Jazz',
+          'Metal',
+          'Pop/R&B',
+          'Rap',
+          'Rock',
+        ],
+      );
+      assert.deepEqual(catalog.years(), { first: 1952, last: 2023 });
+      const differing = Array.from(
+        { length: catalog.size },
+        (_, row) => catalog.atRow(row).id,
+      ).filter((id, row) => id !== row);
+      assert.ok(differing.length > catalog.size / 2);
+    },
+  );
 });

@@ -45,11 +45,13 @@ export class Catalog {
       rows = parsePandasJson(await readFile(path, 'utf8'));
     } catch (error) {
       if (error instanceof SyntaxError) throw refuse('it is not valid JSON', error);
-      const reason = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+      const reason =
+        error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
       throw refuse(`it could not be read (${reason})`, error);
     }
     if (!Array.isArray(rows)) {
-      const found = rows === null ? 'null' : typeof rows === 'object' ? 'an object' : `a ${typeof rows}`;
+      const found =
+        rows === null ? 'null' : typeof rows === 'object' ? 'an object' : `a ${typeof rows}`;
       throw refuse(`expected a JSON list of albums but found ${found}`);
     }
     if (rows.length === 0) throw refuse('the list is empty');
@@ -75,7 +77,8 @@ export class Catalog {
       albums.push(album);
       byId.set(album.id, album);
       if (read.blemishes.length > 0) dirtyRows += 1;
-      for (const blemish of read.blemishes) blemishes.set(blemish, (blemishes.get(blemish) ?? 0) + 1);
+      for (const blemish of read.blemishes)
+        blemishes.set(blemish, (blemishes.get(blemish) ?? 0) + 1);
     }
     return new Catalog(albums, byId, blemishes, dirtyRows);
   }

@@ -160,7 +160,10 @@ const systemPaths = {
               index: { type: 'boolean' },
               catalog: { type: 'boolean' },
             }),
-            albums_indexed: { ...nullable('integer'), description: 'null until the index is loaded.' },
+            albums_indexed: {
+              ...nullable('integer'),
+              description: 'null until the index is loaded.',
+            },
             starter_set: nullable('boolean'),
             uptime_seconds: { type: 'number' },
             response_time_ms: { type: 'number' },

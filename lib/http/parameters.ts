@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { AlbumFilter } from '../catalog/filter.ts';
 import { integer, number, parseFields } from '../fields.ts';
 
@@ -42,7 +42,12 @@ export function readSearchParameters(
   const value = parseFields(searchFields(maxK), raw, 'invalid_parameter');
   if (value.year_min !== undefined && value.year_max !== undefined)
     parseFields(
-      z.object({ year_max: z.number().min(value.year_min).describe(`a year from year_min on (${String(value.year_min)})`) }),
+      z.object({
+        year_max: z
+          .number()
+          .min(value.year_min)
+          .describe(`a year from year_min on (${String(value.year_min)})`),
+      }),
       { year_max: value.year_max },
       'invalid_parameter',
     );

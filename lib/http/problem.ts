@@ -45,13 +45,21 @@ export function toAppError(error: unknown): AppError {
   if (isAppError(error)) return error;
   const status = statusOf(error);
   if (status === 416)
-    return new AppError('range_not_satisfiable', 'The Range header asks for bytes beyond the file.', {
-      cause: error,
-    });
+    return new AppError(
+      'range_not_satisfiable',
+      'The Range header asks for bytes beyond the file.',
+      {
+        cause: error,
+      },
+    );
   if (status !== undefined && status >= 400 && status < 500)
-    return new AppError('invalid_request', 'The request is malformed: check the URL and its encoding.', {
-      cause: error,
-    });
+    return new AppError(
+      'invalid_request',
+      'The request is malformed: check the URL and its encoding.',
+      {
+        cause: error,
+      },
+    );
   return new AppError(
     'internal_error',
     'The service failed while answering. The fault is logged under the request id.',
@@ -78,5 +86,11 @@ export function sendProblem(response: Response, error: AppError): void {
   response
     .status(body.status)
     .type('application/problem+json')
-    .send(JSON.stringify({ ...body, instance: response.req.originalUrl, request_id: response.locals['requestId'] as string }));
+    .send(
+      JSON.stringify({
+        ...body,
+        instance: response.req.originalUrl,
+        request_id: response.locals['requestId'] as string,
+      }),
+    );
 }

@@ -96,7 +96,10 @@ function answerUnparsable(error: Error & { code?: string }, socket: Socket): voi
   }
   const body = JSON.stringify(
     problemBody(
-      new AppError('invalid_request', 'The request is not well-formed HTTP, or it ended before its body did.'),
+      new AppError(
+        'invalid_request',
+        'The request is not well-formed HTTP, or it ended before its body did.',
+      ),
     ),
   );
   socket.end(
@@ -111,7 +114,11 @@ const listen = (server: Server, { port, host }: Config['server']): Promise<void>
         error.code === 'EADDRINUSE'
           ? `something listens on port ${String(port)} already: set PORT to another`
           : error.message;
-      reject(new AppError('invalid_config', `Can not listen on ${host}:${String(port)}: ${why}.`, { cause: error }));
+      reject(
+        new AppError('invalid_config', `Can not listen on ${host}:${String(port)}: ${why}.`, {
+          cause: error,
+        }),
+      );
     });
     server.listen(port, host, resolve);
   });

@@ -95,7 +95,11 @@ function readRaw(request: Request, limits: UploadLimits, { resolve, reject }: Ou
   return () => request.off('data', onData);
 }
 
-function readForm(request: Request, limits: UploadLimits, { resolve, reject }: Outcome): () => void {
+function readForm(
+  request: Request,
+  limits: UploadLimits,
+  { resolve, reject }: Outcome,
+): () => void {
   const fields = new Map<string, string | string[]>();
   let file: Buffer | undefined;
   const form = openForm(request, limits);

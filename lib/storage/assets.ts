@@ -76,7 +76,11 @@ export async function locateAssets(folders: {
 
 const preparedStarter = async (starterDir: string): Promise<Assets> => {
   const assets = starterAssets(starterDir);
-  const wanted = await present([assets.indexPath, assets.metadataPath, join(starterDir, 'config.json')]);
+  const wanted = await present([
+    assets.indexPath,
+    assets.metadataPath,
+    join(starterDir, 'config.json'),
+  ]);
   if ([...wanted.values()].every(Boolean)) return assets;
   throw new AppError(
     'assets_missing',
@@ -88,7 +92,8 @@ const present = async (paths: readonly string[]): Promise<Map<string, boolean>> 
   new Map(await Promise.all(paths.map(async (path) => [path, await isFile(path)] as const)));
 
 const isFile = async (path: string) => (await stat(path).catch(() => null))?.isFile() === true;
-const isFolder = async (path: string) => (await stat(path).catch(() => null))?.isDirectory() === true;
+const isFolder = async (path: string) =>
+  (await stat(path).catch(() => null))?.isDirectory() === true;
 
 /** Whether any dtype of a tower is there; which one is read is the encoder's business. */
 const hasTower = async (clipDir: string, tower: string) => {

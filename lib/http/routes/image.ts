@@ -18,7 +18,11 @@ export function imageRouter({ services }: HttpContext): Router {
       const sent = await new Promise<boolean>((resolve, reject) => {
         response.sendFile(
           `album_${String(id)}.jpg`,
-          { root: imagesDir, cacheControl: false, headers: { 'Cache-Control': `public, max-age=${String(maxAge)}` } },
+          {
+            root: imagesDir,
+            cacheControl: false,
+            headers: { 'Cache-Control': `public, max-age=${String(maxAge)}` },
+          },
           (error?: Error & { status?: number }) => {
             // once the answer has begun, an error means that the client left: nothing more can be said
             if (!error || response.headersSent) resolve(true);

@@ -1,0 +1,68 @@
+// Latency of a running service, whatever it is written in, over HTTP.
+// usage: npx tsx bench/latency.ts URL [--vs OTHER_URL] [--n 40]
+// With --vs the two are asked in turn, and the ratio of the medians is printed (above 1: the first is faster).
+import { parseArgs } from 'node:util';
+import { machine, median, quantile } from './machine.ts';
+import { photograph } from './pictures.ts';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { vs: { type: 'string' }, n: { type: 'string', default: '40' } },
+});
+const [url] = positionals;
+const rounds = Number(values.n);
+if (url === undefined || !Number.isInteger(rounds) || rounds < 1) {
+  console.error('usage: npx tsx bench/latency.ts URL [--vs OTHER_URL] [--n 40]');
+  process.exit(2);
+}
+const urls = values.vs === undefined ? [url] : [url, values.vs];
+/** Requests that are sent before those that count. */
+const warmUps = 3;
+
+const texts = [
+  'a dark forest',
+  'red circle',
+  'a portrait in black and white',
+  'microphone',
+  'blue stripes',
+];
+const picture = (file: Buffer) => async (base: string) => {
+  const form = new FormData();
+  form.set('file', new Blob([new Uint8Array(file)], { type: 'image/jpeg' }), 'query.jpg');
+  form.set('k', '10');
+  return fetch(`${base}/api/search-by-image`, { method: 'POST', body: form });
+};
+const small = await photograph(640, 640);
+const large = await photograph(4032, 3024);
+const cases: [string, (base: string, round: number) => Promise<Response>][] = [
+  [`image 640×640 (${(small.length / 1024).toFixed(0)} KB)`, picture(small)],
+  [`photo 4032×3024 (${(large.length / 2 ** 20).toFixed(1)} MB)`, picture(large)],
+  [
+    'text',
+    (base, round) =>
+      fetch(
+        `${base}/api/search-by-text?k=10&query=${encodeURIComponent(`${texts[round % texts.length] ?? ''} ${String(round)}`)}`,
+      ),
+  ],
+];
+
+console.log(machine());
+for (const [name, ask] of cases) {
+  const taken = urls.map((): number[] => []);
+  for (let round = -warmUps; round < rounds; round += 1)
+    for (const [i, base] of urls.entries()) {
+      const start = performance.now();
+      const response = await ask(base, round + warmUps);
+      const body = (await response.json()) as { total_results?: number };
+      const ms = performance.now() - start;
+      if (!response.ok || body.total_results !== 10)
+        throw new Error(`${base}: ${JSON.stringify(body)}`);
+      if (round >= 0) taken[i]?.push(ms);
+    }
+  const figures = taken.map(
+    (ms) => `p50 ${median(ms).toFixed(1)} ms, p95 ${quantile(ms, 0.95).toFixed(1)} ms`,
+  );
+  const [ours = [], other] = taken;
+  const ratio = other ? `; ratio of medians ${(median(other) / median(ours)).toFixed(2)}` : '';
+  console.log(`${name}: ${figures.join(' | ')}${ratio}`);
+}

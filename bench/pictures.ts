@@ -1,0 +1,33 @@
+import sharp from 'sharp';
+
+/**
+ * A made-up photograph: smooth shapes under grain, so that a JPEG of it costs about what a photo of a
+ * sleeve does to send and to decode.
+ *
+ * @param width pixels
+ * @param height pixels
+ */
+export async function photograph(width: number, height: number): Promise<Buffer> {
+  let seed = 7;
+  const random = () => (seed = (seed * 16807) % 2147483647) / 2147483647; // minimal standard generator
+  const shapes = Array.from({ length: 60 }, () => {
+    const [x, y, r] = [random() * 1000, random() * 1000, 20 + random() * 200];
+    return `<circle cx="${String(x)}" cy="${String(y)}" r="${String(r)}" fill="hsl(${String(random() * 360)},60%,${String(20 + random() * 60)}%)" opacity="0.7"/>`;
+  });
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1000 1000" preserveAspectRatio="none" width="${String(width)}" height="${String(height)}"><rect width="1000" height="1000" fill="#554"/>${shapes.join('')}</svg>`;
+  const grain = await sharp({
+    create: {
+      width,
+      height,
+      channels: 3,
+      background: '#808080',
+      noise: { type: 'gaussian', mean: 128, sigma: 12 },
+    },
+  })
+    .png({ compressionLevel: 0 })
+    .toBuffer();
+  return sharp(Buffer.from(svg), { unlimited: true })
+    .composite([{ input: grain, blend: 'soft-light' }])
+    .jpeg({ quality: 88 })
+    .toBuffer();
+}

@@ -1,0 +1,172 @@
+import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import { AppError } from '../errors.ts';
+import { usableCores } from './cores.ts';
+import { fromHalfBits, toHalfBits } from './float16.ts';
+
+/** Chosen by measurement with CLIP ViT-B/32 on 2 cores (Node 20, onnxruntime 1.30); medians for one picture. */
+const sessionOptions = (): InferenceSession.SessionOptions => ({
+  // All cores: q8 9.3 ms against 13.3 on one, fp32 36 against 66. The default ignores container quotas.
+  intraOpNumThreads: usableCores(),
+  // A CLIP tower is a chain: no two of its nodes can run beside each other.
+  executionMode: 'sequential',
+  interOpNumThreads: 1,
+  // 'disabled' costs q8 2.5 ms; the levels between are no faster to load.
+  graphOptimizationLevel: 'all',
+  // Activations from one pool instead of malloc. The same time by default, but where glibc is told to give
+  // memory back (MALLOC_TRIM_THRESHOLD_=131072, which saves 115 MB with both towers) 9.5 ms against 11.4.
+  enableCpuMemArena: true,
+  // 3 is errors: warnings about a graph's initialisers would go to stderr between the log's lines.
+  logSeverityLevel: 3,
+  extra: {
+    session: {
+      // Threads spin for work during a run (without that q8 takes 13.1 ms instead of 9.4), but not after
+      // it: the same cores decode the next picture.
+      force_spinning_stop: '1',
+    },
+  },
+});
+
+/** Values for one input; converted to whatever type the graph declares. */
+export type Feed =
+  | { kind: 'float'; values: Float32Array; shape: readonly number[] }
+  | { kind: 'integer'; values: readonly number[]; shape: readonly number[] };
+
+export type Feeds = Readonly<Record<string, Feed>>;
+
+/** `float32` or `float16`, `[rows, width]`, as float32. */
+export interface Output {
+  values: Float32Array;
+  rows: number;
+  width: number;
+}
+
+export interface GraphContract {
+  /** The input without which the graph makes no sense here. */
+  required: string;
+  /** Inputs that are fed where a graph declares them. */
+  optional: readonly string[];
+  output: string;
+}
+
+type Metadata = InferenceSession.TensorValueMetadata;
+
+const quoted = (names: readonly string[]): string => names.map((name) => `"${name}"`).join(', ');
+
+/** An ONNX graph in memory. The one user of onnxruntime-node, which is loaded with the first graph. */
+export class OnnxGraph {
+  readonly path: string;
+  readonly #session: InferenceSession;
+  readonly #tensor: typeof Tensor;
+  readonly #inputs: ReadonlyMap<string, Metadata>;
+  readonly #output: string;
+
+  private constructor(
+    path: string,
+    session: InferenceSession,
+    tensor: typeof Tensor,
+    { required, optional, output }: GraphContract,
+  ) {
+    this.path = path;
+    this.#session = session;
+    this.#tensor = tensor;
+    this.#output = output;
+    this.#inputs = new Map(
+      session.inputMetadata.flatMap((input) => (input.isTensor ? [[input.name, input]] : [])),
+    );
+    const known = [required, ...optional];
+    const unknown = session.inputNames.filter((name) => !known.includes(name));
+    if (!this.#inputs.has(required) || unknown.length > 0)
+      throw this.#unfit(
+        `has the inputs ${quoted(session.inputNames)}: expected "${required}"` +
+          (optional.length > 0 ? ` and at most ${quoted(optional)}` : ' alone'),
+      );
+    if (!session.outputNames.includes(output))
+      throw this.#unfit(`has the outputs ${quoted(session.outputNames)}: expected "${output}"`);
+  }
+
+  /**
+   * Loads a graph. This blocks the thread (CLIP's vision tower: 0.2 s as q8, 0.7 s as fp32).
+   *
+   * @throws AppError `model_unreadable` naming the file
+   */
+  static async open(path: string, contract: GraphContract): Promise<OnnxGraph> {
+    const { InferenceSession, Tensor } = await import('onnxruntime-node');
+    let session: InferenceSession;
+    try {
+      session = await InferenceSession.create(path, sessionOptions());
+    } catch (cause) {
+      throw new AppError(
+        'model_unreadable',
+        `${path} is not an ONNX graph that can be loaded: it may be damaged or incomplete.`,
+        { cause },
+      );
+    }
+    try {
+      return new OnnxGraph(path, session, Tensor, contract);
+    } catch (error) {
+      await session.release();
+      throw error;
+    }
+  }
+
+  /** An axis of an input where the graph fixes it, else `undefined`. */
+  fixedAxis(input: string, axis: number): number | undefined {
+    const length = this.#inputs.get(input)?.shape[axis];
+    return typeof length === 'number' ? length : undefined;
+  }
+
+  /**
+   * Runs the graph on those of the feeds that it declares. onnxruntime-node does this on the calling
+   * thread: nothing else runs in JavaScript meanwhile.
+   */
+  async run(feeds: Feeds): Promise<Output> {
+    const tensors = Array.from(this.#inputs, ([name, { type }]) => {
+      const feed = feeds[name];
+      if (feed === undefined) throw new TypeError(`Expected a feed named ${name}`);
+      return [name, this.#toTensor(feed, name, type)] as const;
+    });
+    const results = await this.#session.run(Object.fromEntries(tensors), [this.#output]);
+    const output = results[this.#output];
+    const [rows, width] = output?.dims ?? [];
+    if (
+      output === undefined ||
+      rows === undefined ||
+      width === undefined ||
+      output.dims.length !== 2
+    )
+      throw this.#unfit(
+        `gives "${this.#output}" of ${String(output?.dims.length)} axes: expected 2`,
+      );
+    return { values: this.#toFloats(output), rows, width };
+  }
+
+  /** Frees the graph's memory; it cannot be run afterwards. */
+  release(): Promise<void> {
+    return this.#session.release();
+  }
+
+  #toTensor(feed: Feed, name: string, type: Tensor.Type): Tensor {
+    const Tensor = this.#tensor;
+    const { kind, shape } = feed;
+    if (kind === 'float' && type === 'float32') return new Tensor('float32', feed.values, shape);
+    if (kind === 'float' && type === 'float16')
+      return new Tensor('float16', toHalfBits(feed.values), shape);
+    if (kind === 'integer' && type === 'int64')
+      return new Tensor('int64', BigInt64Array.from(feed.values, BigInt), shape);
+    if (kind === 'integer' && type === 'int32')
+      return new Tensor('int32', Int32Array.from(feed.values), shape);
+    const expected = kind === 'float' ? 'float32 or float16' : 'int64 or int32';
+    throw this.#unfit(`declares its input "${name}" as ${type}: expected ${expected}`);
+  }
+
+  #toFloats({ type, data }: Tensor): Float32Array {
+    if (data instanceof Float32Array) return data;
+    if (type === 'float16' && ArrayBuffer.isView(data))
+      return fromHalfBits(new Uint16Array(data.buffer, data.byteOffset, data.length));
+    throw this.#unfit(`gives "${this.#output}" as ${type}: expected float32 or float16`);
+  }
+
+  #unfit(how: string): AppError {
+    return new AppError('model_unreadable', `${this.path} ${how}.`);
+  }
+}

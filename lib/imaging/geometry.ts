@@ -1,0 +1,68 @@
+/** How a model wants its pictures: resized, then cropped from the centre. */
+export interface ModelFrame {
+  /** Edge in pixels of the square that the model sees. */
+  crop: number;
+  /** Edge in pixels that the picture is resized to before the crop; at least `crop`. */
+  size: number;
+  /** `shortest-edge` keeps the proportions, `exact` squeezes the whole picture into `size` x `size`. */
+  resize: 'shortest-edge' | 'exact';
+}
+
+export interface Size {
+  width: number;
+  height: number;
+}
+
+/** A part of a picture, in whole pixels from its upper left corner. */
+export interface Region extends Size {
+  left: number;
+  top: number;
+}
+
+/**
+ * What Hugging Face transformers' `CLIPImageProcessor` makes of a picture: the size that it is resized to
+ * (`get_resize_output_image_size`: the longer edge is truncated, not rounded) and the square that it then
+ * keeps (`center_crop`: an odd pixel is left over on the right and below).
+ */
+export function modelGeometry(
+  { width, height }: Size,
+  { size, crop, resize }: ModelFrame,
+): { resized: Size; kept: Region } {
+  const short = Math.min(width, height);
+  const edge = (length: number) =>
+    resize === 'exact' || length === short ? size : Math.trunc((size * length) / short);
+  const resized = { width: edge(width), height: edge(height) };
+  const kept = {
+    left: Math.floor((resized.width - crop) / 2),
+    top: Math.floor((resized.height - crop) / 2),
+    width: crop,
+    height: crop,
+  };
+  return { resized, kept };
+}
+
+/** The middle of a picture whose longer edge is more than `ratio` times the shorter one; else all of it. */
+export function centralRegion({ width, height }: Size, ratio: number): Region {
+  const long = Math.min(width, height) * ratio;
+  const kept = { width: Math.min(width, long), height: Math.min(height, long) };
+  return {
+    left: Math.floor((width - kept.width) / 2),
+    top: Math.floor((height - kept.height) / 2),
+    ...kept,
+  };
+}
+
+/** Copies a region out of RGB pixels (3 bytes each, rows without padding). */
+export function cropRgb(
+  pixels: Uint8Array,
+  width: number,
+  { left, top, ...kept }: Region,
+): Uint8Array {
+  const row = 3 * kept.width;
+  const cropped = new Uint8Array(row * kept.height);
+  for (let y = 0; y < kept.height; y++) {
+    const from = 3 * ((top + y) * width + left);
+    cropped.set(pixels.subarray(from, from + row), y * row);
+  }
+  return cropped;
+}

@@ -1,0 +1,66 @@
+import { AppError } from '../errors.ts';
+import { acceptedFormats, sniffImage, type AcceptedFormat, type OtherFormat } from './sniff.ts';
+import type { Size } from './geometry.ts';
+
+const sendInstead = 'send a JPEG, PNG, WebP, AVIF or GIF picture';
+
+/** What the other formats are called, and whether they are pictures that a program could have read. */
+const otherFormats: Record<OtherFormat, { name: string; picture: boolean }> = {
+  heic: { name: 'a HEIC/HEIF photo', picture: true },
+  tiff: { name: 'a TIFF picture', picture: true },
+  bmp: { name: 'a BMP picture', picture: true },
+  jxl: { name: 'a JPEG XL picture', picture: true },
+  jp2: { name: 'a JPEG 2000 picture', picture: true },
+  psd: { name: 'a Photoshop document', picture: true },
+  ico: { name: 'an icon', picture: true },
+  svg: { name: 'an SVG drawing', picture: false },
+  pdf: { name: 'a PDF document', picture: false },
+};
+
+/**
+ * The format of a query picture.
+ *
+ * @throws AppError `not_an_image` or `unsupported_image`
+ */
+export function acceptedFormat(bytes: Uint8Array): AcceptedFormat {
+  const format = sniffImage(bytes);
+  if (format === null)
+    throw new AppError(
+      'not_an_image',
+      `The file is not a picture, whatever it is called: ${sendInstead}.`,
+    );
+  if (isAccepted(format)) return format;
+  const { name, picture } = otherFormats[format];
+  if (!picture)
+    throw new AppError('not_an_image', `The file is ${name}, not a photo: ${sendInstead}.`);
+  throw new AppError(
+    'unsupported_image',
+    `The file is ${name}, which cannot be read here: send JPEG, PNG, WebP or AVIF.`,
+  );
+}
+
+const isAccepted = (format: string): format is AcceptedFormat =>
+  (acceptedFormats as readonly string[]).includes(format);
+
+const names: Record<AcceptedFormat, string> = {
+  jpeg: 'JPEG',
+  png: 'PNG',
+  webp: 'WebP',
+  avif: 'AVIF',
+  gif: 'GIF',
+};
+
+/** What libvips says stays in the cause: it may tell more about this machine than about the picture. */
+export const unreadable = (format: AcceptedFormat, cause: unknown): AppError =>
+  new AppError(
+    'unreadable_image',
+    `The ${names[format]} picture is damaged or incomplete: save or send it again.`,
+    { cause },
+  );
+
+export const tooLarge = ({ width, height }: Size, maxPixels: number): AppError =>
+  new AppError(
+    'image_too_large',
+    `The picture has ${String(width)} x ${String(height)} pixels: expected at most ` +
+      `${String(Math.floor(maxPixels / 1e6))} megapixels.`,
+  );

@@ -1,0 +1,74 @@
+/** Formats that a query may have. */
+export const acceptedFormats = ['jpeg', 'png', 'webp', 'avif', 'gif'] as const;
+export type AcceptedFormat = (typeof acceptedFormats)[number];
+
+/** Picture formats that are recognised only in order to say that they are not taken. */
+export type OtherFormat = 'heic' | 'tiff' | 'bmp' | 'jxl' | 'jp2' | 'psd' | 'ico' | 'svg' | 'pdf';
+
+export type SniffedFormat = AcceptedFormat | OtherFormat;
+
+/** Bytes from the start of a file that {@link sniffImage} looks at. */
+export const sniffLength = 1024;
+
+const ascii = (head: Uint8Array, from: number, to: number): string =>
+  String.fromCharCode(...head.subarray(from, to));
+
+/** Magic numbers at offset 0, as latin-1 text. */
+const signatures: readonly (readonly [string, SniffedFormat])[] = [
+  ['\xff\xd8\xff', 'jpeg'],
+  ['\x89PNG\r\n\x1a\n', 'png'],
+  ['GIF87a', 'gif'],
+  ['GIF89a', 'gif'],
+  ['II*\0', 'tiff'],
+  ['MM\0*', 'tiff'],
+  ['BM', 'bmp'],
+  ['\xff\x0a', 'jxl'],
+  ['\0\0\0\x0cJXL \r\n\x87\n', 'jxl'],
+  ['\0\0\0\x0cjP  \r\n\x87\n', 'jp2'],
+  ['8BPS', 'psd'],
+  ['\0\0\x01\0', 'ico'],
+  ['%PDF-', 'pdf'],
+];
+
+/** ISO/IEC 23008-12 brands; `mif1` and `msf1` may hold either codec, so they alone decide nothing. */
+const avifBrands = new Set(['avif', 'avis']);
+const heicBrands = new Set(['heic', 'heix', 'heim', 'heis', 'hevc', 'hevx', 'hevm', 'hevs']);
+const eitherBrands = new Set(['mif1', 'mif2', 'msf1']);
+
+/** Format of an ISO base media file, by its major brand, then by the compatible ones. */
+function sniffIsoMedia(head: Uint8Array): SniffedFormat | null {
+  if (ascii(head, 4, 8) !== 'ftyp') return null;
+  const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
+  const boxEnd = Math.min(view.getUint32(0), head.length);
+  const brands = [ascii(head, 8, 12)];
+  for (let at = 16; at + 4 <= boxEnd; at += 4) brands.push(ascii(head, at, at + 4));
+  const major = brands[0] ?? '';
+  if (!eitherBrands.has(major) && !avifBrands.has(major) && !heicBrands.has(major)) return null;
+  for (const brand of brands) {
+    if (avifBrands.has(brand)) return 'avif';
+    if (heicBrands.has(brand)) return 'heic';
+  }
+  return 'heic';
+}
+
+/** SVG has no magic number: it is XML (in UTF-8) whose first element is `svg`. */
+const svgStart =
+  /^\uFEFF?\s*(?:<\?xml[^>]*>|<!--[\s\S]*?-->|<!DOCTYPE\s[^>[]*(?:\[[\s\S]*?\]\s*)?>|\s)*<svg[\s>]/i;
+
+/**
+ * Recognises a picture by its magic numbers, whatever it is called.
+ *
+ * @param head the first bytes of the file; {@link sniffLength} of them are enough
+ * @returns the format, or `null` where the bytes are not the start of any picture known here
+ */
+export function sniffImage(head: Uint8Array): SniffedFormat | null {
+  const start = ascii(head, 0, 16);
+  const known = signatures.find(([magic]) => start.startsWith(magic));
+  if (known !== undefined) return known[1];
+  if (start.startsWith('RIFF') && start.slice(8, 12) === 'WEBP') return 'webp';
+  if (head.length >= 12) {
+    const isoMedia = sniffIsoMedia(head);
+    if (isoMedia !== null) return isoMedia;
+  }
+  return svgStart.test(new TextDecoder().decode(head.subarray(0, sniffLength))) ? 'svg' : null;
+}

@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { contractCases, json, type Case } from './support/cases.ts';
+import { httpDoor, lambdaDoors, type Door } from './support/doors.ts';
+import { get, coverFile, starterIds } from './support/requests.ts';
+import { cleanEnvironment, startServer, type ServerProcess } from './support/server.ts';
+
+const cases = await contractCases();
+const { env, remove } = cleanEnvironment();
+Object.assign(process.env, env, { LOG_LEVEL: 'silent' });
+process.on('exit', remove);
+
+const check = async (door: Door, { request, status, code, detail, check: more }: Case) => {
+  const response = await door(request);
+  assert.equal(response.status, status, response.body.subarray(0, 500).toString());
+  assert.ok(response.headers['x-request-id'], 'the response carries a request id');
+  if (code !== undefined) {
+    assert.match(response.headers['content-type'] ?? '', /^application\/problem\+json/);
+    const problem = json(response);
+    assert.equal(problem['code'], code);
+    assert.equal(problem['status'], status);
+    assert.equal(problem['request_id'], response.headers['x-request-id']);
+    assert.match(String(problem['detail']), detail ?? /./);
+    assert.match(String(problem['detail']), /^[^\n]{10,400}$/, 'one sentence, no stack');
+  }
+  more?.(response);
+};
+
+/** What every door does with a cover that the client has already. */
+const checkNotModified = async (door: Door) => {
+  const path = `/api/image/${String(starterIds()[3])}`;
+  const etag = (await door(get(path))).headers['etag'] ?? '';
+  const again = await door(get(path, { 'if-none-match': etag }));
+  assert.equal(again.status, 304);
+  assert.equal(again.body.length, 0);
+  const other = await door(get(path, { 'if-none-match': '"other"' }));
+  assert.equal(other.status, 200);
+  assert.deepEqual(other.body, coverFile(starterIds()[3] ?? 0));
+};
+
+describe('a real server', () => {
+  let server: ServerProcess;
+  before(async () => (server = await startServer({ LOG_LEVEL: 'info' })));
+  after(() => server.stop());
+  for (const one of cases) test(one.name, () => check(httpDoor(server.url), one));
+  test('a cover that the client has is not sent again', () =>
+    checkNotModified(httpDoor(server.url)));
+});
+
+for (const [name, door] of Object.entries(lambdaDoors))
+  describe(`the built bundles, ${name}`, () => {
+    for (const one of cases) test(one.name, () => check(door, one));
+    test('a cover that the client has is not sent again', () => checkNotModified(door));
+  });

@@ -1,0 +1,289 @@
+import assert from 'node:assert/strict';
+import { readFile, readdir } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { describe, test } from 'node:test';
+import sharp from 'sharp';
+import { isAppError, type ErrorCode } from '../lib/errors.ts';
+import { decodeForModel, renderSvgToJpeg, sniffImage } from '../lib/imaging/raster.ts';
+import type { ModelFrame } from '../lib/imaging/raster.ts';
+import { referencePath, referenceSkip } from './support/reference.ts';
+
+const frameOf = (size: number): ModelFrame => ({ size, crop: size, resize: 'shortest-edge' });
+const fixtures = fileURLToPath(new URL('fixtures/clip/pictures', import.meta.url));
+
+/** RGB of a picture at its own size. */
+const pixelsOf = (path: string): Promise<Buffer> => sharp(path).removeAlpha().raw().toBuffer();
+
+/** Differences of two pictures in steps of 1/255. */
+function difference(actual: Uint8Array, expected: Uint8Array) {
+  assert.equal(actual.length, expected.length);
+  const steps = Array.from(actual, (value, i) => Math.abs(value - (expected[i] ?? NaN)));
+  return {
+    mean: steps.reduce((sum, step) => sum + step, 0) / steps.length,
+    max: steps.reduce((most, step) => Math.max(most, step), 0),
+  };
+}
+
+/** A picture of noise: nothing in it can be guessed from its surroundings. */
+const noise = (width: number, height: number) => {
+  let state = 1;
+  const pixels = Buffer.from(
+    Array.from({ length: width * height * 3 }, () => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      return state >>> 24;
+    }),
+  );
+  return sharp(pixels, { raw: { width, height, channels: 3 } });
+};
+
+const decodeSmall = (bytes: Buffer) => decodeForModel(bytes, { frame: frameOf(32) });
+
+async function refusal(
+  bytes: Buffer,
+  maxPixels?: number,
+): Promise<{ code: ErrorCode; detail: string }> {
+  const options = { frame: frameOf(32), ...(maxPixels !== undefined && { maxPixels }) };
+  const error: unknown = await decodeForModel(bytes, options).then(
+    () => assert.fail('expected a refusal'),
+    (thrown: unknown) => thrown,
+  );
+  assert.ok(isAppError(error), String(error));
+  return error;
+}
+
+describe('pictures are decoded as Pillow and transformers do', async () => {
+  const names = (await readdir(fixtures)).filter((name) => !name.startsWith('expected-'));
+  // The pictures that have to be enlarged, with which no pixel differs.
+  const exact = ['small.png', 'one-pixel.png', 'thin.png'];
+  for (const name of names)
+    test(`${name}, made by this project`, async () => {
+      const expected = await pixelsOf(`${fixtures}/expected-${name.replace(/\.\w+$/, '')}.png`);
+      const actual = await decodeSmall(await readFile(`${fixtures}/${name}`));
+      const { mean, max } = difference(actual, expected);
+      const limit = exact.includes(name) ? { mean: 0, max: 0 } : { mean: 0.8, max: 12 };
+      assert.ok(mean <= limit.mean && max <= limit.max, `mean ${String(mean)}, max ${String(max)}`);
+    });
+
+  const reference = referenceSkip
+    ? []
+    : (await readdir(referencePath('images'))).filter((name) => !name.startsWith('expected-'));
+  test('the reference pictures', { skip: referenceSkip }, async (t) => {
+    for (const name of reference)
+      await t.test(name, async () => {
+        const expected = await pixelsOf(
+          referencePath(`images/expected-${name.replace(/\.\w+$/, '')}.png`),
+        );
+        const actual = await decodeForModel(await readFile(referencePath(`images/${name}`)), {
+          frame: frameOf(224),
+          autoOrient: false,
+        });
+        const { mean, max } = difference(actual, expected);
+        assert.ok(mean <= 0.3 && max <= 8, `mean ${String(mean)}, max ${String(max)}`);
+      });
+  });
+});
+
+describe('pictures of any size and kind', () => {
+  test('the EXIF orientation can be left alone', async () => {
+    const turned = await readFile(`${fixtures}/orientation-6.jpg`);
+    const upright = await readFile(`${fixtures}/orientation-1.jpg`);
+    const frame = frameOf(32);
+    assert.deepEqual(
+      await decodeForModel(turned, { frame, autoOrient: false }),
+      await decodeForModel(upright, { frame }),
+    );
+    assert.notDeepEqual(
+      await decodeForModel(turned, { frame }),
+      await decodeForModel(upright, { frame }),
+    );
+  });
+
+  for (const { width, height } of [
+    { width: 1, height: 5000 },
+    { width: 5000, height: 1 },
+    { width: 10, height: 9000 },
+    { width: 60_000, height: 40 },
+    { width: 300, height: 65_000 },
+    { width: 1, height: 1_500_000 },
+  ])
+    test(`a picture of ${String(width)} x ${String(height)} pixels is seen in its middle`, async () => {
+      const flat = { width, height, channels: 3, background: '#c86432' } as const;
+      const seen = await decodeSmall(await sharp({ create: flat }).png().toBuffer());
+      assert.equal(seen.length, 32 * 32 * 3);
+      assert.deepEqual([...new Set(seen)].sort(), [0x32, 0x64, 0xc8].sort());
+    });
+
+  test('a large picture is shrunk the same way whether or not its edges divide evenly', async () => {
+    for (const [width, height] of [
+      [1504, 1128],
+      [1500, 1125],
+    ] as const) {
+      const picture = noise(64, 64).resize(width, height, { fit: 'fill' }).jpeg({ quality: 95 });
+      const jpeg = await picture.toBuffer();
+      const png = await sharp(jpeg).png().toBuffer();
+      const { mean } = difference(
+        await decodeForModel(jpeg, { frame: frameOf(224) }),
+        await decodeForModel(png, { frame: frameOf(224) }),
+      );
+      assert.ok(mean < 1, `${String(width)} x ${String(height)}: mean ${String(mean)}`);
+    }
+  });
+
+  test('a model may want the whole picture squeezed, or less than the shorter edge', async () => {
+    const picture = await readFile(`${fixtures}/landscape.jpg`);
+    for (const frame of [
+      { size: 40, crop: 40, resize: 'exact' },
+      { size: 40, crop: 36, resize: 'shortest-edge' },
+    ] satisfies ModelFrame[])
+      assert.equal((await decodeForModel(picture, { frame })).length, frame.crop ** 2 * 3);
+  });
+
+  test('an SVG document is drawn as a JPEG', async () => {
+    const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 2"><rect width="2" height="2" fill="#ff0000"/></svg>`;
+    const jpeg = await renderSvgToJpeg(svg, 64, 90);
+    const { format, width, height } = await sharp(jpeg).metadata();
+    assert.deepEqual({ format, width, height }, { format: 'jpeg', width: 64, height: 64 });
+    const [red = 0, green = 255] = await decodeSmall(jpeg);
+    assert.ok(red > 250 && green < 5);
+  });
+});
+
+const iso = (...brands: string[]) => {
+  const box = Buffer.alloc(8 + 4 * (brands.length + 1));
+  box.writeUInt32BE(box.length);
+  box.write(`ftyp${brands[0] ?? ''}`, 4, 'latin1');
+  for (const [i, brand] of brands.slice(1).entries()) box.write(brand, 16 + 4 * i, 'latin1');
+  return box;
+};
+const padded = (start: string) => Buffer.concat([Buffer.from(start, 'latin1'), Buffer.alloc(64)]);
+const svg = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>';
+
+describe('a format is recognised by its first bytes', () => {
+  for (const { bytes, format } of [
+    { bytes: padded('\xff\xd8\xff\xe0'), format: 'jpeg' },
+    { bytes: padded('\x89PNG\r\n\x1a\n'), format: 'png' },
+    { bytes: padded('RIFF\x10\0\0\0WEBPVP8 '), format: 'webp' },
+    { bytes: padded('RIFF\x10\0\0\0WAVEfmt '), format: null },
+    { bytes: padded('GIF89a'), format: 'gif' },
+    { bytes: iso('avif', 'mif1'), format: 'avif' },
+    { bytes: iso('mif1', 'mif1', 'avif'), format: 'avif' },
+    { bytes: iso('mif1', 'mif1', 'heic'), format: 'heic' },
+    { bytes: iso('heic', 'mif1'), format: 'heic' },
+    { bytes: iso('mif1'), format: 'heic' },
+    { bytes: iso('isom', 'mp42'), format: null },
+    { bytes: Buffer.from(svg), format: 'svg' },
+    { bytes: Buffer.from(`\uFEFF<?xml version="1.0"?>\n<!-- a < b -->\n${svg}`), format: 'svg' },
+    { bytes: Buffer.from('<html><svg></svg></html>'), format: null },
+    { bytes: Buffer.from('%PDF-1.7'), format: 'pdf' },
+    { bytes: Buffer.alloc(0), format: null },
+    { bytes: Buffer.from([0xff]), format: null },
+  ])
+    test(`${JSON.stringify(bytes.toString('latin1', 0, 16))} is ${String(format)}`, () => {
+      assert.equal(sniffImage(bytes), format);
+    });
+});
+
+describe('a bad picture is refused by name', () => {
+  for (const { what, bytes, code, says } of [
+    {
+      what: 'text',
+      bytes: Buffer.from('Dear sir, see the photo.'),
+      code: 'not_an_image',
+      says: /not a picture/,
+    },
+    { what: 'zeros', bytes: Buffer.alloc(5000), code: 'not_an_image', says: /not a picture/ },
+    { what: 'an SVG', bytes: Buffer.from(svg), code: 'not_an_image', says: /an SVG drawing/ },
+    {
+      what: 'a PDF',
+      bytes: Buffer.from('%PDF-1.7\n'),
+      code: 'not_an_image',
+      says: /a PDF document/,
+    },
+    {
+      what: 'a HEIC photo',
+      bytes: iso('heic', 'mif1', 'heic'),
+      code: 'unsupported_image',
+      says: /HEIC.*JPEG, PNG, WebP or AVIF/,
+    },
+    {
+      what: 'a TIFF',
+      bytes: padded('II*\0'),
+      code: 'unsupported_image',
+      says: /TIFF.*JPEG, PNG, WebP or AVIF/,
+    },
+    {
+      what: 'a BMP',
+      bytes: padded('BM'),
+      code: 'unsupported_image',
+      says: /BMP.*JPEG, PNG, WebP or AVIF/,
+    },
+    {
+      what: 'the start of a JPEG and no more',
+      bytes: padded('\xff\xd8\xff\xe0'),
+      code: 'unreadable_image',
+      says: /JPEG picture is damaged/,
+    },
+    {
+      what: 'an empty AVIF',
+      bytes: iso('avif', 'mif1'),
+      code: 'unreadable_image',
+      says: /AVIF picture is damaged/,
+    },
+  ] satisfies { what: string; bytes: Buffer; code: ErrorCode; says: RegExp }[])
+    test(`${what} is ${code}`, async () => {
+      const { code: actual, detail } = await refusal(bytes);
+      assert.equal(actual, code);
+      assert.match(detail, says);
+      assert.match(detail, /^[A-Z][^.]*\.$/, 'one sentence');
+    });
+
+  for (const format of ['jpeg', 'png', 'webp', 'avif', 'gif'] as const)
+    test(`a truncated ${format} is unreadable_image, wherever it ends`, async () => {
+      // Taller than wide: what is cut off lies below the part that the model sees.
+      const whole = await noise(60, 400).toFormat(format).toBuffer();
+      assert.equal((await decodeSmall(whole)).length, 32 * 32 * 3);
+      for (const share of [0.02, 0.1, 0.5, 0.8, 0.97])
+        assert.equal(
+          (await refusal(whole.subarray(0, Math.max(20, whole.length * share)))).code,
+          'unreadable_image',
+          `at ${String(share)}`,
+        );
+    });
+
+  test('a truncated progressive JPEG is unreadable_image', async () => {
+    const whole = await noise(300, 300).jpeg({ progressive: true }).toBuffer();
+    assert.equal((await refusal(whole.subarray(0, whole.length * 0.6))).code, 'unreadable_image');
+  });
+
+  test('a small JPEG, which is enlarged, is not half-decoded either', async () => {
+    const whole = await noise(20, 30).jpeg().toBuffer();
+    assert.equal((await refusal(whole.subarray(0, whole.length * 0.9))).code, 'unreadable_image');
+  });
+
+  test('stray bytes after a JPEG are no reason to refuse it', async () => {
+    const whole = await noise(64, 64).jpeg().toBuffer();
+    const seen = await decodeSmall(Buffer.concat([whole, Buffer.from('taken with a phone')]));
+    assert.deepEqual(seen, await decodeSmall(whole));
+  });
+
+  test('a picture one pixel over the limit is image_too_large, one at the limit is not', async () => {
+    const picture = await noise(100, 100).png().toBuffer();
+    const { code, detail } = await refusal(picture, 9_999);
+    assert.equal(code, 'image_too_large');
+    assert.match(detail, /100 x 100 pixels/);
+    const frame = frameOf(32);
+    await decodeForModel(picture, { frame, maxPixels: 10_000 });
+  });
+
+  test('a bomb of 100 megapixels is refused from its header, without the memory for its pixels', async () => {
+    const size = { width: 10_000, height: 10_000 };
+    const bomb = await sharp({ create: { ...size, channels: 3, background: '#000' } })
+      .png({ compressionLevel: 9 })
+      .toBuffer();
+    const before = process.memoryUsage().rss;
+    const { code, detail } = await refusal(bomb);
+    assert.equal(code, 'image_too_large');
+    assert.match(detail, /10000 x 10000 pixels: expected at most 64 megapixels/);
+    assert.ok(process.memoryUsage().rss - before < 50e6);
+  });
+});

@@ -1,0 +1,433 @@
+import assert from 'node:assert/strict';
+import { cp, mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { after, before, describe, test } from 'node:test';
+import { httpDoor } from './support/doors.ts';
+import { json } from './support/cases.ts';
+import { noise } from './support/pictures.ts';
+import { coverFile, get, root, starter, starterIds, upload } from './support/requests.ts';
+import { startServer, type ServerProcess } from './support/server.ts';
+import { chunk, fileHead, formEnd, openWire, uploadHead } from './support/wire.ts';
+
+const id = starterIds()[5] ?? 0;
+const cover = coverFile(id);
+const megabyte = 1024 * 1024;
+
+const residentBytes = (pid: number | undefined): number => {
+  const status = readFileSync(`/proc/${String(pid)}/status`, 'utf8');
+  return 1024 * Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]);
+};
+
+const assertAnswers = async (server: ServerProcess) => {
+  const response = await httpDoor(server.url)(upload(cover, '?k=1'));
+  assert.equal(response.status, 200);
+  assert.equal(json<{ results: { album_id: number }[] }>(response).results[0]?.album_id, id);
+};
+
+describe('uploads on the wire', () => {
+  let server: ServerProcess;
+  before(async () => (server = await startServer({ UPLOAD_IDLE_SECONDS: '1' })));
+  after(() => server.stop());
+
+  test('an 11 MB file is answered 413 from its length alone', async () => {
+    const wire = await openWire(server.url);
+    wire.write(uploadHead(11 * megabyte));
+    const answer = await wire.until(/upload_too_large.*}/s);
+    assert.match(answer, /^HTTP\/1\.1 413 /);
+    assert.match(answer, /larger than 10 MB/);
+    wire.socket.destroy();
+    await assertAnswers(server);
+  });
+
+  test('an 11 MB file of unknown length is answered 413 before it has all arrived, and is not held', async () => {
+    const before = residentBytes(server.child.pid);
+    const wire = await openWire(server.url);
+    wire.write(uploadHead());
+    wire.write(chunk(Buffer.from(fileHead)));
+    let sent = 0;
+    let answeredAt = 0;
+    while (answeredAt === 0 && sent < 11 * megabyte) {
+      wire.write(chunk(noise(64 * 1024)));
+      sent += 64 * 1024;
+      await sleep(2);
+      if (wire.received().includes('413')) answeredAt = sent;
+    }
+    assert.match(await wire.until(/upload_too_large/), /^HTTP\/1\.1 413 /);
+    assert.ok(
+      answeredAt > 9 * megabyte && answeredAt < 11 * megabyte,
+      `after ${String(answeredAt)} bytes`,
+    );
+    for (let i = 0; i < 480; i += 1) wire.write(chunk(noise(64 * 1024)));
+    await sleep(300);
+    const grown = residentBytes(server.child.pid) - before;
+    assert.ok(
+      grown < 40 * megabyte,
+      `30 MB more were thrown away, yet memory grew by ${String(grown)}`,
+    );
+    wire.socket.destroy();
+    await assertAnswers(server);
+  });
+
+  test('a client that goes on sending after its refusal is cut off', async () => {
+    const wire = await openWire(server.url);
+    wire.write(uploadHead());
+    wire.write(chunk(Buffer.from('--other\r\n\r\n')));
+    wire.write(chunk(Buffer.alloc(11 * megabyte)));
+    let closed = false;
+    wire.socket.once('close', () => (closed = true));
+    for (let i = 0; i < 100 && !closed; i += 1) {
+      wire.write(chunk(Buffer.alloc(1024)));
+      await sleep(100);
+    }
+    assert.ok(closed);
+    await assertAnswers(server);
+  });
+
+  test('an upload that stalls is answered 408', async () => {
+    const wire = await openWire(server.url);
+    wire.write(uploadHead(cover.length + 500));
+    wire.write(fileHead);
+    wire.write(cover.subarray(0, 1000));
+    assert.match(
+      await wire.until(/upload_incomplete/),
+      /^HTTP\/1\.1 408 .*nothing came for 1 seconds/s,
+    );
+    wire.socket.destroy();
+    await assertAnswers(server);
+  });
+
+  test('a body that ends before its length is answered 4xx', async () => {
+    const wire = await openWire(server.url);
+    wire.write(uploadHead(cover.length + 500));
+    wire.write(fileHead);
+    wire.write(cover.subarray(0, 1000));
+    wire.socket.end();
+    assert.match(
+      await wire.until(/"code":"(invalid_request|upload_incomplete)"/),
+      /^HTTP\/1\.1 4\d\d /,
+    );
+    await assertAnswers(server);
+  });
+
+  test('a client that hangs up half-way costs nothing but a line in the log', async () => {
+    const wire = await openWire(server.url);
+    wire.write(uploadHead(cover.length + 500).replace('Host:', 'X-Request-Id: hung-up\r\nHost:'));
+    wire.write(fileHead);
+    wire.write(cover.subarray(0, 1000));
+    await sleep(50);
+    wire.socket.destroy();
+    const line = await server.logged((one) => one['request_id'] === 'hung-up');
+    assert.equal(line.msg, 'client hung up');
+    await assertAnswers(server);
+  });
+
+  test('no path leads out of the folder of covers', async () => {
+    for (const path of [
+      '..%2f..%2fpackage.json',
+      '..%5cpackage.json',
+      '%2e%2e/album_covers.index',
+      '0%00.jpg',
+    ]) {
+      const response = await httpDoor(server.url)(get(`/api/image/${path}`));
+      assert.ok([400, 404].includes(response.status), path);
+      assert.match(response.headers['content-type'] ?? '', /^application\/problem\+json/);
+    }
+  });
+
+  test('what is no HTTP at all is answered 400', async () => {
+    const wire = await openWire(server.url);
+    wire.write('HELLO\r\n\r\n');
+    assert.match(await wire.until(/invalid_request/), /^HTTP\/1\.1 400 /);
+    await assertAnswers(server);
+  });
+});
+
+describe('more searches than can wait', () => {
+  let server: ServerProcess;
+  before(async () => (server = await startServer({ MAX_WAITING_SEARCHES: '2' })));
+  after(() => server.stop());
+
+  test('the next one is answered 503 with Retry-After at once, before its upload is read', async () => {
+    const waiting = await Promise.all([openWire(server.url), openWire(server.url)]);
+    for (const wire of waiting) {
+      wire.write(uploadHead(fileHead.length + cover.length + formEnd.length));
+      wire.write(fileHead);
+    }
+    await sleep(100);
+    const refused = await openWire(server.url);
+    refused.write(uploadHead(5 * megabyte));
+    const answer = await refused.until(/"code":"busy"/, 1000);
+    assert.match(answer, /^HTTP\/1\.1 503 /);
+    assert.match(answer, /\r\nRetry-After: 1\r\n/);
+    const text = await httpDoor(server.url)(get('/api/search-by-text?query=star'));
+    assert.equal(text.status, 503);
+    const health = await httpDoor(server.url)(get('/health'));
+    assert.equal(health.status, 200, 'what needs no encoder is answered all the same');
+    for (const wire of waiting) {
+      wire.write(Buffer.concat([cover, Buffer.from(formEnd)]));
+      assert.match(await wire.until(/"success":true/), /^HTTP\/1\.1 200 /);
+      wire.socket.destroy();
+    }
+    refused.socket.destroy();
+    await assertAnswers(server);
+  });
+});
+
+describe('the life of the process', () => {
+  test('the log has one line per stage with its duration, says that this is the starter set, and one line per request', async () => {
+    const server = await startServer();
+    const stages = server.log.filter((line) => line.msg === 'loaded').map((line) => line['stage']);
+    assert.deepEqual(stages, ['catalog', 'index', 'image_encoder', 'text_encoder']);
+    for (const line of server.log.filter((one) => one.msg === 'loaded'))
+      assert.equal(typeof line['ms'], 'number');
+    assert.ok(
+      server.log.some((line) => line['starter_set'] === true && /starter set/.test(line.msg)),
+    );
+    const response = await httpDoor(server.url)({
+      ...upload(cover, '?k=2&genre=Nothing'),
+      headers: { ...upload(cover).headers, 'x-request-id': 'abc-123' },
+    });
+    assert.equal(response.headers['x-request-id'], 'abc-123');
+    const line = await server.logged((one) => one['request_id'] === 'abc-123');
+    assert.equal(line['status'], 200);
+    assert.equal(line['bytes'], cover.length);
+    assert.equal(line['k'], 2);
+    assert.equal(typeof line['ms'], 'number');
+    assert.equal(server.log.filter((one) => one['request_id'] === 'abc-123').length, 1);
+    assert.equal(await server.stop(), 0);
+  });
+
+  test('health says what is loaded and that this is the starter set', async () => {
+    const server = await startServer();
+    const body = json(await httpDoor(server.url)(get('/health')));
+    assert.deepEqual(body['models_loaded'], {
+      image_encoder: true,
+      text_encoder: true,
+      index: true,
+      catalog: true,
+    });
+    assert.equal(body['starter_set'], true);
+    assert.equal(body['albums_indexed'], starterIds().length);
+    await server.stop();
+  });
+
+  test('SIGTERM finishes what is in flight, then exits 0', async () => {
+    const server = await startServer();
+    const wire = await openWire(server.url);
+    wire.write(uploadHead(fileHead.length + cover.length + formEnd.length));
+    wire.write(fileHead);
+    await sleep(100);
+    server.child.kill('SIGTERM');
+    await server.logged((line) => line.msg === 'finishing what is in flight');
+    await assert.rejects(fetch(`${server.url}/health`), 'no new connection is taken');
+    wire.write(Buffer.concat([cover, Buffer.from(formEnd)]));
+    assert.match(await wire.until(/"success":true/), /^HTTP\/1\.1 200 /);
+    assert.equal(await server.stop(), 0);
+  });
+
+  test('an idle keep-alive connection does not hold up the end', async () => {
+    const server = await startServer();
+    await fetch(`${server.url}/health`).then((response) => response.text());
+    const start = performance.now();
+    assert.equal(await server.stop(), 0);
+    assert.ok(performance.now() - start < 3000);
+  });
+
+  test('ten concurrent first requests load once', async () => {
+    const server = await startServer({}, 'listening');
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, () => httpDoor(server.url)(upload(cover, '?k=1'))),
+    );
+    assert.deepEqual(new Set(answers.map((answer) => answer.status)), new Set([200]));
+    await server.logged((line) => line.msg === 'ready');
+    const loads = server.log.filter((line) => line.msg === 'loaded');
+    assert.equal(loads.length, 4);
+    await server.stop();
+  });
+
+  test('a port that is taken is told in one line', async () => {
+    const server = await startServer();
+    const second = await startServer({ PORT: new URL(server.url).port }, undefined);
+    const line = await second.logged((one) => one['code'] === 'invalid_config');
+    assert.match(line.msg, /port \d+ already: set PORT to another/);
+    await second.stop();
+    await server.stop();
+  });
+
+  for (const [settings, sentence] of [
+    [{ PORT: 'http' }, 'Expected an integer from 0 to 65535 for PORT but received "http".'],
+    [{ CLIP_DTYPE: 'int4' }, 'Expected fp32, fp16 or q8 for CLIP_DTYPE but received "int4".'],
+    [
+      { MAX_K: '0', LOG_LEVEL: 'loud' },
+      'Expected an integer from 1 to 1000 for MAX_K but received "0". Expected fatal, error, warn, info, debug, trace or silent for LOG_LEVEL but received "loud".',
+    ],
+  ] as const)
+    test(`the environment ${JSON.stringify(settings)} is refused with what was expected`, async () => {
+      const server = await startServer(settings, undefined);
+      const line = await server.logged((one) => one['code'] === 'invalid_config');
+      assert.equal(line.msg, sentence);
+      await server.logged(() => false).catch(() => undefined);
+      assert.equal(await server.stop(), 1);
+    });
+});
+
+describe("the user's files", () => {
+  let folder = '';
+  before(async () => (folder = await mkdtemp(join(tmpdir(), 'user-files-'))));
+  after(() => rm(folder, { recursive: true }));
+
+  /** A full set of files as a user has it, here made of the starter set's. */
+  const userFiles = async (name: string) => {
+    const dir = join(folder, name);
+    await mkdir(join(dir, 'clip'), { recursive: true });
+    await cp(starter.indexPath, join(dir, 'album_covers.index'));
+    await cp(starter.metadataPath, join(dir, 'valid_metadata_final.json'));
+    for (const part of ['config.json', 'preprocessor_config.json', 'tokenizer.json', 'onnx'])
+      await cp(join(starter.clipDir, part), join(dir, 'clip', part), { recursive: true });
+    return dir;
+  };
+
+  test('are served, and nothing says starter', async () => {
+    const dir = await userFiles('whole');
+    const server = await startServer({ MODELS_DIR: dir, IMAGES_DIR: starter.imagesDir });
+    const body = json(await httpDoor(server.url)(get('/')));
+    assert.equal(body['starter_set'], false);
+    assert.doesNotMatch(String(body['model']), /starter/);
+    assert.ok(!server.log.some((line) => line['starter_set'] === true));
+    await assertAnswers(server);
+    await server.stop();
+  });
+
+  for (const missing of [
+    'album_covers.index',
+    'valid_metadata_final.json',
+    'clip/tokenizer.json',
+    'clip/onnx/text_model.onnx',
+  ])
+    test(`without ${missing} the server refuses to start and names it`, async () => {
+      const dir = await userFiles(`without-${missing.replaceAll('/', '-')}`);
+      await rm(join(dir, missing));
+      const server = await startServer({ MODELS_DIR: dir }, undefined);
+      const line = await server.logged((one) => one['code'] === 'assets_missing');
+      assert.match(line.msg, new RegExp(`Missing: ${join(dir, missing)}\\.`));
+      assert.equal(await server.stop(), 1);
+    });
+
+  test('a MODELS_DIR that does not exist is told', async () => {
+    const server = await startServer({ MODELS_DIR: join(folder, 'absent') }, undefined);
+    const line = await server.logged((one) => one['code'] === 'assets_missing');
+    assert.match(line.msg, /absent, which is not a folder/);
+    assert.equal(await server.stop(), 1);
+  });
+
+  /** A server over damaged files: it lives, says why it is not ready, and refuses searches with the reason. */
+  const assertLivesAndTells = async (dir: string, code: string, sentence: RegExp) => {
+    const server = await startServer({ MODELS_DIR: dir }, 'listening');
+    await server.logged((line) => line['code'] === code);
+    const door = httpDoor(server.url);
+    assert.equal((await door(get('/health'))).status, 200);
+    const ready = await door(get('/ready'));
+    assert.equal(ready.status, 503);
+    assert.match(String(json(ready)['detail']), sentence);
+    const search = await door(upload(cover));
+    assert.equal(search.status, 503);
+    assert.equal(json(search)['code'], code);
+    assert.match(String(json(search)['detail']), sentence);
+    assert.ok(search.headers['retry-after']);
+    assert.equal(await server.stop(), 0);
+  };
+
+  test('a truncated index leaves the server alive and named in its answers', async () => {
+    const dir = await userFiles('truncated-index');
+    await truncate(join(dir, 'album_covers.index'), 5000);
+    await assertLivesAndTells(dir, 'index_unreadable', /album_covers\.index/);
+  });
+
+  test('a list shorter than the index is refused with both numbers', async () => {
+    const dir = await userFiles('short-list');
+    const path = join(dir, 'valid_metadata_final.json');
+    const rows = JSON.parse(await readFile(path, 'utf8')) as unknown[];
+    await writeFile(path, JSON.stringify(rows.slice(1)));
+    const n = starterIds().length;
+    await assertLivesAndTells(
+      dir,
+      'assets_inconsistent',
+      new RegExp(
+        `${String(n)} vectors but .*valid_metadata_final\\.json lists ${String(n - 1)} albums`,
+      ),
+    );
+  });
+
+  test('an index of another dimension is refused with both numbers', async () => {
+    const { VectorIndex } = await import('../lib/vectors/vector-index.ts');
+    const dir = await userFiles('other-dimension');
+    const index = await VectorIndex.create({ dimension: 256, metric: 'inner_product' });
+    index.add(new Float32Array(256 * starterIds().length).fill(0.0625));
+    await index.write(join(dir, 'album_covers.index'));
+    await assertLivesAndTells(dir, 'assets_inconsistent', /512 dimensions but .* vectors of 256/);
+  });
+
+  test('a damaged model is named', async () => {
+    const dir = await userFiles('damaged-model');
+    await writeFile(join(dir, 'clip', 'onnx', 'vision_model.onnx'), 'not a model');
+    await assertLivesAndTells(dir, 'model_unreadable', /vision_model\.onnx/);
+  });
+
+  test('a file that is mended is read by the next request, without a restart', async () => {
+    const dir = await userFiles('mended');
+    const path = join(dir, 'album_covers.index');
+    const whole = await readFile(path);
+    await writeFile(path, whole.subarray(0, 3000));
+    const server = await startServer(
+      { MODELS_DIR: dir, IMAGES_DIR: starter.imagesDir },
+      'listening',
+    );
+    await server.logged((line) => line['code'] === 'index_unreadable');
+    await writeFile(path, whole);
+    await assertAnswers(server);
+    await httpDoor(server.url)(get('/ready'));
+    await server.logged((line) => line.msg === 'ready');
+    assert.equal((await httpDoor(server.url)(get('/ready'))).status, 200);
+    await server.stop();
+  });
+
+  test('a cover that is missing on disk is told from an album that does not exist', async () => {
+    const dir = await userFiles('no-covers');
+    const server = await startServer({ MODELS_DIR: dir, IMAGES_DIR: join(root, 'docs') });
+    const response = await httpDoor(server.url)(get(`/api/image/${String(id)}`));
+    assert.equal(response.status, 404);
+    assert.equal(json(response)['code'], 'cover_not_found');
+    await server.stop();
+  });
+});
+
+test('four clients at a time for a minute lose nothing', { timeout: 120_000 }, async (context) => {
+  const server = await startServer();
+  const door = httpDoor(server.url);
+  const ids = starterIds();
+  const end = Date.now() + 60_000;
+  let answered = 0;
+  const client = async (first: number) => {
+    for (let i = first; Date.now() < end; i += 4) {
+      const wanted = ids[i % ids.length] ?? 0;
+      const request =
+        i % 3 === 0
+          ? get(`/api/search-by-text?query=blue+${String(i)}`)
+          : upload(coverFile(wanted));
+      const response = await door(request);
+      assert.equal(response.status, 200, response.body.toString());
+      const { results } = json<{ results: { album_id: number }[] }>(response);
+      assert.equal(results.length, 10);
+      if (i % 3 !== 0) assert.equal(results[0]?.album_id, wanted);
+      answered += 1;
+    }
+  };
+  await Promise.all([0, 1, 2, 3].map(client));
+  context.diagnostic(`${String(answered)} searches answered`);
+  assert.ok(answered > 100);
+  assert.ok(!server.log.some((line) => line['code'] !== undefined));
+  await server.stop();
+});

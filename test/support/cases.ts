@@ -1,0 +1,630 @@
+import assert from 'node:assert/strict';
+import sharp from 'sharp';
+import { bomb, brokenPng, heic, noise, svg } from './pictures.ts';
+import {
+  coverFile,
+  form,
+  get,
+  starterIds,
+  starterRows,
+  upload,
+  type TestRequest,
+  type TestResponse,
+} from './requests.ts';
+
+export interface Case {
+  name: string;
+  request: TestRequest;
+  status: number;
+  /** The problem's code, for a refusal. */
+  code?: string;
+  /** What the detail must say. */
+  detail?: RegExp;
+  check?: (response: TestResponse) => void;
+}
+
+interface SearchBody {
+  success: boolean;
+  query_type: string;
+  total_results: number;
+  query?: string;
+  results: Record<string, unknown>[];
+}
+
+export const json = <T = Record<string, unknown>>(response: TestResponse): T => {
+  assert.match(response.headers['content-type'] ?? '', /^application\/(problem\+)?json/);
+  return JSON.parse(response.body.toString()) as T;
+};
+
+const results = (response: TestResponse) => json<SearchBody>(response).results;
+
+const resultKeys = [
+  'album_id',
+  'artist',
+  'album_name',
+  'genre',
+  'release_year',
+  'similarity_score',
+  'pitchfork_score',
+  'best_new_music',
+  'image_url',
+  'cover_url_original',
+];
+
+/** The table of cases that both doors must answer alike, over the starter set. */
+export async function contractCases(): Promise<Case[]> {
+  const ids = starterIds();
+  const rows = starterRows();
+  const id = ids[17] ?? 0;
+  const cover = coverFile(id);
+  const row = rows[17] ?? {};
+  const total = ids.length;
+  const genre = String(row['genre']).split(' / ')[0] ?? '';
+  const absentId = Math.max(...ids) + 1;
+  const found = (response: TestResponse) => {
+    const body = json<SearchBody>(response);
+    assert.equal(body.success, true);
+    assert.equal(body.total_results, body.results.length);
+    return body;
+  };
+  const firstIs = (albumId: number) => (response: TestResponse) => {
+    assert.equal(results(response)[0]?.['album_id'], albumId);
+  };
+  const refused = (
+    name: string,
+    request: TestRequest,
+    status: number,
+    code: string,
+    detail: RegExp,
+  ): Case => ({ name, request, status, code, detail });
+  const search = '/api/search-by-image';
+  const text = '/api/search-by-text?query=red+circle';
+
+  return [
+    {
+      name: 'GET / names the service, its endpoints and the starter set',
+      request: get('/'),
+      status: 200,
+      check: (response) => {
+        const body = json(response);
+        assert.equal(body['name'], 'shazam-visual');
+        assert.equal(body['albums_indexed'], total);
+        assert.equal(body['starter_set'], true);
+        assert.match(String(body['model']), /starter/);
+        assert.ok((body['endpoints'] as string[]).includes('POST /api/search-by-image'));
+      },
+    },
+    {
+      name: 'GET / sends a browser to the documentation',
+      request: get('/', { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' }),
+      status: 302,
+      check: (response) => {
+        assert.equal(response.headers['location'], '/docs');
+      },
+    },
+    {
+      name: 'GET /health tells what is loaded',
+      request: get('/health'),
+      status: 200,
+      check: (response) => {
+        const body = json(response);
+        assert.equal(body['status'], 'healthy');
+        assert.deepEqual(Object.keys(body['models_loaded'] as object), [
+          'image_encoder',
+          'text_encoder',
+          'index',
+          'catalog',
+        ]);
+        assert.ok((body['uptime_seconds'] as number) >= 0);
+        assert.ok((body['response_time_ms'] as number) >= 0);
+      },
+    },
+    {
+      name: 'GET /ready says yes when index and catalog fit',
+      request: get('/ready'),
+      status: 200,
+      check: (response) => {
+        assert.deepEqual(json(response), { status: 'ready', albums_indexed: total });
+      },
+    },
+    {
+      name: 'a cover finds its album first, with every field of the contract',
+      request: upload(cover),
+      status: 200,
+      check: (response) => {
+        const body = found(response);
+        assert.equal(body.query_type, 'image');
+        assert.equal(body.total_results, 10);
+        const first = body.results[0] ?? {};
+        assert.deepEqual(Object.keys(first), resultKeys);
+        assert.equal(first['album_id'], id);
+        assert.equal(first['artist'], row['artist']);
+        assert.equal(first['album_name'], row['album_name']);
+        assert.equal(first['pitchfork_score'], row['score']);
+        assert.equal(first['release_year'], row['release_year']);
+        assert.equal(first['image_url'], `/api/image/${String(id)}`);
+        assert.ok((first['similarity_score'] as number) > 0.99);
+        const scores = body.results.map((result) => result['similarity_score'] as number);
+        assert.deepEqual(
+          scores,
+          [...scores].sort((a, b) => b - a),
+        );
+      },
+    },
+    {
+      name: 'k in the form says how many',
+      request: form(search, ['k', '3'], ['file', cover, 'cover.jpg']),
+      status: 200,
+      check: (response) => {
+        assert.equal(found(response).total_results, 3);
+      },
+    },
+    {
+      name: 'k in the query says how many, and may come after the file in a form',
+      request: form(`${search}?k=2`, ['file', cover, 'c.jpg'], ['k', '4']),
+      status: 200,
+      check: (response) => {
+        assert.equal(found(response).total_results, 4);
+      },
+    },
+    {
+      name: 'a raw image body is a picture too',
+      request: {
+        method: 'POST',
+        path: `${search}?k=1`,
+        headers: { 'content-type': 'image/jpeg' },
+        body: cover,
+      },
+      status: 200,
+      check: firstIs(id),
+    },
+    ...(await Promise.all(
+      (['png', 'webp', 'avif', 'gif'] as const).map(async (format) => ({
+        name: `the cover as ${format.toUpperCase()} finds its album first`,
+        request: upload(await sharp(cover).toFormat(format).toBuffer(), '?k=1', `c.${format}`),
+        status: 200,
+        check: firstIs(id),
+      })),
+    )),
+    {
+      name: 'a form with non-ASCII field and file names is read',
+      request: form(search, ['genre', genre], ['file', cover, 'pochette déjà vue – 写真.jpg']),
+      status: 200,
+      check: firstIs(id),
+    },
+    {
+      name: 'a genre filter lets only that genre through',
+      request: upload(cover, `?genre=${encodeURIComponent(genre)}&k=50`),
+      status: 200,
+      check: (response) => {
+        const found = results(response);
+        assert.ok(found.length > 0);
+        for (const result of found) assert.ok(String(result['genre']).split(' / ').includes(genre));
+      },
+    },
+    {
+      name: 'years and score narrow a text search, exactly',
+      request: get(`${text}&k=50&year_min=1990&year_max=1999&score_min=8.5`),
+      status: 200,
+      check: (response) => {
+        const expected = rows.filter(
+          (one) =>
+            (one['release_year'] as number) >= 1990 &&
+            (one['release_year'] as number) <= 1999 &&
+            (one['score'] as number) >= 8.5,
+        );
+        assert.equal(found(response).total_results, Math.min(50, expected.length));
+        const wanted = new Set(expected.map((one) => one['local_id']));
+        for (const result of results(response)) assert.ok(wanted.has(result['album_id']));
+      },
+    },
+    {
+      name: 'best new music only',
+      request: get(`${text}&k=50&best_new_music=true`),
+      status: 200,
+      check: (response) => {
+        const expected = rows.filter((one) => one['best_new_music'] === 1).length;
+        assert.equal(found(response).total_results, Math.min(50, expected));
+        for (const result of results(response)) assert.equal(result['best_new_music'], true);
+      },
+    },
+    {
+      name: 'a filter that nothing passes answers no results',
+      request: get(`${text}&year_min=9000`),
+      status: 200,
+      check: (response) => {
+        assert.deepEqual(found(response).results, []);
+      },
+    },
+    {
+      name: 'a genre may be repeated',
+      request: get(`${text}&k=50&genre=${encodeURIComponent(genre)}&genre=Polka`),
+      status: 200,
+      check: (response) => {
+        assert.ok(found(response).total_results > 0);
+      },
+    },
+    {
+      name: 'a text search echoes its query and answers ten',
+      request: get('/api/search-by-text?query=%20d%C3%A9j%C3%A0%20vu%20%F0%9F%98%80%20'),
+      status: 200,
+      check: (response) => {
+        const body = found(response);
+        assert.equal(body.query_type, 'text');
+        assert.equal(body.query, 'déjà vu 😀');
+        assert.equal(body.total_results, 10);
+      },
+    },
+    refused(
+      'a missing query is refused',
+      get('/api/search-by-text'),
+      400,
+      'invalid_parameter',
+      /for query but received nothing/,
+    ),
+    refused(
+      'a blank query is refused',
+      get('/api/search-by-text?query=%20%20'),
+      400,
+      'invalid_parameter',
+      /for query but received/,
+    ),
+    refused(
+      'k of 0 is refused',
+      get(`${text}&k=0`),
+      400,
+      'invalid_parameter',
+      /^Expected an integer from 1 to 50 for k but received "0"\.$/,
+    ),
+    refused(
+      'k of 51 is refused',
+      upload(cover, '?k=51'),
+      400,
+      'invalid_parameter',
+      /for k but received "51"/,
+    ),
+    refused(
+      'k in words is refused',
+      form(search, ['k', 'ten'], ['file', cover, 'c.jpg']),
+      400,
+      'invalid_parameter',
+      /for k but received "ten"/,
+    ),
+    refused(
+      'k of 2.5 is refused',
+      get(`${text}&k=2.5`),
+      400,
+      'invalid_parameter',
+      /received "2\.5"/,
+    ),
+    refused('an empty k is refused', get(`${text}&k=`), 400, 'invalid_parameter', /received ""/),
+    refused(
+      'k given twice is refused',
+      get(`${text}&k=1&k=2`),
+      400,
+      'invalid_parameter',
+      /received "1, 2"/,
+    ),
+    refused(
+      'a year that is none is refused',
+      get(`${text}&year_min=soon`),
+      400,
+      'invalid_parameter',
+      /for year_min but received "soon"/,
+    ),
+    refused(
+      'years the wrong way round are refused',
+      get(`${text}&year_min=2000&year_max=1990`),
+      400,
+      'invalid_parameter',
+      /year_max but received "?1990/,
+    ),
+    refused(
+      'a score of 11 is refused',
+      get(`${text}&score_min=11`),
+      400,
+      'invalid_parameter',
+      /a number from 0 to 10 for score_min/,
+    ),
+    refused(
+      'best_new_music=maybe is refused',
+      get(`${text}&best_new_music=maybe`),
+      400,
+      'invalid_parameter',
+      /true or false for best_new_music but received "maybe"/,
+    ),
+    refused('a blank genre is refused', get(`${text}&genre=`), 400, 'invalid_parameter', /genre/),
+    refused(
+      'another field name is refused',
+      form(search, ['photo', cover, 'c.jpg']),
+      400,
+      'unexpected_field',
+      /in the field "file" but received "photo"/,
+    ),
+    refused(
+      'two files are refused',
+      form(search, ['file', cover, 'a.jpg'], ['file', cover, 'b.jpg']),
+      400,
+      'too_many_files',
+      /one picture/,
+    ),
+    refused(
+      'a form without a file is refused',
+      form(search, ['k', '3']),
+      400,
+      'missing_file',
+      /the form has none/,
+    ),
+    refused(
+      'a file sent as text is refused',
+      form(search, ['file', 'hello']),
+      400,
+      'missing_file',
+      /holds text/,
+    ),
+    refused('an empty file is refused', upload(Buffer.alloc(0)), 400, 'empty_file', /0 bytes/),
+    refused(
+      'a request without a body is refused',
+      { method: 'POST', path: search },
+      400,
+      'malformed_upload',
+      /multipart\/form-data/,
+    ),
+    refused(
+      'JSON is refused',
+      {
+        method: 'POST',
+        path: search,
+        headers: { 'content-type': 'application/json' },
+        body: Buffer.from('{}'),
+      },
+      400,
+      'malformed_upload',
+      /but received application\/json/,
+    ),
+    refused(
+      'a form without a boundary is refused',
+      {
+        method: 'POST',
+        path: search,
+        headers: { 'content-type': 'multipart/form-data' },
+        body: cover,
+      },
+      400,
+      'malformed_upload',
+      /multipart\/form-data/,
+    ),
+    refused(
+      'a form cut short is refused',
+      cutShort(upload(cover)),
+      400,
+      'malformed_upload',
+      /could not be read/,
+    ),
+    refused(
+      'a text file called .jpg is refused',
+      upload(Buffer.from('This is not a picture. '.repeat(50))),
+      400,
+      'not_an_image',
+      /JPEG, PNG, WebP(,| or) AVIF/,
+    ),
+    refused(
+      'an SVG is refused',
+      upload(svg, '', 'c.svg', 'image/svg+xml'),
+      400,
+      'not_an_image',
+      /JPEG, PNG, WebP(,| or) AVIF/,
+    ),
+    refused(
+      'noise is refused',
+      upload(noise(20_000)),
+      400,
+      'not_an_image',
+      /JPEG, PNG, WebP(,| or) AVIF/,
+    ),
+    refused(
+      'a truncated JPEG is refused',
+      upload(cover.subarray(0, cover.length >> 1)),
+      400,
+      'unreadable_image',
+      /./,
+    ),
+    refused('a damaged PNG is refused', upload(brokenPng), 400, 'unreadable_image', /./),
+    refused(
+      'a HEIC photo is refused with what to send',
+      upload(heic, '', 'IMG_0001.HEIC', 'image/heic'),
+      400,
+      'unsupported_image',
+      /JPEG, PNG, WebP(,| or) AVIF/,
+    ),
+    refused('a 100-megapixel bomb is refused', upload(await bomb()), 400, 'image_too_large', /100/),
+    {
+      name: 'after all that, the next search is answered',
+      request: upload(cover, '?k=1'),
+      status: 200,
+      check: firstIs(id),
+    },
+    {
+      name: 'a cover is sent as it is on disk, to be kept for a day',
+      request: get(`/api/image/${String(id)}`),
+      status: 200,
+      check: (response) => {
+        assert.equal(response.headers['content-type'], 'image/jpeg');
+        assert.equal(response.headers['cache-control'], 'public, max-age=86400');
+        assert.ok(response.headers['etag']);
+        assert.deepEqual(response.body, cover);
+      },
+    },
+    {
+      name: 'HEAD of a cover has its length and no body',
+      request: { method: 'HEAD', path: `/api/image/${String(id)}` },
+      status: 200,
+      check: (response) => {
+        assert.equal(response.headers['content-length'], String(cover.length));
+        assert.equal(response.body.length, 0);
+      },
+    },
+    {
+      name: 'a range of a cover is sent alone',
+      request: get(`/api/image/${String(id)}`, { range: 'bytes=10-19' }),
+      status: 206,
+      check: (response) => {
+        assert.deepEqual(response.body, cover.subarray(10, 20));
+        assert.equal(response.headers['content-range'], `bytes 10-19/${String(cover.length)}`);
+      },
+    },
+    refused(
+      'a range beyond the cover is refused',
+      get(`/api/image/${String(id)}`, { range: 'bytes=99999999-' }),
+      416,
+      'range_not_satisfiable',
+      /beyond/,
+    ),
+    refused(
+      'a cover of no album is not found',
+      get(`/api/image/${String(absentId)}`),
+      404,
+      'album_not_found',
+      new RegExp(`id ${String(absentId)}`),
+    ),
+    refused(
+      'a cover id in words is refused',
+      get('/api/image/abc'),
+      400,
+      'invalid_parameter',
+      /album_id but received "abc"/,
+    ),
+    refused(
+      'a negative cover id is refused',
+      get('/api/image/-1'),
+      400,
+      'invalid_parameter',
+      /album_id but received "-1"/,
+    ),
+    refused(
+      'a cover id with a fraction is refused',
+      get('/api/image/1%2e5'),
+      400,
+      'invalid_parameter',
+      /album_id but received "1\.5"/,
+    ),
+    {
+      name: 'stats are about the whole catalog',
+      request: get('/api/stats'),
+      status: 200,
+      check: (response) => {
+        const body = json(response);
+        const years = rows.flatMap((one) => (one['release_year'] as number | null) ?? []);
+        assert.equal(body['total_albums'], total);
+        assert.equal(body['first_year'], Math.min(...years));
+        assert.equal(body['last_year'], Math.max(...years));
+        assert.equal(
+          body['best_new_music'],
+          rows.filter((one) => one['best_new_music'] === 1).length,
+        );
+        assert.ok((body['top_genres'] as unknown[]).length <= 10);
+        assert.ok((body['mean_pitchfork_score'] as number) > 0);
+      },
+    },
+    {
+      name: 'genres are listed with their counts',
+      request: get('/api/genres'),
+      status: 200,
+      check: (response) => {
+        const { genres } = json<{ genres: { genre: string; albums: number }[] }>(response);
+        const entry = genres.find((one) => one.genre === genre);
+        const expected = rows.filter((one) => String(one['genre']).split(' / ').includes(genre));
+        assert.equal(entry?.albums, expected.length);
+      },
+    },
+    {
+      name: 'the year range is that of the catalog',
+      request: get('/api/year-range'),
+      status: 200,
+      check: (response) => {
+        const { year_min, year_max } = json<{ year_min: number; year_max: number }>(response);
+        assert.ok(year_min < year_max);
+      },
+    },
+    {
+      name: 'the OpenAPI document is 3.1',
+      request: get('/openapi.json'),
+      status: 200,
+      check: (response) => {
+        assert.equal(json(response)['openapi'], '3.1.0');
+      },
+    },
+    {
+      name: 'the documentation is a page that loads nothing from elsewhere',
+      request: get('/docs'),
+      status: 200,
+      check: (response) => {
+        assert.match(response.headers['content-type'] ?? '', /^text\/html/);
+        assert.match(response.headers['content-security-policy'] ?? '', /default-src 'none'/);
+        assert.doesNotMatch(response.body.toString(), /https?:/);
+      },
+    },
+    {
+      name: "the documentation's script is served",
+      request: get('/docs/swagger-ui-bundle.js'),
+      status: 200,
+      check: (response) => {
+        assert.match(response.headers['content-type'] ?? '', /^text\/javascript/);
+        assert.ok(response.body.length > 100_000);
+      },
+    },
+    refused(
+      'an unknown path is not found',
+      get('/nothing/here'),
+      404,
+      'route_not_found',
+      /GET \/ lists/,
+    ),
+    refused(
+      'GET of the picture search is refused',
+      get(search),
+      405,
+      'method_not_allowed',
+      /^Expected POST for/,
+    ),
+    refused(
+      'POST of the text search is refused',
+      { method: 'POST', path: '/api/search-by-text?query=x', body: Buffer.from('x') },
+      405,
+      'method_not_allowed',
+      /GET/,
+    ),
+    refused(
+      'DELETE of a cover is refused',
+      { method: 'DELETE', path: `/api/image/${String(id)}` },
+      405,
+      'method_not_allowed',
+      /GET or HEAD/,
+    ),
+    {
+      name: 'a browser of another origin may ask',
+      request: get('/api/stats', { origin: 'https://elsewhere.example' }),
+      status: 200,
+      check: (response) => {
+        assert.equal(response.headers['access-control-allow-origin'], '*');
+      },
+    },
+    {
+      name: 'a preflight is answered',
+      request: {
+        method: 'OPTIONS',
+        path: search,
+        headers: { origin: 'https://elsewhere.example', 'access-control-request-method': 'POST' },
+      },
+      status: 204,
+      check: (response) => {
+        assert.match(response.headers['access-control-allow-methods'] ?? '', /POST/);
+      },
+    },
+  ];
+}
+
+const cutShort = (request: TestRequest): TestRequest => ({
+  ...request,
+  ...(request.body && { body: request.body.subarray(0, request.body.length - 200) }),
+});

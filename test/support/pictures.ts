@@ -1,0 +1,62 @@
+import { createHash } from 'node:crypto';
+import { crc32 as zlibCrc32 } from 'node:zlib';
+import sharp from 'sharp';
+
+/** Bytes that look like noise and are always the same. */
+export function noise(length: number): Buffer {
+  const blocks: Buffer[] = [];
+  for (let i = 0; i * 32 < length; i += 1)
+    blocks.push(
+      createHash('sha256')
+        .update(`noise ${String(i)}`)
+        .digest(),
+    );
+  return Buffer.concat(blocks).subarray(0, length);
+}
+
+const crc32: (data: Buffer) => number =
+  (zlibCrc32 as typeof zlibCrc32 | undefined) ??
+  ((data) => {
+    // Node before 20.15 has no zlib.crc32
+    let crc = 0xffffffff;
+    for (const byte of data) {
+      crc ^= byte;
+      for (let bit = 0; bit < 8; bit += 1) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
+    }
+    return (crc ^ 0xffffffff) >>> 0;
+  });
+
+const pngChunk = (type: string, data: Buffer): Buffer => {
+  const typed = Buffer.concat([Buffer.from(type, 'latin1'), data]);
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(data.length);
+  const crc = Buffer.alloc(4);
+  crc.writeUInt32BE(crc32(typed));
+  return Buffer.concat([length, typed, crc]);
+};
+
+/** A small PNG file that unfolds to 10,000 × 10,000 pixels. */
+export async function bomb(): Promise<Buffer> {
+  return sharp({ create: { width: 10_000, height: 10_000, channels: 3, background: '#808080' } })
+    .png({ compressionLevel: 9 })
+    .toBuffer();
+}
+
+/** The first bytes of a HEIC photo as phones take them. */
+export const heic = Buffer.concat([
+  Buffer.from([0, 0, 0, 24]),
+  Buffer.from('ftypheic\0\0\0\0heicmif1', 'latin1'),
+  noise(4096),
+]);
+
+export const svg = Buffer.from(
+  '<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="64" height="64"><rect width="64" height="64" fill="red"/></svg>',
+);
+
+/** A PNG whose header is sound and whose pixels are not. */
+export const brokenPng = Buffer.concat([
+  Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]),
+  pngChunk('IHDR', Buffer.from([0, 0, 1, 0, 0, 0, 1, 0, 8, 2, 0, 0, 0])),
+  pngChunk('IDAT', noise(500)),
+  pngChunk('IEND', Buffer.alloc(0)),
+]);

@@ -1,0 +1,94 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { root } from './requests.ts';
+
+export type LogLine = Record<string, unknown> & { msg: string };
+
+/** The built server as a process of its own, on a free port of the loopback address. */
+export interface ServerProcess {
+  url: string;
+  child: ChildProcess;
+  /** Every line that it has logged. */
+  log: LogLine[];
+  /** Resolves with the first line that fits, past or to come; rejects where the process ends first. */
+  logged: (fits: (line: LogLine) => boolean) => Promise<LogLine>;
+  /** Ends it and resolves with its exit status. */
+  stop: (signal?: NodeJS.Signals) => Promise<number | null>;
+}
+
+/** An environment in which nothing of the developer's own files or settings is seen. */
+export function cleanEnvironment(): { env: NodeJS.ProcessEnv; remove: () => void } {
+  const empty = mkdtempSync(join(tmpdir(), 'no-models-'));
+  const env: NodeJS.ProcessEnv = {
+    PATH: process.env['PATH'],
+    HOST: '127.0.0.1',
+    PORT: '0',
+    MODELS_DIR: empty,
+    STARTER_DIR: join(root, 'models', 'starter'),
+  };
+  return {
+    env,
+    remove: () => {
+      rmSync(empty, { recursive: true, force: true });
+    },
+  };
+}
+
+/**
+ * Starts `dist/functions/server.cjs`.
+ *
+ * @param settings environment variables on top of a clean environment
+ * @param until a line of the log to wait for: 'ready' (all loaded), 'listening', or nothing
+ */
+export async function startServer(
+  settings: Record<string, string> = {},
+  until: 'ready' | 'listening' | undefined = 'ready',
+): Promise<ServerProcess> {
+  const { env, remove } = cleanEnvironment();
+  const child = spawn(process.execPath, [join(root, 'dist', 'functions', 'server.cjs')], {
+    cwd: root,
+    env: { ...env, ...settings },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const log: LogLine[] = [];
+  const waiting = new Set<(line: LogLine | null) => void>();
+  createInterface({ input: child.stdout }).on('line', (text) => {
+    const line = JSON.parse(text) as LogLine;
+    log.push(line);
+    for (const tell of waiting) tell(line);
+  });
+  child.once('close', () => {
+    remove();
+    for (const tell of waiting) tell(null);
+  });
+  const logged: ServerProcess['logged'] = (fits) =>
+    new Promise((resolve, reject) => {
+      const tell = (line: LogLine | null) => {
+        if (line && !fits(line)) return;
+        waiting.delete(tell);
+        if (line) resolve(line);
+        else reject(new Error(`the server ended first; it said ${JSON.stringify(log.slice(-3))}`));
+      };
+      const past = log.find(fits);
+      if (past) resolve(past);
+      else waiting.add(tell);
+    });
+  const stop: ServerProcess['stop'] = async (signal = 'SIGTERM') => {
+    if (child.exitCode === null && child.signalCode === null) {
+      const closed = once(child, 'close');
+      child.kill(signal);
+      await closed;
+    }
+    return child.exitCode;
+  };
+  let url = '';
+  if (until) {
+    url = String((await logged((line) => line.msg === 'listening'))['url']);
+    if (until === 'ready') await logged((line) => line.msg === 'ready');
+  }
+  return { url, child, log, logged, stop };
+}
