@@ -23,7 +23,7 @@ const onlyIn = [
   },
   { packages: ['sharp'], files: ['lib/imaging/raster.ts'] },
   { packages: ['onnxruntime-node'], files: ['lib/clip/onnx.ts'] },
-  { packages: ['faiss-node'], files: ['lib/vectors/faiss.ts'] },
+  { packages: ['faiss-node'], files: ['lib/vectors/vector-index.ts'] },
   { packages: ['@aws-sdk/client-s3'], files: ['lib/storage/s3.ts'] },
 ];
 

@@ -30,7 +30,7 @@ export function createHandler(...routers: MakeRouter[]): LambdaHandler {
   return serverless(createApp(context, log, routers), {
     binary: (headers: Record<string, string | undefined>) =>
       !isText.test(headers['content-type'] ?? 'text/plain'),
-  }) as LambdaHandler;
+  });
 }
 
 /** A function is ready when the index and the catalog fit each other; models are loaded where they are needed. */

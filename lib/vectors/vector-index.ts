@@ -1,0 +1,171 @@
+import { open, rename, rm } from 'node:fs/promises';
+import type { Index } from 'faiss-node';
+import { AppError } from '../errors.ts';
+import { readFaissHeader, typeName, type FaissHeader, type Metric } from './file-header.ts';
+
+export interface Neighbours {
+  /** Rows of the index, nearest first. */
+  rows: Int32Array;
+  /** FAISS's distances, in the same order: inner products, or squared Euclidean distances. */
+  distances: Float32Array;
+}
+
+/** faiss-node is loaded when an index is first opened: a handler that needs none never loads it. */
+const loadFaiss = () => import('faiss-node').then((module) => module.default);
+
+/** Vectors by row, and the nearest of them. A FAISS index of any type that faiss reads. */
+export class VectorIndex {
+  readonly #index: Index;
+  readonly dimension: number;
+  readonly metric: Metric;
+  /** E.g. `Flat`, `SQ`, `HNSW`. */
+  readonly type: string;
+
+  private constructor(index: Index, about: { dimension: number; metric: Metric; type: string }) {
+    this.#index = index;
+    this.dimension = about.dimension;
+    this.metric = about.metric;
+    this.type = about.type;
+  }
+
+  /**
+   * Reads an index as Python's faiss writes it.
+   *
+   * @throws AppError `index_unreadable`: one sentence that names the file
+   */
+  static async open(path: string): Promise<VectorIndex> {
+    const refuse = (why: string, cause?: unknown) =>
+      new AppError('index_unreadable', `${path} is not a readable FAISS index: ${why}.`, { cause });
+    let header: FaissHeader | null;
+    try {
+      header = await readFaissHeader(path);
+    } catch (error) {
+      const reason =
+        error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+      throw refuse(`it could not be read (${reason})`, error);
+    }
+    if (!header) throw refuse('it does not begin as one');
+    const { dimension, size, metric, fourcc, expectedBytes, bytes } = header;
+    if (expectedBytes !== undefined && bytes !== expectedBytes)
+      throw refuse(
+        `it has ${String(bytes)} bytes where ${String(size)} vectors of ${String(dimension)} dimensions take ${String(expectedBytes)}`,
+      );
+    try {
+      const faiss = await loadFaiss();
+      const index = faiss.Index.read(path);
+      return new VectorIndex(index, { dimension, metric, type: typeName(fourcc) });
+    } catch (error) {
+      throw refuse(
+        'it is damaged, ends too early, or is of a type that faiss does not know',
+        error,
+      );
+    }
+  }
+
+  /**
+   * Makes an empty index.
+   *
+   * @param options.type a FAISS factory string, e.g. `Flat` (the default), `SQ8`, `HNSW32`
+   * @throws Error where faiss does not know the type
+   */
+  static async create(options: {
+    dimension: number;
+    metric: Metric;
+    type?: string;
+  }): Promise<VectorIndex> {
+    const { dimension, metric, type = 'Flat' } = options;
+    const faiss = await loadFaiss();
+    const metricType =
+      metric === 'l2' ? faiss.MetricType.METRIC_L2 : faiss.MetricType.METRIC_INNER_PRODUCT;
+    const index = faiss.Index.fromFactory(dimension, type, metricType);
+    return new VectorIndex(index, { dimension, metric, type });
+  }
+
+  /** Number of vectors. */
+  get size(): number {
+    return this.#index.ntotal();
+  }
+
+  /**
+   * Appends vectors, which get the rows from `size` on. An index of a type that must be trained is trained
+   * on the first ones.
+   *
+   * @param vectors `Float32Array` of n × dimension
+   */
+  add(vectors: Float32Array): void {
+    if (vectors.length % this.dimension !== 0)
+      throw new RangeError(
+        `Expected a multiple of ${String(this.dimension)} floats but received ${String(vectors.length)}.`,
+      );
+    if (!this.#index.isTrained()) this.#index.train(vectors);
+    this.#index.add(vectors);
+  }
+
+  /**
+   * The nearest rows: the best `k` of all, or exactly the best `k` of those given, whatever the type of the
+   * index; all of them where there are fewer.
+   *
+   * @param query `Float32Array` of `dimension`, finite; it is not copied
+   * @param k an integer of 1 or more
+   * @param rows the rows that may be found; all, where left out
+   * @throws RangeError where the query has another length, or holds what is no number
+   */
+  search(query: Float32Array, k: number, rows?: Uint32Array): Neighbours {
+    if (query.length !== this.dimension)
+      throw new RangeError(
+        `Expected a query of ${String(this.dimension)} dimensions but received ${String(query.length)}.`,
+      );
+    if (!query.every(Number.isFinite))
+      throw new RangeError('Expected a query of finite numbers but received one that has others.');
+    if (!('reconstruct' in this.#index)) return this.#searchUnpatched(query, k, rows);
+    const { labels, distances } = this.#index.search(query, k, rows);
+    return { rows: labels, distances };
+  }
+
+  /**
+   * The same with upstream's own prebuilt binding, which knows no rows and no typed arrays: all are asked
+   * for, and those that may be found are kept.
+   */
+  #searchUnpatched(query: Float32Array, k: number, rows?: Uint32Array): Neighbours {
+    const allowed = rows && new Set(rows);
+    const asked = allowed ? this.size : Math.min(k, this.size);
+    const found = this.#index.search([...query], asked);
+    const kept = found.labels
+      .map((row, i) => ({ row, distance: found.distances[i] ?? NaN }))
+      .filter(({ row }) => row >= 0 && allowed?.has(row) !== false)
+      .slice(0, k);
+    return {
+      rows: Int32Array.from(kept, ({ row }) => row),
+      distances: Float32Array.from(kept, ({ distance }) => distance),
+    };
+  }
+
+  /** What a distance of this index means as a cosine, where its vectors have length 1. */
+  similarity(distance: number): number {
+    // |a - b|² = 2 - 2 cos(a, b)
+    return this.metric === 'inner_product' ? distance : 1 - distance / 2;
+  }
+
+  /**
+   * Writes the index beside its place and renames it, so that a full disk or a killed process leaves what
+   * was there before.
+   *
+   * @throws the file system's error, e.g. ENOSPC
+   */
+  async write(path: string): Promise<void> {
+    const beside = `${path}.${String(process.pid)}.new`;
+    try {
+      const file = await open(beside, 'w');
+      try {
+        await file.writeFile(this.#index.toBuffer());
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(beside, path);
+    } catch (error) {
+      await rm(beside, { force: true });
+      throw error;
+    }
+  }
+}

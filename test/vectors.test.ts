@@ -1,0 +1,260 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { VectorIndex, type Neighbours } from '../lib/vectors/vector-index.ts';
+import { noise } from './support/pictures.ts';
+import { referencePath, referenceSkip } from './support/reference.ts';
+import { root } from './support/requests.ts';
+
+const dimension = 32;
+const count = 400;
+
+/** Unit vectors, always the same. */
+function unitVectors(n: number, d: number): Float32Array {
+  const bytes = noise(2 * n * d);
+  const all = Float32Array.from({ length: n * d }, (_, i) => bytes.readInt16LE(2 * i) / 32768);
+  for (let row = 0; row < n; row += 1) {
+    const vector = all.subarray(row * d, (row + 1) * d);
+    const norm = Math.hypot(...vector);
+    for (const [j, value] of vector.entries()) vector[j] = value / norm;
+  }
+  return all;
+}
+
+const vectors = unitVectors(count, dimension);
+const vectorOf = (row: number) => vectors.slice(row * dimension, (row + 1) * dimension);
+const query = vectorOf(123).map((value, j) => value + 0.02 * Math.sin(j));
+
+/** What an exact search must answer, worked out in plain JavaScript. */
+function bruteForce(metric: 'inner_product' | 'l2', k: number, rows: Iterable<number>): number[] {
+  const cost = (row: number) => {
+    let sum = 0;
+    for (const [j, value] of vectorOf(row).entries())
+      sum += metric === 'l2' ? (value - (query[j] ?? 0)) ** 2 : -value * (query[j] ?? 0);
+    return sum;
+  };
+  return [...rows]
+    .map((row) => ({ row, cost: cost(row) }))
+    .sort((a, b) => a.cost - b.cost || a.row - b.row)
+    .slice(0, k)
+    .map(({ row }) => row);
+}
+
+const all = Array.from({ length: count }, (_, row) => row);
+const make = async (type: string, metric: 'inner_product' | 'l2' = 'inner_product') => {
+  const index = await VectorIndex.create({ dimension, metric, type });
+  index.add(vectors);
+  return index;
+};
+
+describe('vector index', () => {
+  let folder = '';
+  before(async () => (folder = await mkdtemp(join(tmpdir(), 'vectors-'))));
+  after(() => rm(folder, { recursive: true }));
+
+  for (const metric of ['inner_product', 'l2'] as const)
+    test(`a flat index by ${metric} answers what brute force answers`, async () => {
+      const index = await make('Flat', metric);
+      const { rows, distances } = index.search(query, 10);
+      assert.deepEqual([...rows], bruteForce(metric, 10, all));
+      const similarity = index.similarity(distances[0] ?? NaN);
+      assert.ok(similarity > 0.9 && similarity <= 1.1);
+    });
+
+  for (const type of ['Flat', 'SQ8', 'HNSW16', 'IVF8,Flat'])
+    for (const [what, wanted] of [
+      ['none', []],
+      ['one', [77]],
+      ['three', [5, 6, 399]],
+      ['every seventh', all.filter((row) => row % 7 === 0)],
+      ['all', all],
+    ] as const)
+      test(`${type} finds exactly the best among ${what} of its rows`, async () => {
+        const index = await make(type);
+        const found = index.search(query, 10, Uint32Array.from(wanted));
+        assert.equal(found.rows.length, Math.min(10, wanted.length));
+        assert.equal(found.distances.length, found.rows.length);
+        const expected = bruteForce('inner_product', 10, wanted);
+        // SQ8 stores rounded vectors: neighbours of nearly equal distance may change places
+        if (type === 'SQ8') assert.equal(found.rows[0], expected[0]);
+        else assert.deepEqual([...found.rows], expected);
+      });
+
+  test('k beyond the size gives all', async () => {
+    const index = await make('Flat');
+    assert.equal(index.search(query, 1000).rows.length, count);
+    assert.equal(index.search(query, 1000, Uint32Array.of(1, 2)).rows.length, 2);
+  });
+
+  test('of equal distances the lower row comes first', async () => {
+    const index = await VectorIndex.create({ dimension, metric: 'inner_product' });
+    for (let i = 0; i < 50; i += 1) index.add(vectorOf(1));
+    assert.deepEqual([...index.search(vectorOf(1), 5).rows], [0, 1, 2, 3, 4]);
+    assert.deepEqual([...index.search(vectorOf(1), 2, Uint32Array.of(40, 9, 30)).rows], [9, 30]);
+  });
+
+  test('an empty index answers nothing', async () => {
+    const index = await VectorIndex.create({ dimension, metric: 'inner_product' });
+    assert.equal(index.size, 0);
+    assert.deepEqual([...index.search(query, 5).rows], []);
+  });
+
+  test('a query that is wrong is refused in words, and the next one is answered', async () => {
+    const index = await make('Flat');
+    assert.throws(() => index.search(new Float32Array(31), 5), {
+      name: 'RangeError',
+      message: 'Expected a query of 32 dimensions but received 31.',
+    });
+    assert.throws(() => index.search(new Float32Array(32).fill(NaN), 5), /finite numbers/);
+    assert.throws(
+      () => index.search(query, 5, Uint32Array.of(count)),
+      /Row 400 is beyond the index/,
+    );
+    assert.throws(() => {
+      index.add(new Float32Array(33));
+    }, /multiple of 32 floats but received 33/);
+    assert.equal(index.search(query, 1).rows[0], 123);
+  });
+
+  for (const type of ['Flat', 'SQ8', 'HNSW16', 'IVF8,Flat'])
+    test(`${type} is the same after writing and reading`, async () => {
+      const path = join(folder, `round-trip-${type.replace(',', '-')}.index`);
+      const index = await make(type, 'l2');
+      await index.write(path);
+      const again = await VectorIndex.open(path);
+      assert.equal(again.size, count);
+      assert.equal(again.dimension, dimension);
+      assert.equal(again.metric, 'l2');
+      assert.deepEqual(again.search(query, 10), index.search(query, 10));
+      assert.ok(!(await readdir(folder)).some((name) => name.endsWith('.new')));
+    });
+
+  test('writing where there is no room fails with the reason and leaves nothing', async () => {
+    const index = await make('Flat');
+    await assert.rejects(index.write(join(folder, 'absent', 'x.index')), { code: 'ENOENT' });
+    assert.ok(!(await readdir(folder)).includes('absent'));
+  });
+
+  const refused = async (path: string, sentence: RegExp) => {
+    await assert.rejects(VectorIndex.open(path), (error: Error & { code?: string }) => {
+      assert.equal(error.code, 'index_unreadable');
+      assert.ok(error.message.startsWith(`${path} is not a readable FAISS index: `));
+      assert.match(error.message, sentence);
+      assert.doesNotMatch(error.message, /\.cpp|Error in|faiss::/);
+      return true;
+    });
+  };
+
+  for (const [what, content] of [
+    ['an empty file', Buffer.alloc(0)],
+    ['a text', Buffer.from('hello '.repeat(100))],
+    ['noise', noise(5000)],
+    ['a JPEG', Buffer.concat([Buffer.from([0xff, 0xd8, 0xff, 0xe0]), noise(5000)])],
+  ] as const)
+    test(`${what} is refused with one sentence that names the file`, async () => {
+      const path = join(folder, 'foreign.index');
+      await writeFile(path, content);
+      await refused(path, /it does not begin as one\.$/);
+    });
+
+  test('a missing file and a folder are refused likewise', async () => {
+    await refused(join(folder, 'absent.index'), /it could not be read \(ENOENT\)\.$/);
+    await refused(folder, /\.$/);
+  });
+
+  test('a flat file that claims more vectors than it has is refused with both sizes', async () => {
+    const path = join(folder, 'claims.index');
+    await (await make('Flat')).write(path);
+    const bytes = await readFile(path);
+    bytes.writeBigInt64LE(2_000_000_000n, 8);
+    await writeFile(path, bytes);
+    await refused(
+      path,
+      /it has 51245 bytes where 2000000000 vectors of 32 dimensions take 256000000045/,
+    );
+  });
+
+  for (const type of ['Flat', 'SQ8', 'HNSW16', 'IVF8,Flat'])
+    test(`${type} cut at any length is refused, and the process lives`, async () => {
+      const path = join(folder, 'cut.index');
+      await (await make(type)).write(path);
+      const { length } = await readFile(path);
+      for (let cut = length - 1; cut > 0; cut -= Math.ceil(length / 60)) {
+        await truncate(path, cut);
+        await refused(path, /\.$/);
+      }
+    });
+
+  test('a file with any byte changed is read or refused, and never ends the process', async () => {
+    const path = join(folder, 'flipped.index');
+    await (await make('HNSW16')).write(path);
+    const program = `
+      const { VectorIndex } = await import(${JSON.stringify(join(root, 'lib', 'vectors', 'vector-index.ts'))});
+      const { readFileSync, writeFileSync } = await import('node:fs');
+      const whole = readFileSync(${JSON.stringify(path)});
+      let refused = 0;
+      for (let i = 0; i < 400; i += 1) {
+        const bytes = Buffer.from(whole);
+        const at = i < 200 ? i : Math.floor((whole.length * (i - 200)) / 200);
+        bytes[at] ^= 0x41;
+        writeFileSync(${JSON.stringify(path)}, bytes);
+        try {
+          const index = await VectorIndex.open(${JSON.stringify(path)});
+          if (index.dimension === 32) index.search(new Float32Array(32).fill(0.1), 5);
+        } catch { refused += 1; }
+      }
+      console.log('refused', refused);`;
+    const said = execFileSync(
+      process.execPath,
+      ['--import', 'tsx', '--input-type=module', '-e', program],
+      {
+        cwd: root,
+        encoding: 'utf8',
+      },
+    );
+    assert.match(said, /^refused \d+/m);
+  });
+});
+
+interface Golden {
+  queries: number[][];
+  indexes: Record<string, { labels: number[][]; distances: number[][] }>;
+}
+
+describe('indexes that Python wrote', { skip: referenceSkip }, () => {
+  const golden: Golden = referenceSkip
+    ? { queries: [], indexes: {} }
+    : (JSON.parse(readFileSync(referencePath('faiss/golden.json'), 'utf8')) as Golden);
+
+  for (const name of ['flat_ip', 'flat_l2', 'sq8', 'hnsw16'])
+    test(`${name}.index answers as Python does`, async () => {
+      const expected = golden.indexes[name];
+      assert.ok(expected);
+      const index = await VectorIndex.open(referencePath(`faiss/${name}.index`));
+      for (const [i, values] of golden.queries.entries()) {
+        const labels = expected.labels[i] ?? [];
+        const found: Neighbours = index.search(Float32Array.from(values), labels.length);
+        assert.deepEqual([...found.rows], labels);
+        for (const [j, distance] of found.distances.entries())
+          assert.ok(Math.abs(distance - (expected.distances[i]?.[j] ?? NaN)) <= 1e-5);
+      }
+    });
+
+  test('a truncated one is refused with both sizes', async () => {
+    await assert.rejects(VectorIndex.open(referencePath('faiss/truncated.index')), {
+      code: 'index_unreadable',
+      message:
+        /truncated\.index is not a readable FAISS index: it has 1024022 bytes where 1000 vectors of 512 dimensions take 2048045\./,
+    });
+  });
+
+  test('one of 256 dimensions says so, and refuses a query of 512', async () => {
+    const index = await VectorIndex.open(referencePath('faiss/dimension_256.index'));
+    assert.equal(index.dimension, 256);
+    assert.throws(() => index.search(new Float32Array(512), 1), /256 dimensions but received 512/);
+  });
+});
