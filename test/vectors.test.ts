@@ -220,9 +220,14 @@ describe('vector index', () => {
   });
 });
 
+interface Answers {
+  labels: number[][];
+  distances: number[][];
+}
+
 interface Golden {
   queries: number[][];
-  indexes: Record<string, { labels: number[][]; distances: number[][] }>;
+  indexes: Record<string, Answers>;
 }
 
 describe('indexes that Python wrote', { skip: referenceSkip }, () => {
@@ -232,11 +237,11 @@ describe('indexes that Python wrote', { skip: referenceSkip }, () => {
 
   for (const name of ['flat_ip', 'flat_l2', 'sq8', 'hnsw16'])
     test(`${name}.index answers as Python does`, async () => {
-      const expected = golden.indexes[name];
+      const expected: Answers | undefined = golden.indexes[name];
       assert.ok(expected);
       const index = await VectorIndex.open(referencePath(`faiss/${name}.index`));
       for (const [i, values] of golden.queries.entries()) {
-        const labels = expected.labels[i] ?? [];
+        const labels: number[] = expected.labels[i] ?? [];
         const found: Neighbours = index.search(Float32Array.from(values), labels.length);
         assert.deepEqual([...found.rows], labels);
         for (const [j, distance] of found.distances.entries())

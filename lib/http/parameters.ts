@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import type { AlbumFilter } from '../catalog/filter.ts';
+import { AppError } from '../errors.ts';
 import { integer, number, parseFields } from '../fields.ts';
 
 /** `k` where the request names none. */
@@ -30,36 +31,39 @@ const query = z.object({
   query: z.string().trim().min(1).max(1000).describe('1 to 1000 characters of text'),
 });
 
+/** What narrows a search. */
+export interface SearchParameters {
+  k: number;
+  filter: AlbumFilter;
+}
+
 /**
- * Reads `k` and the filters. Names that mean nothing here are ignored.
+ * Makes the reader of `k` and the filters. Make it once: a schema costs more to build than to use. Names
+ * that mean nothing here are ignored.
  *
- * @throws AppError `invalid_parameter` naming the parameter, what was expected and what was received
+ * The reader throws AppError `invalid_parameter`, naming the parameter, what was expected and what was
+ * received.
  */
-export function readSearchParameters(
-  raw: RawParameters,
-  maxK: number,
-): { k: number; filter: AlbumFilter } {
-  const value = parseFields(searchFields(maxK), raw, 'invalid_parameter');
-  if (value.year_min !== undefined && value.year_max !== undefined)
-    parseFields(
-      z.object({
-        year_max: z
-          .number()
-          .min(value.year_min)
-          .describe(`a year from year_min on (${String(value.year_min)})`),
-      }),
-      { year_max: value.year_max },
-      'invalid_parameter',
-    );
-  return {
-    k: value.k,
-    filter: {
-      ...(value.genre && { genres: value.genre }),
-      ...(value.year_min !== undefined && { yearMin: value.year_min }),
-      ...(value.year_max !== undefined && { yearMax: value.year_max }),
-      ...(value.score_min !== undefined && { scoreMin: value.score_min }),
-      ...(value.best_new_music !== undefined && { bestNewMusic: value.best_new_music }),
-    },
+export function searchParameterReader(maxK: number): (raw: RawParameters) => SearchParameters {
+  const schema = searchFields(maxK);
+  return (raw) => {
+    const value = parseFields(schema, raw, 'invalid_parameter');
+    const { year_min: yearMin, year_max: yearMax } = value;
+    if (yearMin !== undefined && yearMax !== undefined && yearMin > yearMax)
+      throw new AppError(
+        'invalid_parameter',
+        `Expected a year from year_min (${String(yearMin)}) on for year_max but received "${String(yearMax)}".`,
+      );
+    return {
+      k: value.k,
+      filter: {
+        ...(value.genre && { genres: value.genre }),
+        ...(yearMin !== undefined && { yearMin }),
+        ...(yearMax !== undefined && { yearMax }),
+        ...(value.score_min !== undefined && { scoreMin: value.score_min }),
+        ...(value.best_new_music !== undefined && { bestNewMusic: value.best_new_music }),
+      },
+    };
   };
 }
 
@@ -67,10 +71,10 @@ export function readSearchParameters(
 export const readQuery = (raw: RawParameters): string =>
   parseFields(query, raw, 'invalid_parameter').query;
 
+const albumId = z.object({
+  album_id: integer(0, Number.MAX_SAFE_INTEGER).describe('an integer of 0 or more'),
+});
+
 /** Reads an album's id from a path. @throws AppError `invalid_parameter` */
 export const readAlbumId = (raw: RawParameters): number =>
-  parseFields(
-    z.object({ album_id: integer(0, Number.MAX_SAFE_INTEGER).describe('an integer of 0 or more') }),
-    raw,
-    'invalid_parameter',
-  ).album_id;
+  parseFields(albumId, raw, 'invalid_parameter').album_id;

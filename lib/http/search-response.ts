@@ -1,4 +1,5 @@
-import type { Hit } from '../search/search-service.ts';
+import type { Response } from 'express';
+import type { Hit, SearchAnswer } from '../search/search-service.ts';
 
 /** Six decimals: float32 embeddings carry no more. */
 const rounded = (similarity: number) => Math.round(similarity * 1e6) / 1e6;
@@ -16,10 +17,26 @@ const toResult = ({ album, similarity }: Hit) => ({
   cover_url_original: album.coverUrl,
 });
 
-/** The body of every search's answer. */
-export const searchResponse = (queryType: 'image' | 'text', hits: readonly Hit[]) => ({
-  success: true,
-  query_type: queryType,
-  total_results: hits.length,
-  results: hits.map(toResult),
-});
+/** Answers a search with its hits; the request's line in the log gets what it took. */
+export function answerSearch(
+  response: Response,
+  queryType: 'image' | 'text',
+  { hits, encodeMs, nearestMs }: SearchAnswer,
+  more: object = {},
+): void {
+  response.locals['search'] = {
+    ...(response.locals['search'] as object),
+    results: hits.length,
+    encode_ms: toTenths(encodeMs),
+    nearest_ms: toTenths(nearestMs),
+  };
+  response.json({
+    success: true,
+    query_type: queryType,
+    total_results: hits.length,
+    results: hits.map(toResult),
+    ...more,
+  });
+}
+
+const toTenths = (ms: number) => Math.round(10 * ms) / 10;

@@ -19,6 +19,15 @@ export interface Hit {
   similarity: number;
 }
 
+/** What a search found, and what it took. */
+export interface SearchAnswer {
+  hits: Hit[];
+  /** Milliseconds from being admitted to having the embedding (waiting for a turn included). */
+  encodeMs: number;
+  /** Milliseconds for the nearest vectors and their albums. */
+  nearestMs: number;
+}
+
 interface Encoder<Query> {
   /** @returns `Float32Array` of the index's dimension, L2-normalised. */
   encode(query: Query): Promise<Float32Array>;
@@ -53,27 +62,35 @@ export class SearchService {
    *   of them if there are fewer
    * @throws AppError `not_an_image`, `unsupported_image`, `unreadable_image` or `image_too_large`
    */
-  async byImage(picture: Buffer, options: SearchOptions): Promise<Hit[]> {
+  async byImage(picture: Buffer, options: SearchOptions): Promise<SearchAnswer> {
+    const start = performance.now();
     const encoder = await this.#parts.imageEncoder();
     const embedding = await this.#pictures(() => {
       options.signal?.throwIfAborted();
       return encoder.encode(picture);
     });
-    return this.#nearest(embedding, options);
+    return this.#nearest(embedding, options, start);
   }
 
   /** The same for a description in words. */
-  async byText(query: string, options: SearchOptions): Promise<Hit[]> {
+  async byText(query: string, options: SearchOptions): Promise<SearchAnswer> {
+    const start = performance.now();
     const encoder = await this.#parts.textEncoder();
-    return this.#nearest(await encoder.encode(query), options);
+    return this.#nearest(await encoder.encode(query), options, start);
   }
 
-  async #nearest(embedding: Float32Array, { k, filter }: SearchOptions): Promise<Hit[]> {
+  async #nearest(
+    embedding: Float32Array,
+    { k, filter }: SearchOptions,
+    start: number,
+  ): Promise<SearchAnswer> {
+    const encoded = performance.now();
     const [index, catalog] = await Promise.all([this.#parts.index(), this.#parts.catalog()]);
     const found = index.search(embedding, k, catalog.rowsMatching(filter));
-    return Array.from(found.rows, (row, i) => ({
+    const hits = Array.from(found.rows, (row, i) => ({
       album: catalog.atRow(row),
       similarity: index.similarity(found.distances[i] ?? NaN),
     }));
+    return { hits, encodeMs: encoded - start, nearestMs: performance.now() - encoded };
   }
 }

@@ -31,6 +31,7 @@ interface SearchBody {
   results: Record<string, unknown>[];
 }
 
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- the caller names what it expects
 export const json = <T = Record<string, unknown>>(response: TestResponse): T => {
   assert.match(response.headers['content-type'] ?? '', /^application\/(problem\+)?json/);
   return JSON.parse(response.body.toString()) as T;

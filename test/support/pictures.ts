@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { crc32 as zlibCrc32 } from 'node:zlib';
 import sharp from 'sharp';
 
 /** Bytes that look like noise and are always the same. */
@@ -14,17 +13,15 @@ export function noise(length: number): Buffer {
   return Buffer.concat(blocks).subarray(0, length);
 }
 
-const crc32: (data: Buffer) => number =
-  (zlibCrc32 as typeof zlibCrc32 | undefined) ??
-  ((data) => {
-    // Node before 20.15 has no zlib.crc32
-    let crc = 0xffffffff;
-    for (const byte of data) {
-      crc ^= byte;
-      for (let bit = 0; bit < 8; bit += 1) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
-    }
-    return (crc ^ 0xffffffff) >>> 0;
-  });
+/** The checksum of PNG chunks; Node before 20.15 has none. */
+const crc32 = (data: Buffer): number => {
+  let crc = 0xffffffff;
+  for (const byte of data) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit += 1) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
+  }
+  return (crc ^ 0xffffffff) >>> 0;
+};
 
 const pngChunk = (type: string, data: Buffer): Buffer => {
   const typed = Buffer.concat([Buffer.from(type, 'latin1'), data]);

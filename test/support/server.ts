@@ -16,8 +16,10 @@ export interface ServerProcess {
   log: LogLine[];
   /** Resolves with the first line that fits, past or to come; rejects where the process ends first. */
   logged: (fits: (line: LogLine) => boolean) => Promise<LogLine>;
-  /** Ends it and resolves with its exit status. */
-  stop: (signal?: NodeJS.Signals) => Promise<number | null>;
+  /** Resolves with its exit status when it has ended; `null` where a signal ended it. */
+  ended: Promise<number | null>;
+  /** Sends SIGTERM, and the same. */
+  stop: () => Promise<number | null>;
 }
 
 /** An environment in which nothing of the developer's own files or settings is seen. */
@@ -61,9 +63,12 @@ export async function startServer(
     log.push(line);
     for (const tell of waiting) tell(line);
   });
-  child.once('close', () => {
+  let over = false;
+  const ended = once(child, 'close').then(() => {
+    over = true;
     remove();
     for (const tell of waiting) tell(null);
+    return child.exitCode;
   });
   const logged: ServerProcess['logged'] = (fits) =>
     new Promise((resolve, reject) => {
@@ -75,20 +80,17 @@ export async function startServer(
       };
       const past = log.find(fits);
       if (past) resolve(past);
+      else if (over) tell(null);
       else waiting.add(tell);
     });
-  const stop: ServerProcess['stop'] = async (signal = 'SIGTERM') => {
-    if (child.exitCode === null && child.signalCode === null) {
-      const closed = once(child, 'close');
-      child.kill(signal);
-      await closed;
-    }
-    return child.exitCode;
+  const stop = () => {
+    if (!over) child.kill('SIGTERM');
+    return ended;
   };
   let url = '';
   if (until) {
     url = String((await logged((line) => line.msg === 'listening'))['url']);
     if (until === 'ready') await logged((line) => line.msg === 'ready');
   }
-  return { url, child, log, logged, stop };
+  return { url, child, log, logged, ended, stop };
 }
