@@ -1,28 +1,38 @@
-import { stat } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Catalog } from '../lib/catalog/catalog.ts';
 import { createImageEncoder } from '../lib/clip/image-encoder.ts';
 import { loadConfig } from '../lib/config.ts';
 import { renderSvgToJpeg } from '../lib/imaging/raster.ts';
 import { buildIndex } from '../lib/indexing/build-index.ts';
-import { prepareStarter } from '../lib/starter/prepare.ts';
+import { drawStarterCatalog } from '../lib/starter/prepare.ts';
 import { starterAssets } from '../lib/storage/assets.ts';
 
-/** Draws the starter set's covers and indexes them; what is drawn already is kept. */
+/**
+ * Draws the starter set's covers and indexes them, in a folder beside the one that is served, which it
+ * replaces when all of it is there: whatever interrupts this leaves no half set.
+ */
 async function main(): Promise<void> {
   const { starterDir } = loadConfig().assets;
-  const assets = starterAssets(starterDir);
-  const drawing = progress('drawing covers');
-  for await (const { done, total } of prepareStarter({ starterDir, renderCover: renderSvgToJpeg }))
-    drawing(done, total);
-  const embedding = progress('embedding covers');
-  const events = buildIndex({
-    catalog: await Catalog.open(assets.metadataPath),
-    imagesDir: assets.imagesDir,
-    encoder: await createImageEncoder({ modelDir: assets.clipDir }),
-    indexPath: assets.indexPath,
-  });
-  for await (const { done, total } of events) embedding(done, total);
-  await stat(assets.indexPath);
+  const catalogDir = join(starterDir, 'catalog');
+  const unfinished = `${catalogDir}.new`;
+  await rm(unfinished, { recursive: true, force: true });
+  const { imagesDir, metadataPath, clipDir, indexPath } = starterAssets(starterDir, unfinished);
+  await follow(
+    'drawing covers',
+    drawStarterCatalog({ imagesDir, metadataPath, render: renderSvgToJpeg }),
+  );
+  const catalog = await Catalog.open(metadataPath);
+  const encoder = await createImageEncoder({ modelDir: clipDir });
+  await follow('embedding covers', buildIndex({ catalog, imagesDir, encoder, indexPath }));
+  await rm(catalogDir, { recursive: true, force: true });
+  await rename(unfinished, catalogDir);
+}
+
+/** Runs to the end, showing how far it is. */
+async function follow(what: string, events: AsyncIterable<{ done: number; total: number }>) {
+  const show = progress(what);
+  for await (const { done, total } of events) show(done, total);
 }
 
 /** A line that is drawn over itself on a terminal; elsewhere one line a quarter of the way. */

@@ -248,7 +248,7 @@ describe('the life of the process', () => {
 
   test('a port that is taken is told in one line', async () => {
     const server = await startServer();
-    const second = await startServer({ PORT: new URL(server.url).port }, undefined);
+    const second = await startServer({ PORT: new URL(server.url).port }, 'spawned');
     const line = await second.logged((one) => one['code'] === 'invalid_config');
     assert.match(line.msg, /port \d+ already: set PORT to another/);
     assert.equal(await second.ended, 1);
@@ -264,7 +264,7 @@ describe('the life of the process', () => {
     ],
   ] as const)
     test(`the environment ${JSON.stringify(settings)} is refused with what was expected`, async () => {
-      const server = await startServer(settings, undefined);
+      const server = await startServer(settings, 'spawned');
       const line = await server.logged((one) => one['code'] === 'invalid_config');
       assert.equal(line.msg, sentence);
       assert.equal(await server.ended, 1);
@@ -307,14 +307,14 @@ describe("the user's files", () => {
     test(`without ${missing} the server refuses to start and names it`, async () => {
       const dir = await userFiles(`without-${missing.replaceAll('/', '-')}`);
       await rm(join(dir, missing));
-      const server = await startServer({ MODELS_DIR: dir }, undefined);
+      const server = await startServer({ MODELS_DIR: dir }, 'spawned');
       const line = await server.logged((one) => one['code'] === 'assets_missing');
       assert.match(line.msg, new RegExp(`Missing: ${join(dir, missing)}\\.`));
       assert.equal(await server.ended, 1);
     });
 
   test('a MODELS_DIR that does not exist is told', async () => {
-    const server = await startServer({ MODELS_DIR: join(folder, 'absent') }, undefined);
+    const server = await startServer({ MODELS_DIR: join(folder, 'absent') }, 'spawned');
     const line = await server.logged((one) => one['code'] === 'assets_missing');
     assert.match(line.msg, /absent, which is not a folder/);
     assert.equal(await server.ended, 1);

@@ -17,13 +17,20 @@ export interface Assets {
 const indexName = 'album_covers.index';
 const metadataName = 'valid_metadata_final.json';
 
-/** Where `infra/prepare-starter.ts` puts what it makes. */
-export const starterAssets = (starterDir: string): Assets => ({
+/**
+ * The starter set: the model that the repository carries, and beside it what `infra/prepare-starter.ts` makes.
+ *
+ * @param catalogDir folder of covers, list and index
+ */
+export const starterAssets = (
+  starterDir: string,
+  catalogDir = join(starterDir, 'catalog'),
+): Assets => ({
   origin: 'starter',
-  indexPath: join(starterDir, 'catalog', indexName),
-  metadataPath: join(starterDir, 'catalog', metadataName),
+  indexPath: join(catalogDir, indexName),
+  metadataPath: join(catalogDir, metadataName),
   clipDir: starterDir,
-  imagesDir: join(starterDir, 'catalog', 'images'),
+  imagesDir: join(catalogDir, 'images'),
 });
 
 /**

@@ -44,11 +44,11 @@ export function cleanEnvironment(): { env: NodeJS.ProcessEnv; remove: () => void
  * Starts `dist/functions/server.cjs`.
  *
  * @param settings environment variables on top of a clean environment
- * @param until a line of the log to wait for: 'ready' (all loaded), 'listening', or nothing
+ * @param until what to wait for: the log's line 'ready' (all loaded) or 'listening', or only the process
  */
 export async function startServer(
   settings: Record<string, string> = {},
-  until: 'ready' | 'listening' | undefined = 'ready',
+  until: 'ready' | 'listening' | 'spawned' = 'ready',
 ): Promise<ServerProcess> {
   const { env, remove } = cleanEnvironment();
   const child = spawn(process.execPath, [join(root, 'dist', 'functions', 'server.cjs')], {
@@ -84,11 +84,11 @@ export async function startServer(
       else waiting.add(tell);
     });
   const stop = () => {
-    if (!over) child.kill('SIGTERM');
+    child.kill('SIGTERM'); // does nothing where it has ended
     return ended;
   };
   let url = '';
-  if (until) {
+  if (until !== 'spawned') {
     url = String((await logged((line) => line.msg === 'listening'))['url']);
     if (until === 'ready') await logged((line) => line.msg === 'ready');
   }

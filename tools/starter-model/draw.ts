@@ -1,0 +1,99 @@
+/**
+ * Draws the covers that the starter model is trained on: other seeds than the starter set's, and
+ * compositions by chance.
+ *
+ *     npx tsx tools/starter-model/draw.ts FOLDER [COUNT]
+ *
+ * Writes `covers.rgb` (COUNT x 192 x 192 x 3 bytes) and `covers.jsonl` (one line of tags a cover), and the
+ * starter set itself as `starter.rgb` and `starter.jsonl`, by which training is watched but not steered.
+ */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, open, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import sharp from 'sharp';
+import { drawCover, layouts, type CoverSpec } from '../../lib/starter/covers.ts';
+import { inventArtist, inventTitle } from '../../lib/starter/names.ts';
+import { Random } from '../../lib/starter/random.ts';
+import { anyTags, starterAlbums, starterSeed } from '../../lib/starter/starter-albums.ts';
+import { trainingSeed } from './training-seed.ts';
+
+const edge = 192;
+const workers = 2;
+
+/** The cover of a seed; the seed decides everything. */
+function trainingSpec(seed: number): CoverSpec {
+  if (seed === starterSeed) throw new Error('The starter set must not be trained on.');
+  const random = new Random(seed);
+  return {
+    seed: random.seed(),
+    layout: random.pick(layouts),
+    tags: anyTags(random),
+    artist: inventArtist(random),
+    title: inventTitle(random),
+  };
+}
+
+async function rgbOf(spec: CoverSpec): Promise<Buffer> {
+  // Drawn at twice the size and shrunk, as a photograph of a printed cover would be.
+  return sharp(Buffer.from(drawCover(spec)), { density: (72 * 2 * edge) / 640 })
+    .resize(edge, edge, { fit: 'fill' })
+    .flatten()
+    .removeAlpha()
+    .raw()
+    .toBuffer();
+}
+
+/** Every `workers`-th cover from `first` on, each written at its place in the file. */
+async function draw(specs: readonly CoverSpec[], path: string, first: number): Promise<void> {
+  const file = await open(path, 'r+');
+  const frame = edge * edge * 3;
+  for (let at = first; at < specs.length; at += workers) {
+    const spec = specs[at];
+    if (spec) await file.write(await rgbOf(spec), 0, frame, at * frame);
+  }
+  await file.close();
+}
+
+function sets(count: number): { name: string; specs: CoverSpec[] }[] {
+  const starter = starterAlbums().map(({ spec }) => spec);
+  const covers = Array.from({ length: count }, (_, i) => trainingSpec(trainingSeed + i));
+  const served = new Set(starter.map(({ seed }) => seed));
+  return [
+    { name: 'starter', specs: starter },
+    // Two seeds of 32 bits may well meet by chance; a cover of the starter set's is never trained on.
+    { name: 'covers', specs: covers.filter(({ seed }) => !served.has(seed)) },
+  ];
+}
+
+async function main(): Promise<void> {
+  const [folder, countText = '24000', worker] = process.argv.slice(2);
+  if (folder === undefined) throw new Error('usage: npx tsx draw.ts FOLDER [COUNT]');
+  const count = Number(countText);
+  const all = sets(count);
+  if (worker !== undefined) {
+    sharp.concurrency(1);
+    for (const { name, specs } of all)
+      await draw(specs, join(folder, `${name}.rgb`), Number(worker));
+    return;
+  }
+  await mkdir(folder, { recursive: true });
+  for (const { name, specs } of all) {
+    await writeFile(join(folder, `${name}.rgb`), '');
+    await writeFile(
+      join(folder, `${name}.jsonl`),
+      specs.map(({ tags }) => `${JSON.stringify(tags)}\n`).join(''),
+    );
+  }
+  const started = performance.now();
+  const children = Array.from({ length: workers }, (_, i) =>
+    fork(fileURLToPath(import.meta.url), [folder, countText, String(i)]),
+  );
+  const codes = await Promise.all(children.map((child) => once(child, 'exit')));
+  if (codes.some(([code]) => code !== 0)) throw new Error('A worker failed.');
+  const seconds = (performance.now() - started) / 1000;
+  console.log(`${countText} covers in ${seconds.toFixed(0)} s`);
+}
+
+await main();
