@@ -81,6 +81,7 @@ describe('uploads on the wire', () => {
       await sleep(100);
     }
     assert.ok(wire.socket.closed);
+    assert.match(wire.received(), /^HTTP\/1\.1 413 .*upload_too_large/s);
     await assertAnswers(server);
   });
 

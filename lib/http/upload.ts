@@ -33,12 +33,12 @@ const fileField = 'file';
 export async function readUpload(request: Request, limits: UploadLimits): Promise<Upload> {
   const type = request.get('content-type')?.toLowerCase() ?? '';
   const read = type.startsWith('image/') ? readRaw : readForm;
-  const overhead = read === readRaw ? 0 : formOverhead;
-  if (Number(request.get('content-length') ?? 0) > limits.bytes + overhead) throw tooLarge(limits);
+  const mostBytes = limits.bytes + (read === readRaw ? 0 : formOverhead);
+  if (Number(request.get('content-length') ?? 0) > mostBytes) throw tooLarge(limits);
 
   let detach = (): void => undefined;
   const upload = await new Promise<Upload>((resolve, reject) => {
-    const unwatch = watchForStop(request, limits, reject);
+    const unwatch = watch(request, limits, mostBytes, reject);
     detach = unwatch;
     const stopReading = read(request, limits, { resolve, reject });
     detach = () => {
@@ -58,19 +58,31 @@ interface Outcome {
   reject: (error: AppError) => void;
 }
 
-/** Rejects when the upload stalls or its client leaves. @returns what ends the watch */
-function watchForStop(
+/**
+ * Rejects when the upload stalls, its client leaves, or more comes than any form may have: bytes of a field
+ * or before the first boundary are no file's, and would count for nothing.
+ *
+ * @returns what ends the watch
+ */
+function watch(
   request: Request,
-  { idleSeconds }: UploadLimits,
+  limits: UploadLimits,
+  mostBytes: number,
   reject: Outcome['reject'],
 ): () => void {
+  const { idleSeconds } = limits;
   const stopped = (why: string) => {
     reject(new AppError('upload_incomplete', `The upload stopped half-way: ${why}.`));
   };
   const timer = setTimeout(() => {
     stopped(`nothing came for ${String(idleSeconds)} seconds`);
   }, 1000 * idleSeconds);
-  const onData = () => timer.refresh();
+  let received = 0;
+  const onData = (chunk: Buffer) => {
+    timer.refresh();
+    received += chunk.length;
+    if (received > mostBytes) reject(tooLarge(limits));
+  };
   const onClose = () => {
     if (!request.complete) stopped('the connection closed');
   };
@@ -81,18 +93,14 @@ function watchForStop(
   };
 }
 
-function readRaw(request: Request, limits: UploadLimits, { resolve, reject }: Outcome): () => void {
+function readRaw(request: Request, _limits: UploadLimits, { resolve }: Outcome): () => void {
   const chunks: Buffer[] = [];
-  let size = 0;
-  const onData = (chunk: Buffer) => {
-    size += chunk.length;
-    if (size > limits.bytes) reject(tooLarge(limits));
-    else chunks.push(chunk);
-  };
-  request.on('data', onData).on('end', () => {
+  const onData = (chunk: Buffer) => chunks.push(chunk);
+  const onEnd = () => {
     resolve({ file: Buffer.concat(chunks), fields: {} });
-  });
-  return () => request.off('data', onData);
+  };
+  request.on('data', onData).on('end', onEnd);
+  return () => request.off('data', onData).off('end', onEnd);
 }
 
 function readForm(
