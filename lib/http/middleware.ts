@@ -20,6 +20,8 @@ export const requestLog =
     const requestId = given !== undefined && requestIdPattern.test(given) ? given : randomUUID();
     response.locals['requestId'] = requestId;
     response.set('X-Request-Id', requestId);
+    let answeredAt: number | undefined;
+    response.once('finish', () => (answeredAt = performance.now()));
     response.once('close', () => {
       const error = response.locals['error'] as AppError | undefined;
       const line = {
@@ -27,7 +29,7 @@ export const requestLog =
         method: request.method,
         url: request.originalUrl,
         status: response.statusCode,
-        ms: Math.round(10 * (performance.now() - start)) / 10,
+        ms: Math.round(10 * ((answeredAt ?? performance.now()) - start)) / 10,
         client: request.ip,
         ...(error && { code: error.code, detail: error.detail }),
         ...(response.locals['search'] as object | undefined),

@@ -1,0 +1,221 @@
+import sharp from 'sharp';
+import type { Random } from '../lib/starter/random.ts';
+
+/** What happens to a cover between the table it lies on and the upload. */
+export interface Mishaps {
+  /** Each corner is moved by at most this share of the cover's edge. */
+  perspective: number;
+  /** At most so many degrees, either way. */
+  rotation: number;
+  /** The cover takes at least this share of the photo's shorter edge; 1: all of it. */
+  smallest: number;
+  /** At most this share of the cover's width and height lies outside the photo. */
+  crop: number;
+  /** Brightness is multiplied by at most 1 + this and at least 1 - this, and differs so across the photo. */
+  light: number;
+  /** Each colour channel likewise. */
+  cast: number;
+  /** Sigma of the blur in pixels, at most. */
+  blur: number;
+  /** Opacity of a white spot over 8 to 25 % of the edge, at most. */
+  glare: number;
+  /** JPEG quality, 1 to 100. */
+  jpeg: number;
+}
+
+/** A scan: nothing happens. */
+export const flawless: Mishaps = {
+  perspective: 0,
+  rotation: 0,
+  smallest: 1,
+  crop: 0,
+  light: 0,
+  cast: 0,
+  blur: 0,
+  glare: 0,
+  jpeg: 95,
+};
+
+/** All of it at once, as strong as the quality is asked for. */
+export const snapshot: Mishaps = {
+  perspective: 0.08,
+  rotation: 15,
+  smallest: 0.65,
+  crop: 0.15,
+  light: 0.35,
+  cast: 0.15,
+  blur: 2.5,
+  glare: 0.8,
+  jpeg: 30,
+};
+
+/** Edges of a photo in pixels. */
+const long = 960;
+const short = 720;
+
+type Point = readonly [x: number, y: number];
+
+/**
+ * A photograph of a cover, made up: warped on to a background, lit, blurred, compressed. How strong each
+ * mishap is comes from `random`, evenly up to what `mishaps` allows. Half of the photos show the whole
+ * cover with background around, half are too close, so that some of the cover is cut off.
+ *
+ * @param cover an encoded square picture
+ * @returns a JPEG of 960 x 720 or 720 x 960 pixels; a square one of 720 where nothing happens to its outline
+ */
+export async function simulatePhoto(
+  cover: Buffer,
+  mishaps: Mishaps,
+  random: Random,
+): Promise<Buffer> {
+  const { data, info } = await sharp(cover)
+    .removeAlpha()
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  const framed = mishaps.smallest === 1 && mishaps.crop === 0;
+  const upright = random.chance(0.5);
+  const width = framed ? short : upright ? short : long;
+  const height = framed ? short : upright ? long : short;
+  const corners = outline(mishaps, random).map(([x, y]): Point => [x + width / 2, y + height / 2]);
+  const toCover = homography(corners, info.width, info.height);
+  const background = scene(random);
+  const lit = lamp(mishaps, width, height, random);
+  const pixels = Buffer.alloc(width * height * 3);
+  for (let y = 0, at = 0; y < height; y += 1)
+    for (let x = 0; x < width; x += 1, at += 3) {
+      const [u, v] = toCover(x + 0.5, y + 0.5);
+      const onCover = u >= 0 && v >= 0 && u < info.width && v < info.height;
+      for (let channel = 0; channel < 3; channel += 1) {
+        const seen = onCover
+          ? bilinear(data, info.width, info.height, u - 0.5, v - 0.5, channel)
+          : background(x, y, channel);
+        pixels[at + channel] = Math.max(0, Math.min(255, lit(seen, x, y, channel)));
+      }
+    }
+  const photo = sharp(pixels, { raw: { width, height, channels: 3 } });
+  const sigma = random.next() * mishaps.blur;
+  return (sigma >= 0.3 ? photo.blur(sigma) : photo).jpeg({ quality: mishaps.jpeg }).toBuffer();
+}
+
+/** The cover's four corners from its upper left one on, in pixels from the photo's middle. */
+function outline({ perspective, rotation, smallest, crop }: Mishaps, random: Random): Point[] {
+  const close = crop > 0 && (smallest === 1 || random.chance(0.5));
+  const cut = random.next() * crop;
+  const edge = short * (close ? 1 / (1 - cut) : random.between(smallest, 1));
+  // too close: what is cut off is all on one side, or on both; further away: anywhere within the photo
+  const slack = Math.abs(edge - short) / 2;
+  const shift: Point = [random.between(-slack, slack), random.between(-slack, slack)];
+  const angle = (random.between(-rotation, rotation) * Math.PI) / 180;
+  const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
+  return (
+    [
+      [-0.5, -0.5],
+      [0.5, -0.5],
+      [0.5, 0.5],
+      [-0.5, 0.5],
+    ] as const
+  ).map(([x, y]) => {
+    const moved = [x, y].map((value) => edge * (value + random.between(-perspective, perspective)));
+    const [dx = 0, dy = 0] = moved;
+    return [dx * cos - dy * sin + shift[0], dx * sin + dy * cos + shift[1]];
+  });
+}
+
+/** Takes points of the photo to points of the cover, where its corners lie at those of the photo given. */
+function homography(corners: readonly Point[], width: number, height: number) {
+  const targets: Point[] = [
+    [0, 0],
+    [width, 0],
+    [width, height],
+    [0, height],
+  ];
+  const rows = corners.flatMap(([x, y], i) => {
+    const [u, v] = targets[i] ?? [0, 0];
+    return [
+      [x, y, 1, 0, 0, 0, -u * x, -u * y, u],
+      [0, 0, 0, x, y, 1, -v * x, -v * y, v],
+    ];
+  });
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0] = solve(rows);
+  return (x: number, y: number): Point => {
+    const w = g * x + h * y + 1;
+    return [(a * x + b * y + c) / w, (d * x + e * y + f) / w];
+  };
+}
+
+/** Solves linear equations, each a row of coefficients and its right side (Gauss and Jordan, with pivots). */
+function solve(rows: number[][]): number[] {
+  const n = rows.length;
+  const at = (row: number, column: number) => rows[row]?.[column] ?? 0;
+  for (let column = 0; column < n; column += 1) {
+    let pivot = column;
+    for (let row = column; row < n; row += 1)
+      if (Math.abs(at(row, column)) > Math.abs(at(pivot, column))) pivot = row;
+    [rows[column], rows[pivot]] = [rows[pivot] ?? [], rows[column] ?? []];
+    const scale = at(column, column);
+    rows[column] = (rows[column] ?? []).map((value) => value / scale);
+    for (let row = 0; row < n; row += 1) {
+      if (row === column) continue;
+      const factor = at(row, column);
+      rows[row] = (rows[row] ?? []).map((value, i) => value - factor * at(column, i));
+    }
+  }
+  return rows.map((row) => row[n] ?? 0);
+}
+
+function bilinear(
+  data: Buffer,
+  width: number,
+  height: number,
+  u: number,
+  v: number,
+  channel: number,
+): number {
+  const x = Math.max(0, Math.min(width - 1, u));
+  const y = Math.max(0, Math.min(height - 1, v));
+  const [left, top] = [Math.floor(x), Math.floor(y)];
+  const [right, bottom] = [Math.min(width - 1, left + 1), Math.min(height - 1, top + 1)];
+  const pixel = (column: number, row: number) => data[3 * (row * width + column) + channel] ?? 0;
+  const [fx, fy] = [x - left, y - top];
+  return (
+    (pixel(left, top) * (1 - fx) + pixel(right, top) * fx) * (1 - fy) +
+    (pixel(left, bottom) * (1 - fx) + pixel(right, bottom) * fx) * fy
+  );
+}
+
+type Shade = (x: number, y: number, channel: number) => number;
+
+/** A table top, a carpet or a plain wall in any colour. */
+function scene(random: Random): Shade {
+  const colour = [0, 1, 2].map(() => random.between(20, 235));
+  const depth = random.between(0, 40);
+  const kind = random.pick(['plain', 'wood', 'tiles'] as const);
+  const [wave, along, phase] = [
+    random.between(0.02, 0.2),
+    random.between(-0.4, 0.4),
+    random.next(),
+  ];
+  return (x, y, channel) => {
+    const base = colour[channel] ?? 128;
+    const across = x * Math.cos(along) + y * Math.sin(along);
+    if (kind === 'plain') return base + (depth * (x + y)) / 1600;
+    if (kind === 'wood')
+      return base + depth * Math.sin(wave * across + 6 * Math.sin(0.01 * y + phase)) * 0.7;
+    return base + (Math.sin(wave * x) * Math.sin(wave * y) > 0 ? depth : -depth);
+  };
+}
+
+/** Light, colour cast and glare over a photo. */
+function lamp({ light, cast, glare }: Mishaps, width: number, height: number, random: Random) {
+  const gain = 1 + random.between(-light, light);
+  const [across, down] = [random.between(-light, light), random.between(-light, light)];
+  const channels = [0, 1, 2].map(() => 1 + random.between(-cast, cast));
+  const opacity = random.next() * glare;
+  const [cx, cy] = [random.next() * width, random.next() * height];
+  const [rx, ry] = [random.between(0.08, 0.25) * short, random.between(0.08, 0.25) * short];
+  return (value: number, x: number, y: number, channel: number): number => {
+    const slope = 1 + 0.5 * (across * ((2 * x) / width - 1) + down * ((2 * y) / height - 1));
+    const spot = opacity * Math.exp(-(((x - cx) / rx) ** 2) - ((y - cy) / ry) ** 2);
+    return value * gain * slope * (channels[channel] ?? 1) * (1 - spot) + 255 * spot;
+  };
+}
