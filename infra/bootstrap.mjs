@@ -34,9 +34,13 @@ const steps = [
     key: () => digest(['package-lock.json', 'patches']) + process.version + process.arch,
     done: () => existsSync(join(modules, 'esbuild', 'package.json')),
     async run() {
-      await run('npm', ['ci', '--ignore-scripts', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'], {
-        mend: 'npm ci --ignore-scripts',
-      });
+      await run(
+        'npm',
+        ['ci', '--ignore-scripts', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'],
+        {
+          mend: 'npm ci --ignore-scripts',
+        },
+      );
       await run(process.execPath, [join(modules, 'patch-package', 'index.js'), '--error-on-fail'], {
         mend: 'rm -rf node_modules, then run this again',
       });
