@@ -4,11 +4,11 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { machine, median } from './machine.ts';
+import { machine, median, root } from './machine.ts';
 import { photograph } from './pictures.ts';
 
 const { values } = parseArgs({ options: { n: { type: 'string', default: '5' } } });
-const dist = join(import.meta.dirname, '..', 'dist', 'functions');
+const dist = join(root, 'dist', 'functions');
 const picture = (await photograph(640, 640)).toString('base64');
 
 const event = (method: string, path: string, query = '', body?: string) => ({

@@ -1,4 +1,8 @@
 import { cpus, totalmem } from 'node:os';
+import { fileURLToPath } from 'node:url';
+
+/** The repository's root. */
+export const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** Machine and versions, to stand beside every figure. */
 export const machine = (): string =>

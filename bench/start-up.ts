@@ -7,7 +7,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { machine, median } from './machine.ts';
+import { machine, median, root } from './machine.ts';
 import { photograph } from './pictures.ts';
 
 const { values } = parseArgs({ options: { n: { type: 'string', default: '5' } } });
@@ -39,7 +39,7 @@ const residentMb = async (pid: number | undefined) => {
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
 };
 
-const server = join(import.meta.dirname, '..', 'dist', 'functions', 'server.cjs');
+const server = join(root, 'dist', 'functions', 'server.cjs');
 const firstAnswer: number[] = [];
 const resident: number[] = [];
 for (let round = 0; round < Number(values.n); round += 1) {

@@ -13,11 +13,10 @@ import { shapes } from '../lib/starter/shapes.ts';
 import { starterAlbums } from '../lib/starter/starter-albums.ts';
 import { textures } from '../lib/starter/textures.ts';
 import { starterAssets } from '../lib/storage/assets.ts';
-import { machine } from './machine.ts';
+import { machine, root } from './machine.ts';
 import { flawless, simulatePhoto, snapshot, type Mishaps } from './simulated-photo.ts';
 
 const { values } = parseArgs({ options: { write: { type: 'boolean', default: false } } });
-const root = join(import.meta.dirname, '..');
 const starterDir = join(root, 'models', 'starter');
 const { imagesDir } = starterAssets(starterDir);
 const emptyModels = join(root, 'docs'); // a folder without any model file

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { starterAssets } from '../../lib/storage/assets.ts';
 
 /** A request as a table of cases states it; every door sends the same. */
@@ -19,7 +20,7 @@ export interface TestResponse {
 }
 
 /** The repository's root, where tests are run. */
-export const root = join(import.meta.dirname, '..', '..');
+export const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** What the set-up has prepared. */
 export const starter = starterAssets(join(root, 'models', 'starter'));

@@ -13,27 +13,12 @@ import { mkdir, open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
-import { drawCover, layouts, type CoverSpec } from '../../lib/starter/covers.ts';
-import { inventArtist, inventTitle } from '../../lib/starter/names.ts';
-import { Random } from '../../lib/starter/random.ts';
-import { anyTags, starterAlbums, starterSeed } from '../../lib/starter/starter-albums.ts';
-import { trainingSeed } from './training-seed.ts';
+import { drawCover, type CoverSpec } from '../../lib/starter/covers.ts';
+import { starterAlbums } from '../../lib/starter/starter-albums.ts';
+import { trainingSpecs } from './training-covers.ts';
 
 const edge = 192;
 const workers = 2;
-
-/** The cover of a seed; the seed decides everything. */
-function trainingSpec(seed: number): CoverSpec {
-  if (seed === starterSeed) throw new Error('The starter set must not be trained on.');
-  const random = new Random(seed);
-  return {
-    seed: random.seed(),
-    layout: random.pick(layouts),
-    tags: anyTags(random),
-    artist: inventArtist(random),
-    title: inventTitle(random),
-  };
-}
 
 async function rgbOf(spec: CoverSpec): Promise<Buffer> {
   // Drawn at twice the size and shrunk, as a photograph of a printed cover would be.
@@ -56,16 +41,10 @@ async function draw(specs: readonly CoverSpec[], path: string, first: number): P
   await file.close();
 }
 
-function sets(count: number): { name: string; specs: CoverSpec[] }[] {
-  const starter = starterAlbums().map(({ spec }) => spec);
-  const covers = Array.from({ length: count }, (_, i) => trainingSpec(trainingSeed + i));
-  const served = new Set(starter.map(({ seed }) => seed));
-  return [
-    { name: 'starter', specs: starter },
-    // Two seeds of 32 bits may well meet by chance; a cover of the starter set's is never trained on.
-    { name: 'covers', specs: covers.filter(({ seed }) => !served.has(seed)) },
-  ];
-}
+const sets = (count: number): { name: string; specs: CoverSpec[] }[] => [
+  { name: 'starter', specs: starterAlbums().map(({ spec }) => spec) },
+  { name: 'covers', specs: trainingSpecs(count) },
+];
 
 async function main(): Promise<void> {
   const [folder, countText = '24000', worker] = process.argv.slice(2);
