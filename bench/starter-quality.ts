@@ -12,13 +12,13 @@ import { Random } from '../lib/starter/random.ts';
 import { shapes } from '../lib/starter/shapes.ts';
 import { starterAlbums } from '../lib/starter/starter-albums.ts';
 import { textures } from '../lib/starter/textures.ts';
-import { starterAssets } from '../lib/storage/assets.ts';
+import { starterPaths } from '../lib/storage/local-assets.ts';
 import { machine, root } from './machine.ts';
 import { flawless, simulatePhoto, snapshot, type Mishaps } from './simulated-photo.ts';
 
 const { values } = parseArgs({ options: { write: { type: 'boolean', default: false } } });
 const starterDir = join(root, 'models', 'starter');
-const { imagesDir } = starterAssets(starterDir);
+const { imagesDir } = starterPaths(starterDir);
 const emptyModels = join(root, 'docs'); // a folder without any model file
 const { search } = createServices(
   loadConfig({ STARTER_DIR: starterDir, MODELS_DIR: emptyModels }),

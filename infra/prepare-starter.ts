@@ -6,7 +6,7 @@ import { loadConfig } from '../lib/config.ts';
 import { renderSvgToJpeg } from '../lib/imaging/raster.ts';
 import { buildIndex } from '../lib/indexing/build-index.ts';
 import { drawStarterCatalog } from '../lib/starter/prepare.ts';
-import { starterAssets } from '../lib/storage/assets.ts';
+import { starterPaths } from '../lib/storage/local-assets.ts';
 
 /**
  * Draws the starter set's covers and indexes them, in a folder beside the one that is served, which it
@@ -17,7 +17,7 @@ async function main(): Promise<void> {
   const catalogDir = join(starterDir, 'catalog');
   const unfinished = `${catalogDir}.new`;
   await rm(unfinished, { recursive: true, force: true });
-  const { imagesDir, metadataPath, clipDir, indexPath } = starterAssets(starterDir, unfinished);
+  const { imagesDir, metadataPath, clipDir, indexPath } = starterPaths(starterDir, unfinished);
   await follow(
     'drawing covers',
     drawStarterCatalog({ imagesDir, metadataPath, render: renderSvgToJpeg }),

@@ -1,7 +1,16 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import * as z from 'zod';
 import { integer, parseFields } from './fields.ts';
 
 const text = (expected: string) => z.string().trim().min(1).describe(expected);
+
+/** A bucket, and maybe a prefix in it. */
+const s3Uri = z
+  .string()
+  .trim()
+  .regex(/^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/.*)?$/)
+  .describe('s3://bucket or s3://bucket/prefix');
 
 /** Every variable that the service reads, with its default. The README's table says the same. */
 const environment = z.object({
@@ -10,6 +19,14 @@ const environment = z.object({
   MODELS_DIR: text('a folder').default('models'),
   IMAGES_DIR: text('a folder').default('images'),
   STARTER_DIR: text('a folder').default('models/starter'),
+  ASSETS_URI: s3Uri.optional(),
+  UPLOADS_URI: s3Uri.optional(),
+  CACHE_DIR: text('a folder').default(join(tmpdir(), 'shazam-visual')),
+  CDN_URL: z
+    .url({ protocol: /^https?$/ })
+    .describe('an http(s) URL')
+    .optional(),
+  S3_PATH_STYLE: z.enum(['true', 'false']).describe('true or false').optional(),
   CLIP_DTYPE: z.enum(['fp32', 'fp16', 'q8']).describe('fp32, fp16 or q8').optional(),
   MAX_UPLOAD_MB: integer(1, 1024).default(10),
   MAX_IMAGE_MEGAPIXELS: integer(1, 1000).default(64),
@@ -40,6 +57,18 @@ export type Config = Readonly<{
     corsOrigins: '*' | readonly string[];
   }>;
   assets: Readonly<{ modelsDir: string; imagesDir: string; starterDir: string }>;
+  s3: Readonly<{
+    /** `s3://bucket/prefix` that holds `models/` and `images/`, instead of the two folders. */
+    assetsUri: string | undefined;
+    /** `s3://bucket/prefix` for uploads that are too large for a request. */
+    uploadsUri: string | undefined;
+    /** Where what is fetched is kept. */
+    cacheDir: string;
+    /** Buckets in the path instead of the host name. */
+    pathStyle: boolean;
+  }>;
+  /** Base URL of the folder of covers: they are answered by a redirect to it. No slash at its end. */
+  cdnUrl: string | undefined;
   /** `undefined`: the first present of fp32, fp16, q8. */
   dtype: 'fp32' | 'fp16' | 'q8' | undefined;
   limits: Readonly<{
@@ -82,6 +111,17 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
       imagesDir: value.IMAGES_DIR,
       starterDir: value.STARTER_DIR,
     }),
+    s3: Object.freeze({
+      assetsUri: value.ASSETS_URI,
+      uploadsUri: value.UPLOADS_URI,
+      cacheDir: value.CACHE_DIR,
+      // Whoever names an endpoint of their own has no DNS name for each bucket there.
+      pathStyle:
+        value.S3_PATH_STYLE === undefined
+          ? 'AWS_ENDPOINT_URL_S3' in given || 'AWS_ENDPOINT_URL' in given
+          : value.S3_PATH_STYLE === 'true',
+    }),
+    cdnUrl: value.CDN_URL?.replace(/\/+$/, ''),
     dtype: value.CLIP_DTYPE,
     limits: Object.freeze({
       uploadBytes: value.MAX_UPLOAD_MB * 1024 * 1024,

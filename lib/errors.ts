@@ -20,6 +20,8 @@ export const errorCodes = [
   'route_not_found',
   'album_not_found',
   'cover_not_found',
+  'uploads_disabled',
+  'upload_not_found',
   'method_not_allowed',
   'range_not_satisfiable',
   'invalid_request',
@@ -27,6 +29,7 @@ export const errorCodes = [
   'rate_limited',
   'busy',
   'starting',
+  'out_of_time',
   // what the service was given to run with
   'invalid_config',
   'assets_missing',
@@ -34,6 +37,7 @@ export const errorCodes = [
   'index_unreadable',
   'model_unreadable',
   'catalog_unreadable',
+  'storage_unavailable',
   // everything else
   'internal_error',
 ] as const;

@@ -1,12 +1,14 @@
 import type { Logger } from 'pino';
 import { Catalog } from './catalog/catalog.ts';
 import { createImageEncoder } from './clip/image-encoder.ts';
+import type { Tower } from './clip/model-files.ts';
 import { createTextEncoder } from './clip/text-encoder.ts';
 import type { Config } from './config.ts';
 import { AppError } from './errors.ts';
 import { lazy, type Lazy } from './lazy.ts';
 import { SearchService } from './search/search-service.ts';
-import { locateAssets } from './storage/assets.ts';
+import { indexName, metadataName } from './storage/assets.ts';
+import { locateLocalAssets } from './storage/local-assets.ts';
 import { VectorIndex } from './vectors/vector-index.ts';
 
 export type Services = ReturnType<typeof createServices>;
@@ -32,7 +34,20 @@ export function createServices(config: Config, log: Logger) {
     });
 
   const assets = lazy(async () => {
-    const found = await locateAssets(config.assets);
+    const { assetsUri, cacheDir, pathStyle } = config.s3;
+    if (assetsUri !== undefined) {
+      // The AWS SDK is loaded only where it is needed.
+      const { remoteAssets } = await import('./storage/remote-assets.ts');
+      return remoteAssets({
+        uri: assetsUri,
+        cacheDir,
+        pathStyle,
+        onFetch: (event) => {
+          log.info(event, event.fetched ? 'fetched' : 'in the cache');
+        },
+      });
+    }
+    const found = await locateLocalAssets(config.assets);
     if (found.origin === 'starter')
       log.warn(
         { starter_set: true },
@@ -43,7 +58,7 @@ export function createServices(config: Config, log: Logger) {
 
   const catalog = stage(
     'catalog',
-    async () => Catalog.open((await assets()).metadataPath),
+    async () => Catalog.open(await (await assets()).metadata()),
     ({ size, dirtyRows, blemishes }) => ({
       albums: size,
       dirty_rows: dirtyRows,
@@ -54,13 +69,15 @@ export function createServices(config: Config, log: Logger) {
   const index = stage(
     'index',
     async () => {
-      const { indexPath, metadataPath } = await assets();
-      const opened = await VectorIndex.open(indexPath);
-      const albums = await catalog();
+      const { index, place } = await assets();
+      const [opened, albums] = await Promise.all([
+        index().then((path) => VectorIndex.open(path)),
+        catalog(),
+      ]);
       if (opened.size !== albums.size)
         throw new AppError(
           'assets_inconsistent',
-          `${indexPath} holds ${String(opened.size)} vectors but ${metadataPath} lists ${String(albums.size)} albums: ` +
+          `In ${place}, ${indexName} holds ${String(opened.size)} vectors but ${metadataName} lists ${String(albums.size)} albums: ` +
             'expected one album for each vector, in the same order.',
         );
       return opened;
@@ -72,15 +89,15 @@ export function createServices(config: Config, log: Logger) {
   const fitting = async <T extends { dimension: number }>(encoder: T): Promise<T> => {
     const { dimension } = await index();
     if (encoder.dimension === dimension) return encoder;
-    const { clipDir, indexPath } = await assets();
+    const { place } = await assets();
     throw new AppError(
       'assets_inconsistent',
-      `The model in ${clipDir} gives embeddings of ${String(encoder.dimension)} dimensions but ${indexPath} holds vectors of ${String(dimension)}.`,
+      `The model in ${place} gives embeddings of ${String(encoder.dimension)} dimensions but ${indexName} holds vectors of ${String(dimension)}.`,
     );
   };
 
-  const encoderOptions = async () => ({
-    modelDir: (await assets()).clipDir,
+  const encoderOptions = async (tower: Tower) => ({
+    modelDir: await (await assets()).clip(tower, config.dtype),
     ...(config.dtype && { dtype: config.dtype }),
   });
 
@@ -89,7 +106,7 @@ export function createServices(config: Config, log: Logger) {
     async () =>
       fitting(
         await createImageEncoder({
-          ...(await encoderOptions()),
+          ...(await encoderOptions('vision')),
           maxPixels: config.limits.imagePixels,
         }),
       ),
@@ -98,9 +115,21 @@ export function createServices(config: Config, log: Logger) {
 
   const textEncoder = stage(
     'text_encoder',
-    async () => fitting(await createTextEncoder(await encoderOptions())),
+    async () => fitting(await createTextEncoder(await encoderOptions('text'))),
     ({ dtype, dimension }) => ({ dtype, dimension }),
   );
+
+  /** Where clients send pictures too large for a request. @throws AppError `uploads_disabled` */
+  const uploads = lazy(async () => {
+    const { uploadsUri, pathStyle } = config.s3;
+    if (uploadsUri === undefined)
+      throw new AppError(
+        'uploads_disabled',
+        'This server takes pictures only with the search itself: send the file to POST /api/search-by-image.',
+      );
+    const { Uploads } = await import('./storage/uploads.ts');
+    return new Uploads(uploadsUri, { pathStyle, maxBytes: config.limits.uploadBytes });
+  });
 
   return {
     assets,
@@ -108,6 +137,7 @@ export function createServices(config: Config, log: Logger) {
     index,
     imageEncoder,
     textEncoder,
+    uploads,
     search: new SearchService({ imageEncoder, textEncoder, index, catalog }),
   };
 }

@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { contractCases, json, type Case } from './support/cases.ts';
-import { httpDoor, lambdaDoors, type Door } from './support/doors.ts';
-import { get, coverFile, starterIds } from './support/requests.ts';
+import {
+  httpDoor,
+  lambdaDoor,
+  lambdaDoors,
+  plainLoadBalancerEvent,
+  type Door,
+} from './support/doors.ts';
+import { get, coverFile, starterIds, upload } from './support/requests.ts';
 import { cleanEnvironment, startServer, type ServerProcess } from './support/server.ts';
 
 const cases = await contractCases();
@@ -52,3 +58,15 @@ for (const [name, door] of Object.entries(lambdaDoors))
     for (const one of cases) test(one.name, () => check(door, one));
     test('a cover that the client has is not sent again', () => checkNotModified(door));
   });
+
+test('a load balancer without multi-value headers is answered with plain ones', async () => {
+  const id = starterIds()[3] ?? 0;
+  const door = lambdaDoor(plainLoadBalancerEvent);
+  const search = await door(upload(coverFile(id), '?k=2'));
+  assert.equal(search.status, 200);
+  const { results } = json<{ results: { album_id: number }[] }>(search);
+  assert.equal(results[0]?.album_id, id);
+  assert.equal(results.length, 2);
+  const cover = await door(get(`/api/image/${String(id)}`));
+  assert.deepEqual(cover.body, coverFile(id));
+});

@@ -10,8 +10,26 @@ export type Tower = 'vision' | 'text';
 /** File name endings of transformers.js. */
 const suffixes: Record<ClipDtype, string> = { fp32: '', fp16: '_fp16', q8: '_quantized' };
 
+const towerName = (tower: Tower, dtype: ClipDtype): string =>
+  `${tower}_model${suffixes[dtype]}.onnx`;
+
 const towerPath = (modelDir: string, tower: Tower, dtype: ClipDtype): string =>
-  join(modelDir, 'onnx', `${tower}_model${suffixes[dtype]}.onnx`);
+  join(modelDir, 'onnx', towerName(tower, dtype));
+
+/**
+ * Files that one tower needs, relative to the model's folder.
+ *
+ * @param present names in the model's folder `onnx`
+ * @param dtype which export; default: the first present of fp32, fp16, q8
+ */
+export function towerFiles(present: readonly string[], tower: Tower, dtype?: ClipDtype): string[] {
+  const candidates = dtype === undefined ? clipDtypes : [dtype];
+  const names = candidates.map((candidate) => towerName(tower, candidate));
+  // Where none is present the first is named, so that the message of its absence names a file.
+  const name = names.find((one) => present.includes(one)) ?? names[0] ?? '';
+  const side = tower === 'vision' ? 'preprocessor_config.json' : 'tokenizer.json';
+  return ['config.json', side, `onnx/${name}`];
+}
 
 const exists = (path: string): Promise<boolean> =>
   access(path).then(

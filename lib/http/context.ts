@@ -11,6 +11,8 @@ export interface HttpContext {
   gate: Gate;
   /** Whether searches can be answered. */
   readiness: () => Promise<Readiness>;
+  /** Bytes that the body of an answer may have; what is larger is redirected to. */
+  maxResponseBytes: number;
   /** `performance.now()` when the process began to serve. */
   startedAt: number;
 }

@@ -1,5 +1,7 @@
+import { Router } from 'express';
 import serverless from 'serverless-http';
 import { loadConfig } from '../config.ts';
+import { AppError } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import { createServices, type Services } from '../services.ts';
 import { createApp, type MakeRouter } from './app.ts';
@@ -9,12 +11,27 @@ import { toAppError } from './problem.ts';
 
 export type LambdaHandler = (event: object, context: object) => Promise<object>;
 
+/**
+ * Bytes of a binary body that an answer can carry: 6 MB of JSON, of which base64 takes a third, less room for
+ * headers. (Lambda's quota for synchronous invocations: 6,291,556 bytes.)
+ */
+const maxResponseBytes = 4_400_000;
+
+/** Before the invocation's end, in milliseconds: time to say that there was not enough of it. */
+const marginMs = 500;
+
 /** Everything but text must be base64 on its way out. */
 const isText = /^(text\/|application\/(json|problem\+json|javascript))/;
 
+/** What is used of Lambda's second argument. */
+interface LambdaContext {
+  getRemainingTimeInMillis?: () => number;
+}
+
 /**
  * An endpoint as a Lambda handler for events of API Gateway (HTTP API and REST), function URLs and load
- * balancers. What the first invocation loads, the warm ones reuse.
+ * balancers. What the first invocation loads, the warm ones reuse. An answer that can't be ready before the
+ * invocation is cut off is 503 `out_of_time`; what was being loaded goes on with the next invocation.
  */
 export function createHandler(...routers: MakeRouter[]): LambdaHandler {
   const config = loadConfig();
@@ -25,13 +42,39 @@ export function createHandler(...routers: MakeRouter[]): LambdaHandler {
     services,
     gate: new Gate(config.limits.waitingSearches),
     readiness: () => filesFit(services),
+    maxResponseBytes,
     startedAt: performance.now(),
   };
-  return serverless(createApp(context, log, routers), {
+  const options = {
     binary: (headers: Record<string, string | undefined>) =>
       !isText.test(headers['content-type'] ?? 'text/plain'),
-  });
+  };
+  const answer = serverless(createApp(context, log, routers), options);
+  const giveUp = serverless(createApp(context, log, [outOfTimeRouter]), options);
+  return async (event, invocation: LambdaContext) => {
+    const remaining = invocation.getRemainingTimeInMillis?.();
+    if (remaining === undefined) return answer(event, invocation);
+    const late = Symbol('late');
+    let timer: NodeJS.Timeout | undefined;
+    const deadline = new Promise<typeof late>((resolve) => {
+      timer = setTimeout(resolve, Math.max(0, remaining - marginMs), late);
+    });
+    const first = await Promise.race([answer({ ...event }, invocation), deadline]);
+    clearTimeout(timer);
+    return first === late ? giveUp(event, invocation) : first;
+  };
 }
+
+/** Answers everything with the refusal of an invocation whose time is up. */
+const outOfTimeRouter: MakeRouter = () =>
+  Router().use((_request, _response, next) => {
+    next(
+      new AppError(
+        'out_of_time',
+        'The answer was not ready in the time that this function has: try again in a moment.',
+      ),
+    );
+  });
 
 /** A function is ready when the index and the catalog fit each other; models are loaded where they are needed. */
 const filesFit = async (services: Services): Promise<Readiness> => {

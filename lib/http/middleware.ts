@@ -35,7 +35,8 @@ export const requestLog =
         ...(response.locals['search'] as object | undefined),
       };
       const fault = error && problems[error.code].status >= 500 && error.code !== 'busy';
-      if (!response.writableFinished) log.warn({ ...line, status: null }, 'client hung up');
+      if (!response.writableFinished && !fault)
+        log.warn({ ...line, status: null }, 'client hung up');
       else if (fault) log.error({ ...line, err: error.cause ?? error }, 'failed');
       else log.info(line, error ? 'refused' : 'answered');
     });

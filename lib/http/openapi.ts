@@ -1,7 +1,7 @@
 import type { Config } from '../config.ts';
 import type { ErrorCode } from '../errors.ts';
 import { name, version } from '../version.ts';
-import { defaultK } from './parameters.ts';
+import { defaultK, uploadTypes } from './parameters.ts';
 import { problems } from './problem.ts';
 
 /** Every endpoint, in the order in which `GET /` lists them. */
@@ -10,6 +10,7 @@ export const endpoints = [
   'GET /health',
   'GET /ready',
   'POST /api/search-by-image',
+  'POST /api/uploads',
   'GET /api/search-by-text',
   'GET /api/image/{album_id}',
   'GET /api/stats',
@@ -60,6 +61,8 @@ const assetCodes = [
   'index_unreadable',
   'model_unreadable',
   'catalog_unreadable',
+  'storage_unavailable',
+  'out_of_time',
 ] as const;
 
 const searchFields = (maxK: number): Record<string, { description: string; schema: object }> => ({
@@ -256,6 +259,10 @@ const catalogPaths = {
       ],
       responses: {
         200: { description: 'The cover.', content: { 'image/jpeg': {} } },
+        302: {
+          description:
+            'The cover is there: on a CDN, or in S3 where it is too large for an answer.',
+        },
         206: { description: 'The part of it that Range asked for.', content: { 'image/jpeg': {} } },
         304: { description: 'The copy that If-None-Match names is current.' },
         ...problemResponses(
@@ -274,14 +281,23 @@ const searchPaths = ({ limits }: Config) => ({
     post: {
       summary: 'Which albums have a cover like this picture',
       description: `JPEG, PNG, WebP, AVIF or GIF of at most ${String(limits.uploadBytes / 1024 / 1024)} MB: the field \`file\` of a form, or the raw body. \`k\` and the filters may stand in the form or in the query.`,
-      parameters: queryParameters(limits.k),
+      parameters: [
+        {
+          name: 'upload_id',
+          in: 'query',
+          description: 'Instead of a body: the picture that was sent to S3 under this id.',
+          schema: { type: 'string', format: 'uuid' },
+        },
+        ...queryParameters(limits.k),
+      ],
       requestBody: {
-        required: true,
+        required: false,
         content: {
           'multipart/form-data': {
             schema: object(
               {
                 file: { type: 'string', format: 'binary' },
+                upload_id: { type: 'string', format: 'uuid', description: 'Instead of a file.' },
                 ...Object.fromEntries(
                   Object.entries(searchFields(limits.k)).map(([field, { description, schema }]) => [
                     field,
@@ -289,7 +305,7 @@ const searchPaths = ({ limits }: Config) => ({
                   ]),
                 ),
               },
-              ['file'],
+              [],
             ),
           },
           'image/*': { schema: { type: 'string', format: 'binary' } },
@@ -310,9 +326,38 @@ const searchPaths = ({ limits }: Config) => ({
           'unsupported_image',
           'unreadable_image',
           'image_too_large',
+          'uploads_disabled',
+          'upload_not_found',
           'busy',
           ...assetCodes,
         ),
+      },
+    },
+  },
+  '/api/uploads': {
+    post: {
+      summary: 'A form with which a picture is sent to S3 instead',
+      description: `For where a request can't carry the picture (AWS Lambda takes about 4.4 MB). Send \`fields\` and then the picture as \`file\` to \`url\`, then search by \`upload_id\`. At most ${String(limits.uploadBytes / 1024 / 1024)} MB.`,
+      requestBody: {
+        required: false,
+        content: {
+          'application/json': {
+            schema: object({ content_type: { enum: uploadTypes, default: 'image/jpeg' } }, []),
+          },
+        },
+      },
+      responses: {
+        201: json(
+          'The form.',
+          object({
+            upload_id: { type: 'string', format: 'uuid' },
+            url: { type: 'string', format: 'uri' },
+            fields: { type: 'object', additionalProperties: { type: 'string' } },
+            max_bytes: { type: 'integer' },
+            expires_in: { type: 'integer', description: 'Seconds.' },
+          }),
+        ),
+        ...problemResponses('invalid_parameter', 'invalid_request', 'uploads_disabled'),
       },
     },
   },

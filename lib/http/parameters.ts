@@ -78,3 +78,29 @@ const albumId = z.object({
 /** Reads an album's id from a path. @throws AppError `invalid_parameter` */
 export const readAlbumId = (raw: RawParameters): number =>
   parseFields(albumId, raw, 'invalid_parameter').album_id;
+
+/** Media types of pictures that may be uploaded. */
+export const uploadTypes = [
+  'image/jpeg',
+  'image/png',
+  'image/webp',
+  'image/avif',
+  'image/gif',
+] as const;
+
+const uploadType = z.object({
+  content_type: z
+    .enum(uploadTypes)
+    .default('image/jpeg')
+    .describe(`one of ${uploadTypes.join(', ')}`),
+});
+
+/** Reads what kind of picture is going to be uploaded. @throws AppError `invalid_parameter` */
+export const readUploadType = (raw: RawParameters): string =>
+  parseFields(uploadType, raw, 'invalid_parameter').content_type;
+
+const uploadId = z.object({ upload_id: z.uuid().describe('an upload_id of POST /api/uploads') });
+
+/** Reads the id of an upload. @throws AppError `invalid_parameter` */
+export const readUploadId = (raw: RawParameters): string =>
+  parseFields(uploadId, raw, 'invalid_parameter').upload_id;

@@ -18,23 +18,27 @@ export const problems: Readonly<Record<ErrorCode, { status: number; title: strin
   route_not_found: { status: 404, title: 'There is nothing here' },
   album_not_found: { status: 404, title: 'No such album' },
   cover_not_found: { status: 404, title: 'This album has no cover here' },
+  uploads_disabled: { status: 404, title: 'Uploads by way of S3 are not set up here' },
+  upload_not_found: { status: 404, title: 'No such upload' },
   method_not_allowed: { status: 405, title: 'This endpoint takes another method' },
   range_not_satisfiable: { status: 416, title: 'The range asked for lies outside the file' },
   invalid_request: { status: 400, title: 'The request could not be understood' },
   rate_limited: { status: 429, title: 'Too many requests from one address' },
   busy: { status: 503, title: 'Too many searches at once' },
   starting: { status: 503, title: 'Not ready yet' },
+  out_of_time: { status: 503, title: 'There was not enough time to answer' },
   invalid_config: { status: 500, title: 'The service is wrongly configured' },
   assets_missing: { status: 503, title: 'Files that the service needs are missing' },
   assets_inconsistent: { status: 503, title: "The service's files do not fit each other" },
   index_unreadable: { status: 503, title: 'The index can not be read' },
   model_unreadable: { status: 503, title: 'The model can not be read' },
   catalog_unreadable: { status: 503, title: 'The list of albums can not be read' },
+  storage_unavailable: { status: 503, title: 'The store of the files can not be reached' },
   internal_error: { status: 500, title: 'Something went wrong inside' },
 };
 
 /** Seconds after which it is worth trying again: searches take tens of milliseconds, loading takes seconds. */
-const retryAfterSeconds: Partial<Record<ErrorCode, number>> = { busy: 1 };
+const retryAfterSeconds: Partial<Record<ErrorCode, number>> = { busy: 1, out_of_time: 1 };
 const retryAfterUnavailable = 5;
 
 /**

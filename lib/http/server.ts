@@ -14,6 +14,7 @@ import { rootRouter } from './routes/root.ts';
 import { searchByImageRouter } from './routes/search-by-image.ts';
 import { searchByTextRouter } from './routes/search-by-text.ts';
 import { statsRouter } from './routes/stats.ts';
+import { uploadsRouter } from './routes/uploads.ts';
 
 export interface RunningServer {
   /** Where it listens, e.g. `http://127.0.0.1:7860`. */
@@ -40,6 +41,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     services,
     gate: new Gate(config.limits.waitingSearches),
     readiness: loading.state,
+    maxResponseBytes: Infinity,
     startedAt,
   };
   const app = createApp(context, log, [
@@ -49,6 +51,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     searchByTextRouter,
     imageRouter,
     statsRouter,
+    uploadsRouter,
   ]);
   const server = createServer({ keepAliveTimeout: 65_000 }, app);
   server.on('clientError', answerUnparsable);

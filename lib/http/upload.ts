@@ -3,8 +3,8 @@ import busboy from 'busboy';
 import { AppError } from '../errors.ts';
 
 export interface Upload {
-  /** The file's bytes, never more than the limit. */
-  file: Buffer;
+  /** The file's bytes, never more than the limit; `undefined` where a form names an `upload_id` instead. */
+  file: Buffer | undefined;
   /** The other fields of the form; a name that came twice has a list. */
   fields: Record<string, string | string[]>;
 }
@@ -21,6 +21,9 @@ const formOverhead = 64 * 1024;
 
 /** Name of the form field that holds the picture. */
 const fileField = 'file';
+
+/** Name of the field that says which upload to S3 is the picture. */
+export const uploadIdField = 'upload_id';
 
 /**
  * Reads one picture from a request: field `file` of a multipart form, or a raw `image/*` body. It is read
@@ -48,7 +51,7 @@ export async function readUpload(request: Request, limits: UploadLimits): Promis
   }).finally(() => {
     detach();
   });
-  if (upload.file.length === 0)
+  if (upload.file?.length === 0)
     throw new AppError('empty_file', 'The file has 0 bytes: send a picture.');
   return upload;
 }
@@ -155,7 +158,7 @@ function readForm(
     reject(malformed(error instanceof Error ? error.message : 'it is no multipart form', error));
   });
   form.on('close', () => {
-    if (file) resolve({ file, fields: Object.fromEntries(fields) });
+    if (file || fields.has(uploadIdField)) resolve({ file, fields: Object.fromEntries(fields) });
     else
       reject(
         new AppError(

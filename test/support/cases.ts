@@ -439,6 +439,32 @@ export async function contractCases(): Promise<Case[]> {
       /JPEG, PNG, WebP(,| or) AVIF/,
     ),
     refused('a 100-megapixel bomb is refused', upload(await bomb()), 400, 'image_too_large', /100/),
+    refused(
+      'an upload_id is refused where no bucket is set up for uploads',
+      { method: 'POST', path: `${search}?upload_id=0f8fad5b-d9cb-469f-a165-70867728950e` },
+      404,
+      'uploads_disabled',
+      /send the file to POST \/api\/search-by-image/,
+    ),
+    refused(
+      'so is the wish for a form to upload with',
+      {
+        method: 'POST',
+        path: '/api/uploads',
+        headers: { 'content-type': 'application/json' },
+        body: Buffer.from('{"content_type":"image/png"}'),
+      },
+      404,
+      'uploads_disabled',
+      /send the file to POST/,
+    ),
+    refused(
+      'GET of the uploads is refused',
+      get('/api/uploads'),
+      405,
+      'method_not_allowed',
+      /^Expected POST for/,
+    ),
     {
       name: 'after all that, the next search is answered',
       request: upload(cover, '?k=1'),

@@ -43,6 +43,7 @@ const bundleFor = (path: string): string => {
   const { pathname } = new URL(path, 'http://localhost');
   if (pathname.startsWith('/api/search-by-')) return pathname.slice('/api/'.length);
   if (pathname.startsWith('/api/image/')) return 'image';
+  if (pathname === '/api/uploads') return 'uploads';
   if (pathname.startsWith('/api/')) return 'stats';
   return pathname === '/health' || pathname === '/ready' ? 'health' : 'root';
 };
@@ -137,8 +138,49 @@ const restApiEvent: ToEvent = (request) => {
   };
 };
 
+/** Values as an Application Load Balancer gives them: still encoded, as the client sent them. */
+const rawQuery = (url: URL): [name: string, value: string][] =>
+  url.search
+    .slice(1)
+    .split('&')
+    .filter(Boolean)
+    .map((pair) => {
+      const [name = '', value = ''] = pair.split('=');
+      return [name, value];
+    });
+
+/** An Application Load Balancer whose target group has multi-value headers on. */
+const loadBalancerEvent: ToEvent = (request) => {
+  const url = new URL(request.path, 'http://localhost');
+  const headers = { host: 'api.example.org', 'x-forwarded-for': '192.0.2.1', ...request.headers };
+  const query: Record<string, string[]> = {};
+  for (const [name, value] of rawQuery(url)) (query[name] ??= []).push(value);
+  return {
+    requestContext: { elb: { targetGroupArn: 'arn:aws:elasticloadbalancing:eu-west-3:1:t/a/b' } },
+    httpMethod: request.method,
+    path: url.pathname,
+    multiValueQueryStringParameters: query,
+    multiValueHeaders: Object.fromEntries(Object.entries(headers).map(([k, v]) => [k, [v]])),
+    ...encodedBody(request),
+  };
+};
+
+/** The same without multi-value headers: of a name that comes twice, the last value counts. */
+export const plainLoadBalancerEvent: ToEvent = (request) => {
+  const { multiValueHeaders, multiValueQueryStringParameters, ...event } = loadBalancerEvent(
+    request,
+  ) as Record<string, Record<string, string[]>>;
+  const last = (values: Record<string, string[]> = {}) =>
+    Object.fromEntries(Object.entries(values).map(([name, list]) => [name, list.at(-1)]));
+  return {
+    ...event,
+    headers: last(multiValueHeaders),
+    queryStringParameters: last(multiValueQueryStringParameters),
+  };
+};
+
 /** The built bundle of the endpoint, invoked with an event of the given kind. */
-const lambdaDoor =
+export const lambdaDoor =
   (toEvent: ToEvent): Door =>
   async (request) => {
     const handler = builtHandler(bundleFor(request.path));
@@ -146,7 +188,15 @@ const lambdaDoor =
     const result = await handler(event, { awsRequestId: 'test' });
     return {
       status: result.statusCode,
-      headers: { ...result.headers },
+      headers: {
+        ...Object.fromEntries(
+          Object.entries(result.multiValueHeaders ?? {}).map(([name, list]) => [
+            name,
+            list.join(', '),
+          ]),
+        ),
+        ...result.headers,
+      },
       body: Buffer.from(result.body, result.isBase64Encoded ? 'base64' : 'utf8'),
     };
   };
@@ -155,4 +205,5 @@ export const lambdaDoors: Record<string, Door> = {
   'API Gateway HTTP API (v2) event': lambdaDoor(httpApiEvent),
   'API Gateway REST (v1) event': lambdaDoor(restApiEvent),
   'function URL event': lambdaDoor(functionUrlEvent),
+  'load balancer event': lambdaDoor(loadBalancerEvent),
 };

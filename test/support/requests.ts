@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { starterAssets } from '../../lib/storage/assets.ts';
+import { starterPaths } from '../../lib/storage/local-assets.ts';
 
 /** A request as a table of cases states it; every door sends the same. */
 export interface TestRequest {
@@ -23,7 +23,7 @@ export interface TestResponse {
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** What the set-up has prepared. */
-export const starter = starterAssets(join(root, 'models', 'starter'));
+export const starter = starterPaths(join(root, 'models', 'starter'));
 
 /** The starter catalog's rows as they lie in its file. */
 export const starterRows = () =>

@@ -1,13 +1,16 @@
 import { Router } from 'express';
 import { leaveSignal, type HttpContext } from '../context.ts';
 import { allowOnly } from '../middleware.ts';
-import { searchParameterReader } from '../parameters.ts';
+import { readUploadId, searchParameterReader } from '../parameters.ts';
 import { answerSearch } from '../search-response.ts';
-import { readUpload } from '../upload.ts';
+import { readUpload, uploadIdField } from '../upload.ts';
 
 const path = '/api/search-by-image';
 
-/** `POST /api/search-by-image`: a picture in, the albums with the most similar covers out. */
+/**
+ * `POST /api/search-by-image`: a picture in, the albums with the most similar covers out. The picture comes
+ * with the request, or has been sent to S3 under an `upload_id`.
+ */
 export function searchByImageRouter({ config, services, gate }: HttpContext): Router {
   const { limits } = config;
   const readParameters = searchParameterReader(limits.k);
@@ -17,10 +20,15 @@ export function searchByImageRouter({ config, services, gate }: HttpContext): Ro
       const signal = leaveSignal(request, response);
       const answer = await gate.admit(async () => {
         readParameters(request.query); // a bad one is told before the upload is read
-        const { file, fields } = await readUpload(request, uploadLimits);
-        const parameters = readParameters({ ...request.query, ...fields });
-        response.locals['search'] = { bytes: file.length, ...parameters };
-        return services.search.byImage(file, { ...parameters, signal });
+        const { file, fields } =
+          uploadIdField in request.query
+            ? { file: undefined, fields: {} }
+            : await readUpload(request, uploadLimits);
+        const given = { ...request.query, ...fields };
+        const parameters = readParameters(given);
+        const picture = file ?? (await (await services.uploads()).take(readUploadId(given)));
+        response.locals['search'] = { bytes: picture.length, ...parameters };
+        return services.search.byImage(picture, { ...parameters, signal });
       });
       answerSearch(response, 'image', answer);
     })

@@ -1,0 +1,76 @@
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { Request, Response } from 'express';
+import { AppError } from '../errors.ts';
+import type { RemoteCovers } from '../storage/covers.ts';
+
+/** How long a signed URL is good for, and how long one may keep the redirect to it, in seconds. */
+const signedSeconds = 300;
+const redirectSeconds = 240;
+
+/**
+ * Answers with a cover from S3, with its ETag, 304, Range and HEAD; with a redirect to a signed URL where it
+ * is larger than an answer may be.
+ *
+ * @param cacheControl of the cover itself
+ * @returns `false` where there is no such cover; nothing has been answered then
+ * @throws AppError `range_not_satisfiable` or `storage_unavailable`
+ */
+export async function sendRemoteCover(
+  covers: RemoteCovers,
+  albumId: number,
+  door: { request: Request; response: Response; maxResponseBytes: number; cacheControl: string },
+): Promise<boolean> {
+  const { request, response, maxResponseBytes, cacheControl } = door;
+  const ifNoneMatch = request.get('if-none-match');
+  const cover = await covers.open(albumId, {
+    head: request.method === 'HEAD',
+    ifNoneMatch,
+    ifModifiedSince: ifNoneMatch === undefined ? request.get('if-modified-since') : undefined,
+    range: request.get('range'),
+  });
+  if (cover === null) return false;
+  if (cover === 'not_modified') {
+    if (ifNoneMatch !== undefined && !ifNoneMatch.includes(',')) response.set('ETag', ifNoneMatch);
+    response.status(304).set('Cache-Control', cacheControl).end();
+    return true;
+  }
+  if (cover.length > maxResponseBytes && request.method !== 'HEAD') {
+    if (cover.body && !Buffer.isBuffer(cover.body)) cover.body.destroy();
+    response
+      .set('Cache-Control', `private, max-age=${String(redirectSeconds)}`)
+      .redirect(await covers.signedUrl(albumId, signedSeconds));
+    return true;
+  }
+  response.status(cover.status).set({
+    'Content-Type': 'image/jpeg',
+    'Content-Length': String(cover.length),
+    'Cache-Control': cacheControl,
+    'Accept-Ranges': 'bytes',
+    ...(cover.etag !== undefined && { ETag: cover.etag }),
+    ...(cover.lastModified && { 'Last-Modified': cover.lastModified.toUTCString() }),
+    ...(cover.contentRange !== undefined && { 'Content-Range': cover.contentRange }),
+  });
+  if (cover.body === undefined || Buffer.isBuffer(cover.body)) response.end(cover.body);
+  else await passOn(cover.body, response);
+  return true;
+}
+
+/** Passes a large cover through. Where it breaks off, cutting the connection is the only way to say so. */
+async function passOn(body: Readable, response: Response): Promise<void> {
+  try {
+    await pipeline(body, response);
+  } catch (cause) {
+    const clientLeft = isErrorWithCode(cause, 'ERR_STREAM_PREMATURE_CLOSE');
+    if (!clientLeft)
+      response.locals['error'] = new AppError(
+        'storage_unavailable',
+        'The cover broke off on its way from S3.',
+        { cause },
+      );
+    response.destroy();
+  }
+}
+
+const isErrorWithCode = (error: unknown, code: string): boolean =>
+  error instanceof Error && 'code' in error && error.code === code;

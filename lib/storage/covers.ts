@@ -1,0 +1,49 @@
+import type { Readable } from 'node:stream';
+
+/** What a client asks of a cover, as its HTTP headers say it. */
+export interface CoverRequest {
+  /** `HEAD`: no body is wanted. */
+  head: boolean;
+  ifNoneMatch: string | undefined;
+  ifModifiedSince: string | undefined;
+  range: string | undefined;
+}
+
+/** A cover, or a part of it, on its way. */
+export interface CoverStream {
+  status: 200 | 206;
+  /** Bytes of the body. */
+  length: number;
+  etag: string | undefined;
+  lastModified: Date | undefined;
+  /** `Content-Range` where it is a part. */
+  contentRange: string | undefined;
+  /**
+   * `undefined` where only the headers were asked for. A cover of ordinary size has come whole; a large one is
+   * a stream, which fails where the rest does not come.
+   */
+  body: Buffer | Readable | undefined;
+}
+
+/** A cover in a store that is not this machine's file system. */
+export interface RemoteCovers {
+  readonly kind: 'remote';
+  /**
+   * @returns `not_modified` where the client's copy is current, `null` where there is no such cover
+   * @throws AppError `range_not_satisfiable` or `storage_unavailable`
+   */
+  open(albumId: number, request: CoverRequest): Promise<CoverStream | 'not_modified' | null>;
+  /** A URL from which the cover can be had without rights of one's own, for so many seconds. */
+  signedUrl(albumId: number, seconds: number): Promise<string>;
+}
+
+/** Covers in a folder, which Express serves itself. */
+export interface LocalCovers {
+  readonly kind: 'folder';
+  readonly dir: string;
+}
+
+export type Covers = LocalCovers | RemoteCovers;
+
+/** The file of an album's cover, in a folder or under a prefix. */
+export const coverName = (albumId: number): string => `album_${String(albumId)}.jpg`;

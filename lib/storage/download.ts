@@ -1,0 +1,188 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import {
+  mkdir,
+  open,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+  type FileHandle,
+} from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import pRetry from 'p-retry';
+import { AppError, isAppError } from '../errors.ts';
+import { isOtherVersion, type ObjectInfo, type S3Folder } from './s3.ts';
+
+/** Length of a range, in bytes. S3 gives a connection about 85 MB/s: a few at a time fill the line. */
+const rangeBytes = 8 * 2 ** 20;
+const rangesAtATime = 4;
+
+/** Times that one range is begun anew when its bytes do not come, and the whole file when they are wrong. */
+const rangeRetries = 4;
+const fileRetries = 2;
+/** Pause before the second attempt, in milliseconds; it doubles. */
+const pauseMs = 100;
+
+/**
+ * A copy of an object on this machine, as new as the object is now. Where there is a whole copy with the
+ * object's ETag, nothing is fetched. A copy is put in place only when its size and its checksum are right.
+ *
+ * @param path where the copy goes; a note of what it is goes beside it (`.json`)
+ * @returns whether it was fetched
+ * @throws AppError `assets_missing` where there is no such object, `storage_unavailable` where it can't be
+ *   had whole and right, or the disk is full
+ */
+export async function refreshCopy(folder: S3Folder, name: string, path: string): Promise<boolean> {
+  const refresh = async () => {
+    const info = await folder.info(name);
+    if (info === null) throw new AppError('assets_missing', `${folder.uri(name)} is missing.`);
+    if (await isCopyOf(path, info)) return false;
+    await replaceCopy(folder, name, path, info);
+    return true;
+  };
+  try {
+    return await pRetry(refresh, {
+      retries: fileRetries,
+      minTimeout: pauseMs,
+      // written anew meanwhile, or damaged on its way: begin again
+      shouldRetry: ({ error }) => isOtherVersion(error) || error instanceof DamagedError,
+    });
+  } catch (error) {
+    throw asAppError(error, folder.uri(name));
+  }
+}
+
+interface Note {
+  etag: string;
+  size: number;
+}
+
+const notePath = (path: string) => `${path}.json`;
+
+async function isCopyOf(path: string, { etag, size }: ObjectInfo): Promise<boolean> {
+  try {
+    const note = JSON.parse(await readFile(notePath(path), 'utf8')) as Partial<Note>;
+    return note.etag === etag && note.size === size && (await stat(path)).size === size;
+  } catch {
+    return false; // no copy, or none that is whole: fetch it
+  }
+}
+
+async function replaceCopy(
+  folder: S3Folder,
+  name: string,
+  path: string,
+  info: ObjectInfo,
+): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const unfinished = `${path}.${String(process.pid)}.new`;
+  try {
+    const file = await open(unfinished, 'w');
+    try {
+      await fetchRanges(folder, name, info, file);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await check(unfinished, info);
+    // The note goes first: a copy without one is fetched again, one with another's would be believed.
+    await rm(notePath(path), { force: true });
+    await rename(unfinished, path);
+    const note: Note = { etag: info.etag, size: info.size };
+    await writeFile(`${notePath(path)}.new`, JSON.stringify(note));
+    await rename(`${notePath(path)}.new`, notePath(path));
+  } finally {
+    await rm(unfinished, { force: true });
+  }
+}
+
+async function fetchRanges(
+  folder: S3Folder,
+  name: string,
+  { size, etag }: ObjectInfo,
+  file: FileHandle,
+): Promise<void> {
+  const starts = Array.from({ length: Math.ceil(size / rangeBytes) }, (_, i) => i * rangeBytes);
+  const queue = starts.values();
+  let failed = false;
+  const work = async () => {
+    for (const start of queue) {
+      if (failed) return;
+      const range = { start, end: Math.min(start + rangeBytes, size) };
+      await fetchRange(folder, name, etag, file, range).catch((error: unknown) => {
+        failed = true;
+        throw error;
+      });
+    }
+  };
+  // All of them have ended before the file is closed.
+  const outcomes = await Promise.allSettled(Array.from({ length: rangesAtATime }, work));
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+}
+
+/** One range: `end` is the byte after the last. */
+async function fetchRange(
+  folder: S3Folder,
+  name: string,
+  etag: string,
+  file: FileHandle,
+  { start, end }: { start: number; end: number },
+): Promise<void> {
+  const range = `bytes=${String(start)}-${String(end - 1)}`;
+  const attempt = async () => {
+    const object = await folder.open(name, { range, ifMatch: etag });
+    if (object === null || object === 'not_modified')
+      throw new AppError('assets_missing', `${folder.uri(name)} is missing.`);
+    let at = start;
+    await pipeline(object.Body, async (chunks: AsyncIterable<Buffer>) => {
+      for await (const chunk of chunks) {
+        if (at + chunk.length > end) throw new Error('more came than was asked for');
+        await file.write(chunk, 0, chunk.length, at);
+        at += chunk.length;
+      }
+    });
+    if (at !== end) throw new Error(`${String(at - start)} of ${String(end - start)} bytes came`);
+  };
+  await pRetry(attempt, {
+    retries: rangeRetries,
+    minTimeout: pauseMs,
+    // The SDK has tried what it could before it throws; a stream that breaks off is left to us.
+    shouldRetry: ({ error }) => !isAppError(error) && !isDiskError(error),
+  });
+}
+
+class DamagedError extends Error {}
+
+/** @throws DamagedError where what was written is not what S3 has */
+async function check(path: string, { size, md5, sha256 }: ObjectInfo): Promise<void> {
+  const found = (await stat(path)).size;
+  if (found !== size) throw new DamagedError(`it has ${String(found)} of ${String(size)} bytes`);
+  for (const [algorithm, expected] of [
+    ['sha256', sha256],
+    ['md5', md5],
+  ] as const) {
+    if (expected === undefined) continue;
+    const hash = createHash(algorithm);
+    await pipeline(createReadStream(path), hash);
+    if (hash.digest('hex') !== expected.toLowerCase())
+      throw new DamagedError(`its ${algorithm} is not the one that S3 has`);
+    return;
+  }
+}
+
+/** Of the disk, not of the connection: to try again would not help. */
+const isDiskError = (error: unknown): boolean =>
+  error instanceof Error &&
+  'code' in error &&
+  ['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EFBIG'].includes(String(error.code));
+
+function asAppError(error: unknown, uri: string): AppError {
+  if (isAppError(error)) return error;
+  const reason = error instanceof Error ? error.message : 'unknown error';
+  return new AppError('storage_unavailable', `${uri} could not be copied here: ${reason}.`, {
+    cause: error,
+  });
+}

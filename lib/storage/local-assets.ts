@@ -1,0 +1,112 @@
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AppError } from '../errors.ts';
+import { clipName, indexName, metadataName, type Assets } from './assets.ts';
+
+/** A set of files on this machine. */
+export interface AssetPaths {
+  readonly indexPath: string;
+  readonly metadataPath: string;
+  /** Folder in the Hugging Face layout: `config.json`, `tokenizer.json`, `onnx/…`. */
+  readonly clipDir: string;
+  /** Folder of `album_{local_id}.jpg`. */
+  readonly imagesDir: string;
+}
+
+/**
+ * The starter set: the model that the repository carries, and beside it what `infra/prepare-starter.ts` makes.
+ *
+ * @param catalogDir folder of covers, list and index
+ */
+export const starterPaths = (
+  starterDir: string,
+  catalogDir = join(starterDir, 'catalog'),
+): AssetPaths => ({
+  indexPath: join(catalogDir, indexName),
+  metadataPath: join(catalogDir, metadataName),
+  clipDir: starterDir,
+  imagesDir: join(catalogDir, 'images'),
+});
+
+const localAssets = (origin: Assets['origin'], place: string, paths: AssetPaths): Assets => ({
+  origin,
+  place,
+  index: () => Promise.resolve(paths.indexPath),
+  metadata: () => Promise.resolve(paths.metadataPath),
+  clip: () => Promise.resolve(paths.clipDir),
+  covers: { kind: 'folder', dir: paths.imagesDir },
+});
+
+/**
+ * Decides once what is served: the user's files where all of them are in `modelsDir`, the starter set where
+ * none is.
+ *
+ * @throws AppError `assets_missing` where some are there and others not, naming those that are missing (never
+ *   a silent fall-back), where `modelsDir` is no folder, or where the starter set is not prepared.
+ */
+export async function locateLocalAssets(folders: {
+  modelsDir: string;
+  imagesDir: string;
+  starterDir: string;
+}): Promise<Assets> {
+  const { modelsDir, imagesDir, starterDir } = folders;
+  if (!(await isFolder(modelsDir)))
+    throw new AppError(
+      'assets_missing',
+      `MODELS_DIR is ${modelsDir}, which is not a folder: create it, or point MODELS_DIR at the folder of ${indexName}.`,
+    );
+  const clipDir = join(modelsDir, clipName);
+  const wanted = await present([
+    join(modelsDir, indexName),
+    join(modelsDir, metadataName),
+    join(clipDir, 'config.json'),
+    join(clipDir, 'preprocessor_config.json'),
+    join(clipDir, 'tokenizer.json'),
+  ]);
+  for (const tower of ['vision', 'text']) {
+    const path = join(clipDir, 'onnx', `${tower}_model.onnx`);
+    wanted.set(path, await hasTower(clipDir, tower));
+  }
+  const missing = [...wanted].filter(([, there]) => !there).map(([path]) => path);
+  if (missing.length === 0)
+    return localAssets('user', modelsDir, {
+      indexPath: join(modelsDir, indexName),
+      metadataPath: join(modelsDir, metadataName),
+      clipDir,
+      imagesDir,
+    });
+  if (missing.length < wanted.size)
+    throw new AppError(
+      'assets_missing',
+      `MODELS_DIR (${modelsDir}) holds some of the files and not others. Missing: ${missing.join(', ')}. ` +
+        'Add them, or remove the rest to run on the starter set.',
+    );
+  return preparedStarter(starterDir);
+}
+
+const preparedStarter = async (starterDir: string): Promise<Assets> => {
+  const paths = starterPaths(starterDir);
+  const wanted = await present([
+    paths.indexPath,
+    paths.metadataPath,
+    join(starterDir, 'config.json'),
+  ]);
+  if ([...wanted.values()].every(Boolean)) return localAssets('starter', starterDir, paths);
+  throw new AppError(
+    'assets_missing',
+    `MODELS_DIR holds none of the user's files, and the starter set in ${starterDir} is not prepared: run npm run setup.`,
+  );
+};
+
+const present = async (paths: readonly string[]): Promise<Map<string, boolean>> =>
+  new Map(await Promise.all(paths.map(async (path) => [path, await isFile(path)] as const)));
+
+const isFile = async (path: string) => (await stat(path).catch(() => null))?.isFile() === true;
+const isFolder = async (path: string) =>
+  (await stat(path).catch(() => null))?.isDirectory() === true;
+
+/** Whether any dtype of a tower is there; which one is read is the encoder's business. */
+const hasTower = async (clipDir: string, tower: string) => {
+  const files = await readdir(join(clipDir, 'onnx')).catch(() => []);
+  return files.some((name) => name.startsWith(`${tower}_model`) && name.endsWith('.onnx'));
+};

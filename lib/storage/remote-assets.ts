@@ -1,0 +1,89 @@
+import { join } from 'node:path';
+import { towerFiles } from '../clip/model-files.ts';
+import { lazy } from '../lazy.ts';
+import { clipName, indexName, metadataName, type Assets } from './assets.ts';
+import { coverName, type CoverRequest, type CoverStream, type RemoteCovers } from './covers.ts';
+import { refreshCopy } from './download.ts';
+import { readWhole, retryBroken } from './read-whole.ts';
+import { S3Folder, type ObjectStream } from './s3.ts';
+
+/** Called with each file that was asked for: fetched, or found in the cache as it is in S3. */
+export type OnFetch = (event: { uri: string; fetched: boolean; ms: number }) => void;
+
+/**
+ * The user's files in S3, under `models/` and `images/`. Index, list and model are copied to the cache when
+ * they are first asked for, each file once; covers are passed through.
+ */
+export function remoteAssets(options: {
+  /** `s3://bucket/prefix` */
+  uri: string;
+  cacheDir: string;
+  pathStyle: boolean;
+  onFetch: OnFetch;
+}): Assets {
+  const { uri, cacheDir, pathStyle, onFetch } = options;
+  const root = S3Folder.open(uri, { pathStyle });
+  const models = root.folder('models');
+  const copyDir = join(cacheDir, models.uri('').replace('s3://', ''));
+
+  const fetch = async (name: string) => {
+    const start = performance.now();
+    const path = join(copyDir, name);
+    const fetched = await refreshCopy(models, name, path);
+    onFetch({ uri: models.uri(name), fetched, ms: Math.round(performance.now() - start) });
+    return path;
+  };
+  // Two towers share `config.json`: whoever comes second waits for the first.
+  const once = new Map<string, () => Promise<string>>();
+  const copy = (name: string) => {
+    const get = once.get(name) ?? lazy(() => fetch(name));
+    once.set(name, get);
+    return get();
+  };
+  const towers = lazy(() => models.list(`${clipName}/onnx`));
+
+  return {
+    origin: 'user',
+    place: root.uri(''),
+    index: () => fetch(indexName),
+    metadata: () => fetch(metadataName),
+    clip: async (tower, dtype) => {
+      const names = towerFiles(await towers(), tower, dtype);
+      await Promise.all(names.map((name) => copy(`${clipName}/${name}`)));
+      return join(copyDir, clipName);
+    },
+    covers: remoteCovers(root.folder('images')),
+  };
+}
+
+/** Largest cover, in bytes, that is read whole (and again where it breaks off) before it is passed on. */
+const wholeBytes = 4 * 2 ** 20;
+
+const remoteCovers = (images: S3Folder): RemoteCovers => ({
+  kind: 'remote',
+  open: (albumId, request) =>
+    retryBroken(images.uri(coverName(albumId)), () => openCover(images, albumId, request)),
+  signedUrl: (albumId, seconds) => images.signedUrl(coverName(albumId), seconds),
+});
+
+async function openCover(
+  images: S3Folder,
+  albumId: number,
+  { head, ...conditions }: CoverRequest,
+): Promise<CoverStream | 'not_modified' | null> {
+  const name = coverName(albumId);
+  const found: Partial<ObjectStream> | 'not_modified' | null = head
+    ? await images.headers(name, conditions)
+    : await images.open(name, conditions);
+  if (found === null || found === 'not_modified') return found;
+  const length = found.ContentLength ?? 0;
+  const whole = found.Body !== undefined && length <= wholeBytes;
+  return {
+    status: found.ContentRange === undefined ? 200 : 206,
+    length,
+    etag: found.ETag,
+    lastModified: found.LastModified,
+    contentRange: found.ContentRange,
+    body: whole && found.Body ? await readWhole(found.Body, length) : found.Body,
+  };
+}

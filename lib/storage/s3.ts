@@ -1,0 +1,295 @@
+import { PassThrough, pipeline, type Readable } from 'node:stream';
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  S3Client,
+  type GetObjectCommandOutput,
+  type HeadObjectCommandOutput,
+} from '@aws-sdk/client-s3';
+import { createPresignedPost } from '@aws-sdk/s3-presigned-post';
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
+import { AppError, isAppError } from '../errors.ts';
+
+/** Times that the SDK sends one request, with its own back-off between. */
+const attempts = 4;
+/** Time in which a connection must stand, in milliseconds. */
+const connectMs = 2_000;
+/** Time without a byte after which a socket is given up, in milliseconds. */
+const silenceMs = 5_000;
+
+/** What S3 says of an object. */
+export interface ObjectInfo {
+  /** Bytes. */
+  size: number;
+  /** With its quotes. */
+  etag: string;
+  /** MD5 of the content in hex, where the ETag is one: not for uploads in parts, nor with a key of KMS. */
+  md5: string | undefined;
+  /** SHA-256 of the content in hex, where whoever wrote the object said so (`x-amz-meta-sha256`). */
+  sha256: string | undefined;
+}
+
+export interface GetOptions {
+  range?: string | undefined;
+  ifMatch?: string | undefined;
+  ifNoneMatch?: string | undefined;
+  ifModifiedSince?: string | undefined;
+  /** Gives the request up. */
+  signal?: AbortSignal | undefined;
+}
+
+export type ObjectHeaders = Pick<
+  GetObjectCommandOutput,
+  'ContentLength' | 'ContentRange' | 'ETag' | 'LastModified'
+>;
+export type ObjectStream = ObjectHeaders & { Body: Readable };
+
+/** A form with which a browser sends one file straight to S3. */
+export interface UploadForm {
+  url: string;
+  fields: Record<string, string>;
+}
+
+/** The objects under a prefix of a bucket. The one user of the AWS SDK. */
+export class S3Folder {
+  readonly #client: S3Client;
+  readonly #bucket: string;
+  readonly #prefix: string;
+
+  private constructor(client: S3Client, bucket: string, prefix: string) {
+    this.#client = client;
+    this.#bucket = bucket;
+    this.#prefix = prefix;
+  }
+
+  /**
+   * Endpoint, region and credentials come from the SDK's own chain (environment, profile, role).
+   *
+   * @param uri `s3://bucket` or `s3://bucket/prefix`
+   */
+  static open(uri: string, { pathStyle }: { pathStyle: boolean }): S3Folder {
+    const [, bucket = '', prefix = ''] = /^s3:\/\/([^/]+)\/?(.*?)\/*$/.exec(uri) ?? [];
+    const client = new S3Client({
+      forcePathStyle: pathStyle,
+      maxAttempts: attempts,
+      requestHandler: { connectionTimeout: connectMs, socketTimeout: silenceMs },
+      // Other makes of S3 do not know the SDK's newer checksums; what is fetched is checked here.
+      requestChecksumCalculation: 'WHEN_REQUIRED',
+      responseChecksumValidation: 'WHEN_REQUIRED',
+    });
+    return new S3Folder(client, bucket, prefix);
+  }
+
+  /** The same bucket, further down. */
+  folder(name: string): S3Folder {
+    return new S3Folder(this.#client, this.#bucket, this.#key(name));
+  }
+
+  /** What to call an object in a message and in the cache. */
+  uri(name: string): string {
+    return `s3://${this.#bucket}/${this.#key(name)}`;
+  }
+
+  /**
+   * Names of the objects in a folder below, without those in folders further down.
+   *
+   * @throws AppError `storage_unavailable`
+   */
+  async list(folder: string): Promise<string[]> {
+    const prefix = `${this.#key(folder)}/`;
+    const names: string[] = [];
+    let token: string | undefined;
+    do {
+      const page = await this.#ask(`${folder}/`, () =>
+        this.#client.send(
+          new ListObjectsV2Command({
+            Bucket: this.#bucket,
+            Prefix: prefix,
+            Delimiter: '/',
+            ContinuationToken: token,
+          }),
+        ),
+      );
+      names.push(...(page.Contents ?? []).map(({ Key = '' }) => Key.slice(prefix.length)));
+      token = page.NextContinuationToken;
+    } while (token !== undefined);
+    return names.filter((name) => name !== '');
+  }
+
+  /** @returns `null` where there is no such object @throws AppError `storage_unavailable` */
+  async info(name: string): Promise<ObjectInfo | null> {
+    const head = await this.#head(name, {});
+    if (head === null || head === 'not_modified') return null;
+    const etag = head.ETag ?? '';
+    const plain = /^"([0-9a-f]{32})"$/.exec(etag)?.[1];
+    const encrypted = head.ServerSideEncryption?.startsWith('aws:') === true;
+    const customerKey = head.SSECustomerAlgorithm !== undefined;
+    return {
+      size: head.ContentLength ?? 0,
+      etag,
+      md5: encrypted || customerKey ? undefined : plain,
+      sha256: head.Metadata?.['sha256'],
+    };
+  }
+
+  /**
+   * The headers of an object.
+   *
+   * @returns `not_modified` where the condition says so, `null` where there is no such object
+   */
+  headers(
+    name: string,
+    options: Omit<GetOptions, 'signal'>,
+  ): Promise<ObjectHeaders | 'not_modified' | null> {
+    return this.#head(name, options);
+  }
+
+  /**
+   * Opens an object, or a range of it. The stream fails where the connection does; what has come by then is
+   * not the whole.
+   *
+   * @returns `not_modified` where the condition says so, `null` where there is no such object
+   * @throws AppError `storage_unavailable`, or `range_not_satisfiable`
+   */
+  async open(name: string, options: GetOptions): Promise<ObjectStream | 'not_modified' | null> {
+    const { signal, ...conditions } = options;
+    const answer = await this.#find(name, () =>
+      this.#client.send(
+        new GetObjectCommand({
+          Bucket: this.#bucket,
+          Key: this.#key(name),
+          ...asInput(conditions),
+        }),
+        { ...(signal && { abortSignal: signal }) },
+      ),
+    );
+    if (answer === null || answer === 'not_modified') return answer;
+    return { ...answer, Body: endSilence(answer.Body as Readable) };
+  }
+
+  /** Deletes an object; one that is not there is no error. @throws AppError `storage_unavailable` */
+  async delete(name: string): Promise<void> {
+    await this.#ask(name, () =>
+      this.#client.send(new DeleteObjectCommand({ Bucket: this.#bucket, Key: this.#key(name) })),
+    );
+  }
+
+  /** A URL that gives the object to anybody for so many seconds. Asks nobody. */
+  signedUrl(name: string, seconds: number): Promise<string> {
+    const command = new GetObjectCommand({ Bucket: this.#bucket, Key: this.#key(name) });
+    return getSignedUrl(this.#client, command, { expiresIn: seconds });
+  }
+
+  /**
+   * A form with which anybody may send one object: its key, its type and its length are fixed by the policy
+   * that S3 checks.
+   *
+   * @param most bytes
+   * @param seconds until the form is void
+   */
+  uploadForm(name: string, type: string, most: number, seconds: number): Promise<UploadForm> {
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- its own copy of the type
+    return createPresignedPost(this.#client, {
+      Bucket: this.#bucket,
+      Key: this.#key(name),
+      Fields: { 'Content-Type': type },
+      Conditions: [
+        ['content-length-range', 1, most],
+        ['eq', '$Content-Type', type],
+      ],
+      Expires: seconds,
+    });
+  }
+
+  #key(name: string): string {
+    return this.#prefix === '' ? name : `${this.#prefix}/${name}`;
+  }
+
+  #head(
+    name: string,
+    conditions: Omit<GetOptions, 'signal'>,
+  ): Promise<HeadObjectCommandOutput | 'not_modified' | null> {
+    return this.#find(name, () =>
+      this.#client.send(
+        new HeadObjectCommand({
+          Bucket: this.#bucket,
+          Key: this.#key(name),
+          ...asInput(conditions),
+        }),
+      ),
+    );
+  }
+
+  async #find<T>(name: string, ask: () => Promise<T>): Promise<T | 'not_modified' | null> {
+    try {
+      return await ask();
+    } catch (error) {
+      const status = statusOf(error);
+      if (status === 304) return 'not_modified';
+      if (status === 404) return null;
+      if (status === 416)
+        throw new AppError(
+          'range_not_satisfiable',
+          'The Range header asks for bytes beyond the file.',
+          { cause: error },
+        );
+      throw this.#unavailable(name, error);
+    }
+  }
+
+  async #ask<T>(name: string, ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask();
+    } catch (error) {
+      throw this.#unavailable(name, error);
+    }
+  }
+
+  #unavailable(name: string, cause: unknown): AppError {
+    const reason = cause instanceof Error ? cause.name : 'unknown error';
+    const advice = statusOf(cause) === 403 ? '; the role or key must be allowed to read it' : '';
+    return new AppError(
+      'storage_unavailable',
+      `${this.uri(name)} could not be read from S3 (${reason}${advice}).`,
+      { cause },
+    );
+  }
+}
+
+/** Room between S3 and a slow reader, in bytes: more than a cover or a range of a download has. */
+const roomBytes = 16 * 2 ** 20;
+
+/**
+ * Fails a stream from which nothing comes for a while: a socket may stay open for ever. A reader that is
+ * slow is another thing, and is given room.
+ */
+function endSilence(body: Readable): Readable {
+  const through = new PassThrough({ highWaterMark: roomBytes });
+  const timer = setTimeout(() => {
+    body.destroy(new Error(`nothing came from S3 for ${String(silenceMs / 1000)} s`));
+  }, silenceMs);
+  body.on('data', () => timer.refresh());
+  pipeline(body, through, () => {
+    clearTimeout(timer); // the error, where there is one, reaches the reader
+  });
+  return through;
+}
+
+const asInput = ({ range, ifMatch, ifNoneMatch, ifModifiedSince }: Omit<GetOptions, 'signal'>) => ({
+  Range: range,
+  IfMatch: ifMatch,
+  IfNoneMatch: ifNoneMatch,
+  IfModifiedSince: ifModifiedSince === undefined ? undefined : new Date(ifModifiedSince),
+});
+
+const statusOf = (error: unknown): number | undefined => {
+  if (typeof error !== 'object' || error === null || !('$metadata' in error)) return undefined;
+  const { httpStatusCode } = error.$metadata as { httpStatusCode?: number };
+  return httpStatusCode;
+};
+
+/** Whether S3 said that the object is no longer the one that was asked for (`If-Match`). */
+export const isOtherVersion = (error: unknown): boolean =>
+  isAppError(error) && statusOf(error.cause) === 412;

@@ -1,0 +1,66 @@
+import { randomUUID } from 'node:crypto';
+import { AppError } from '../errors.ts';
+import { readWhole, retryBroken } from './read-whole.ts';
+import { S3Folder, type UploadForm } from './s3.ts';
+
+/** How long a form is good for, in seconds. */
+const formSeconds = 300;
+
+/** A place for one picture that is too large to be sent with a request. */
+export interface UploadTicket extends UploadForm {
+  uploadId: string;
+  /** Bytes that the picture may have. */
+  maxBytes: number;
+  /** Until the form is void, in seconds. */
+  expiresIn: number;
+}
+
+/** Pictures that clients send to S3 themselves, each to be searched by once. */
+export class Uploads {
+  readonly #folder: S3Folder;
+  readonly #maxBytes: number;
+
+  /**
+   * @param uri `s3://bucket/prefix` @param options.maxBytes that a picture may have
+   */
+  constructor(uri: string, { pathStyle, maxBytes }: { pathStyle: boolean; maxBytes: number }) {
+    this.#folder = S3Folder.open(uri, { pathStyle });
+    this.#maxBytes = maxBytes;
+  }
+
+  /** @param type the picture's media type, e.g. `image/jpeg`; the client must send this very one */
+  async invite(type: string): Promise<UploadTicket> {
+    const uploadId = randomUUID();
+    const form = await this.#folder.uploadForm(uploadId, type, this.#maxBytes, formSeconds);
+    return { ...form, uploadId, maxBytes: this.#maxBytes, expiresIn: formSeconds };
+  }
+
+  /**
+   * Reads a picture, and deletes it: each is searched by once.
+   *
+   * @throws AppError `upload_not_found`, `upload_too_large` or `storage_unavailable`
+   */
+  async take(uploadId: string): Promise<Buffer> {
+    const picture = await retryBroken(this.#folder.uri(uploadId), () => this.#read(uploadId));
+    await this.#folder.delete(uploadId);
+    return picture;
+  }
+
+  async #read(uploadId: string): Promise<Buffer> {
+    const found = await this.#folder.open(uploadId, {});
+    if (found === null || found === 'not_modified')
+      throw new AppError(
+        'upload_not_found',
+        `There is no upload ${uploadId}: it was never sent, was searched by already, or is too old.`,
+      );
+    const expected = found.ContentLength ?? 0;
+    if (expected > this.#maxBytes) {
+      found.Body.destroy();
+      throw new AppError(
+        'upload_too_large',
+        `The upload is larger than ${String(this.#maxBytes / 1024 / 1024)} MB: send a smaller one.`,
+      );
+    }
+    return readWhole(found.Body, expected);
+  }
+}
