@@ -16,8 +16,10 @@ import { AppError, isAppError } from '../errors.ts';
 const attempts = 4;
 /** Time in which a connection must stand, in milliseconds. */
 const connectMs = 2_000;
-/** Time without a byte after which a socket is given up, in milliseconds. */
+/** Time without a byte of a body after which it is given up, in milliseconds. */
 const silenceMs = 5_000;
+/** The same before the body begins; longer, so that a body is given up in our words. */
+const answerMs = 6_000;
 
 /** What S3 says of an object. */
 export interface ObjectInfo {
@@ -74,7 +76,7 @@ export class S3Folder {
     const client = new S3Client({
       forcePathStyle: pathStyle,
       maxAttempts: attempts,
-      requestHandler: { connectionTimeout: connectMs, socketTimeout: silenceMs },
+      requestHandler: { connectionTimeout: connectMs, socketTimeout: answerMs },
       // Other makes of S3 do not know the SDK's newer checksums; what is fetched is checked here.
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',

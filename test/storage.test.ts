@@ -1,0 +1,412 @@
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm, truncate } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, describe, test } from 'node:test';
+import {
+  CreateBucketCommand,
+  HeadObjectCommand,
+  PutObjectCommand,
+  S3Client,
+} from '@aws-sdk/client-s3';
+import sharp from 'sharp';
+import { json } from './support/cases.ts';
+import { httpDoor } from './support/doors.ts';
+import { startFaultProxy, type Fault, type FaultProxy } from './support/fault-proxy.ts';
+import { noise } from './support/pictures.ts';
+import { coverFile, form, get, starter, starterIds, upload } from './support/requests.ts';
+import { startS3Server, s3Skip, type S3Server } from './support/s3-server.ts';
+import { startServer, type ServerProcess } from './support/server.ts';
+
+const bucket = 'assets';
+const prefix = 'deep/down';
+const id = starterIds()[5] ?? 0;
+const cover = coverFile(id);
+/** An album whose cover here is too large for a function's answer. */
+const largeId = starterIds()[6] ?? 0;
+const large = Buffer.concat([cover, noise(5_000_000)]);
+
+describe('assets in S3', { skip: s3Skip, timeout: 600_000 }, () => {
+  let s3: S3Server;
+  let proxy: FaultProxy;
+  let client: S3Client;
+  let cacheDir = '';
+  const running = new Set<ServerProcess>();
+
+  const put = (key: string, body: Buffer, more: object = {}) =>
+    client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: body, ...more }));
+
+  before(async () => {
+    s3 = await startS3Server();
+    proxy = await startFaultProxy(s3.host);
+    const { AWS_ENDPOINT_URL_S3: endpoint = '' } = s3.env();
+    client = new S3Client({
+      endpoint,
+      region: 'us-east-1',
+      forcePathStyle: true,
+      requestChecksumCalculation: 'WHEN_REQUIRED',
+      credentials: { accessKeyId: 'testkey', secretAccessKey: 'testsecret' },
+    });
+    await client.send(new CreateBucketCommand({ Bucket: bucket }));
+    await client.send(new CreateBucketCommand({ Bucket: 'uploads' }));
+    await put(`${prefix}/models/album_covers.index`, readFileSync(starter.indexPath));
+    await put(`${prefix}/models/valid_metadata_final.json`, readFileSync(starter.metadataPath));
+    for (const name of ['config.json', 'preprocessor_config.json', 'tokenizer.json'])
+      await put(`${prefix}/models/clip/${name}`, readFileSync(join(starter.clipDir, name)));
+    for (const name of readdirSync(join(starter.clipDir, 'onnx')))
+      await put(
+        `${prefix}/models/clip/onnx/${name}`,
+        readFileSync(join(starter.clipDir, 'onnx', name)),
+      );
+    for (const one of starterIds().slice(0, 6))
+      await put(`${prefix}/images/album_${String(one)}.jpg`, coverFile(one));
+    await put(`${prefix}/images/album_${String(largeId)}.jpg`, large);
+  });
+  after(async () => {
+    await proxy.stop();
+    s3.stop();
+  });
+
+  const newCache = async () => (cacheDir = await mkdtemp(join(tmpdir(), 's3-cache-')));
+  afterEach(async () => {
+    proxy.reset();
+    await Promise.all([...running].map((server) => server.stop()));
+    running.clear();
+    if (cacheDir) await rm(cacheDir, { recursive: true, force: true });
+    cacheDir = '';
+  });
+
+  const settings = () => ({
+    ...s3.env(proxy.endpoint),
+    ASSETS_URI: `s3://${bucket}/${prefix}`,
+    UPLOADS_URI: 's3://uploads/in',
+    CACHE_DIR: cacheDir,
+  });
+
+  const start = async (
+    until: 'ready' | 'listening' = 'ready',
+    more: Record<string, string> = {},
+  ): Promise<ServerProcess> => {
+    if (!cacheDir) await newCache();
+    const server = await startServer({ ...settings(), ...more }, until);
+    running.add(server);
+    return server;
+  };
+
+  const assertFinds = async (server: ServerProcess) => {
+    const response = await httpDoor(server.url)(upload(cover, '?k=1'));
+    assert.equal(response.status, 200, response.body.toString());
+    assert.equal(json<{ results: { album_id: number }[] }>(response).results[0]?.album_id, id);
+  };
+
+  const cached = async () =>
+    (await readdir(cacheDir, { recursive: true })).filter((name) =>
+      statSync(join(cacheDir, name)).isFile(),
+    );
+
+  test('are fetched once and searched; covers are passed through with ETag, 304, Range and HEAD', async () => {
+    const server = await start();
+    await assertFinds(server);
+    const fetched = server.log.filter((line) => line.msg === 'fetched').map((line) => line['uri']);
+    assert.equal(new Set(fetched).size, fetched.length);
+    assert.ok(fetched.includes(`s3://${bucket}/${prefix}/models/album_covers.index`));
+
+    const door = httpDoor(server.url);
+    const path = `/api/image/${String(id)}`;
+    const whole = await door(get(path));
+    assert.equal(whole.status, 200);
+    assert.deepEqual(whole.body, cover);
+    assert.equal(whole.headers['content-type'], 'image/jpeg');
+    assert.equal(whole.headers['cache-control'], 'public, max-age=86400');
+    const etag = whole.headers['etag'] ?? '';
+    assert.equal(etag, `"${createHash('md5').update(cover).digest('hex')}"`);
+    const again = await door(get(path, { 'if-none-match': etag }));
+    assert.equal(again.status, 304);
+    assert.equal(again.headers['etag'], etag);
+    const part = await door(get(path, { range: 'bytes=10-19' }));
+    assert.equal(part.status, 206);
+    assert.deepEqual(part.body, cover.subarray(10, 20));
+    assert.equal(part.headers['content-range'], `bytes 10-19/${String(cover.length)}`);
+    const head = await door({ method: 'HEAD', path });
+    assert.equal(head.headers['content-length'], String(cover.length));
+    assert.equal(head.body.length, 0);
+    const beyond = await door(get(path, { range: 'bytes=99999999-' }));
+    assert.equal(json(beyond)['code'], 'range_not_satisfiable');
+    const absent = await door(get(`/api/image/${String(starterIds()[20])}`));
+    assert.equal(json(absent)['code'], 'cover_not_found');
+    const nobody = await door(get('/api/image/999999'));
+    assert.equal(json(nobody)['code'], 'album_not_found');
+    const big = await door(get(`/api/image/${String(largeId)}`));
+    assert.deepEqual(big.body, large, 'a large cover is passed through whole');
+  });
+
+  test('are not fetched again where the cache has them, and are where they have changed', async () => {
+    await (await start()).stop();
+    const second = await start();
+    assert.ok(!second.log.some((line) => line.msg === 'fetched'));
+    assert.ok(second.log.some((line) => line.msg === 'in the cache'));
+    await second.stop();
+    const key = `${prefix}/models/valid_metadata_final.json`;
+    const text = readFileSync(starter.metadataPath, 'utf8');
+    await put(key, Buffer.from(text.replace('"artist": "', '"artist": "New ')));
+    const third = await start();
+    const fetched = third.log.filter((line) => line.msg === 'fetched').map((line) => line['uri']);
+    assert.deepEqual(fetched, [`s3://${bucket}/${key}`]);
+    await put(key, readFileSync(starter.metadataPath));
+  });
+
+  test('a half copy in the cache is never used', async () => {
+    await (await start()).stop();
+    const copy = (await cached()).find((name) => name.endsWith('album_covers.index')) ?? '';
+    await truncate(join(cacheDir, copy), 1000);
+    const server = await start();
+    await assertFinds(server);
+    assert.ok(!(await cached()).some((name) => name.includes('.new')));
+  });
+
+  test('a process that is killed while it fetches leaves nothing that is believed', async () => {
+    proxy.plan = ({ path, method }) =>
+      method === 'GET' && path.includes('album_covers.index') ? 'stall' : undefined;
+    const killed = await start('listening');
+    while (!proxy.asked.some(({ method, path }) => method === 'GET' && path.includes('.index')))
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    killed.child.kill('SIGKILL');
+    await killed.ended;
+    proxy.reset();
+    await assertFinds(await start());
+  });
+
+  test('an object that is written anew while it is fetched is fetched again', async () => {
+    const key = `${prefix}/models/valid_metadata_final.json`;
+    let changed: Promise<unknown> | undefined;
+    const original = readFileSync(starter.metadataPath);
+    proxy.plan = ({ method, path }) => {
+      if (method === 'HEAD' && path.includes('valid_metadata') && !changed) {
+        changed = new Promise((resolve) => setTimeout(resolve, 5)).then(() =>
+          put(key, Buffer.concat([original, Buffer.from('\n')])),
+        );
+      }
+      return undefined;
+    };
+    await assertFinds(await start());
+    await changed;
+    await put(key, original);
+  });
+
+  /** The fault hits the first requests for each object (that which is slow: for the index), so often. */
+  const atFirst = (fault: Fault, times: number, method = 'GET') => {
+    const slow = fault === 'stall' || fault === 'silence';
+    const hits = new Map<string, number>();
+    proxy.plan = (asked) => {
+      if (asked.method !== method || asked.path.includes('list-type')) return undefined;
+      if (slow && asked.path.includes('/models/') && !asked.path.includes('.index'))
+        return undefined;
+      const [object = ''] = asked.path.split('?');
+      const before = hits.get(object) ?? 0;
+      hits.set(object, before + 1);
+      return before < times ? fault : undefined;
+    };
+  };
+
+  for (const [fault, times, method] of [
+    ['reset', 2, 'GET'],
+    ['reset', 2, 'HEAD'],
+    ['slow_down', 2, 'GET'],
+    ['truncate', 2, 'GET'],
+    ['cut', 2, 'GET'],
+    ['stall', 1, 'GET'],
+    ['silence', 1, 'HEAD'],
+    ['lie', 1, 'GET'],
+  ] as const)
+    test(`${fault} of the first ${String(times)} ${method} requests for each file is survived`, async () => {
+      atFirst(fault, times, method);
+      await assertFinds(await start());
+      for (const name of await cached())
+        if (name.endsWith('.index'))
+          assert.deepEqual(await readFile(join(cacheDir, name)), readFileSync(starter.indexPath));
+    });
+
+  for (const [fault, code, sentence] of [
+    ['reset', 'storage_unavailable', /album_covers\.index could not be read from S3/],
+    ['slow_down', 'storage_unavailable', /could not be read from S3 \(SlowDown|503/],
+    ['truncate', 'storage_unavailable', /could not be copied here/],
+    ['stall', 'storage_unavailable', /nothing came/],
+    ['lie', 'storage_unavailable', /its md5 is not the one that S3 has/],
+    ['deny', 'storage_unavailable', /AccessDenied.*must be allowed to read it/],
+    ['vanish', 'assets_missing', /album_covers\.index is missing/],
+  ] as const)
+    test(`${fault} without end is a clear 503, and the next request after it works`, async () => {
+      proxy.plan = ({ method, path }) =>
+        method === 'GET' && path.includes('album_covers.index') ? fault : undefined;
+      const server = await start('listening');
+      const response = await httpDoor(server.url)(upload(cover));
+      assert.equal(response.status, 503);
+      assert.equal(json(response)['code'], code);
+      assert.match(String(json(response)['detail']), sentence);
+      assert.ok(response.headers['retry-after']);
+      assert.equal((await httpDoor(server.url)(get('/health'))).status, 200);
+      assert.ok(!(await cached()).some((name) => name.endsWith('.index')), 'nothing half is kept');
+      proxy.reset();
+      await assertFinds(server);
+    });
+
+  for (const [fault, times] of [
+    ['truncate', 2],
+    ['cut', 2],
+    ['stall', 1],
+    ['reset', 2],
+  ] as const)
+    test(`${fault} of a cover, ${String(times)} times, is survived`, async () => {
+      const server = await start();
+      atFirst(fault, times);
+      const response = await httpDoor(server.url)(get(`/api/image/${String(id)}`));
+      assert.equal(response.status, 200);
+      assert.deepEqual(response.body, cover);
+    });
+
+  test('a cover that never comes whole is a clear 503', async () => {
+    const server = await start();
+    proxy.plan = () => 'truncate';
+    const response = await httpDoor(server.url)(get(`/api/image/${String(id)}`));
+    assert.equal(response.status, 503);
+    assert.equal(json(response)['code'], 'storage_unavailable');
+  });
+
+  test('a large cover that breaks off is cut off, never ended as if it were whole', async () => {
+    const server = await start();
+    proxy.plan = () => 'truncate';
+    await assert.rejects(httpDoor(server.url)(get(`/api/image/${String(largeId)}`)));
+    await server.logged((line) => line['code'] === 'storage_unavailable');
+    proxy.reset();
+    await assertFinds(server);
+  });
+
+  test('covers are answered by a redirect where a CDN is set', async () => {
+    const server = await start('ready', { CDN_URL: 'https://cdn.example/covers/' });
+    const door = httpDoor(server.url);
+    const response = await door(get(`/api/image/${String(id)}`));
+    assert.equal(response.status, 302);
+    assert.equal(
+      response.headers['location'],
+      `https://cdn.example/covers/album_${String(id)}.jpg`,
+    );
+    assert.equal(response.headers['cache-control'], 'public, max-age=86400');
+    assert.equal(json(await door(get('/api/image/999999')))['code'], 'album_not_found');
+  });
+
+  /** What a browser does with the form of POST /api/uploads. */
+  const sendToS3 = async (
+    ticket: { url: string; fields: Record<string, string> },
+    picture: Buffer,
+    overrides: Record<string, string> = {},
+  ) => {
+    const data = new FormData();
+    for (const [name, value] of Object.entries({ ...ticket.fields, ...overrides }))
+      data.append(name, value);
+    data.append('file', new Blob([new Uint8Array(picture)]));
+    return (await fetch(ticket.url, { method: 'POST', body: data })).status;
+  };
+
+  interface Ticket {
+    upload_id: string;
+    url: string;
+    fields: Record<string, string>;
+    max_bytes: number;
+    expires_in: number;
+  }
+
+  const invite = async (server: ServerProcess, type = 'image/jpeg') => {
+    const response = await httpDoor(server.url)({
+      method: 'POST',
+      path: '/api/uploads',
+      headers: { 'content-type': 'application/json' },
+      body: Buffer.from(JSON.stringify({ content_type: type })),
+    });
+    assert.equal(response.status, 201, response.body.toString());
+    return json<Ticket>(response);
+  };
+
+  /** A photo of about 9 MB. */
+  const photo = () =>
+    sharp(cover)
+      .resize(3600, 3600)
+      .composite([
+        {
+          input: randomBytes(3600 * 3600 * 4),
+          raw: { width: 3600, height: 3600, channels: 4 },
+          blend: 'soft-light',
+        },
+      ])
+      .jpeg({ quality: 98 })
+      .toBuffer();
+
+  test('a photo of 9 MB goes by way of S3, is searched by once, and is deleted', async () => {
+    const server = await start();
+    const door = httpDoor(server.url);
+    const ticket = await invite(server);
+    assert.equal(ticket.max_bytes, 10 * 2 ** 20);
+    assert.equal(ticket.expires_in, 300);
+    const picture = await photo();
+    assert.ok(picture.length > 8e6 && picture.length < 10 * 2 ** 20, String(picture.length));
+    assert.equal(await sendToS3(ticket, picture), 204);
+    const search = {
+      method: 'POST',
+      path: `/api/search-by-image?k=1&upload_id=${ticket.upload_id}`,
+    };
+    const response = await door(search);
+    assert.equal(response.status, 200, response.body.toString());
+    assert.equal(json<{ results: { album_id: number }[] }>(response).results[0]?.album_id, id);
+    const gone = new HeadObjectCommand({ Bucket: 'uploads', Key: `in/${ticket.upload_id}` });
+    await assert.rejects(client.send(gone), { name: 'NotFound' });
+    assert.equal(json(await door(search))['code'], 'upload_not_found');
+
+    const second = await invite(server);
+    assert.equal(await sendToS3(second, cover), 204);
+    const byForm = await door(
+      form('/api/search-by-image', ['upload_id', second.upload_id], ['k', '1']),
+    );
+    assert.equal(byForm.status, 200, byForm.body.toString());
+  });
+
+  test('the policy of an upload fixes its key, its type and its length', async () => {
+    const server = await start();
+    const ticket = await invite(server, 'image/png');
+    assert.equal(await sendToS3(ticket, cover, { key: 'in/other' }), 403);
+    assert.equal(await sendToS3(ticket, cover, { 'Content-Type': 'text/html' }), 403);
+    assert.equal(await sendToS3(ticket, noise(10 * 2 ** 20 + 1)), 400);
+    assert.equal(await sendToS3(ticket, Buffer.alloc(0)), 400);
+    const wrong = await httpDoor(server.url)({
+      method: 'POST',
+      path: '/api/uploads',
+      headers: { 'content-type': 'application/json' },
+      body: Buffer.from('{"content_type":"text/html"}'),
+    });
+    assert.equal(json(wrong)['code'], 'invalid_parameter');
+    const broken = await httpDoor(server.url)({
+      method: 'POST',
+      path: '/api/uploads',
+      headers: { 'content-type': 'application/json' },
+      body: Buffer.from('{'),
+    });
+    assert.equal(json(broken)['code'], 'invalid_request');
+    const badId = await httpDoor(server.url)({
+      method: 'POST',
+      path: '/api/search-by-image?upload_id=../models/album_covers.index',
+    });
+    assert.equal(json(badId)['code'], 'invalid_parameter');
+  });
+
+  test('an upload that breaks off on its way from S3 is read again', async () => {
+    const server = await start();
+    const ticket = await invite(server);
+    assert.equal(await sendToS3(ticket, cover), 204);
+    atFirst('truncate', 2);
+    const response = await httpDoor(server.url)({
+      method: 'POST',
+      path: `/api/search-by-image?k=1&upload_id=${ticket.upload_id}`,
+    });
+    assert.equal(response.status, 200, response.body.toString());
+  });
+});
