@@ -1,69 +1,7 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { join } from 'node:path';
-import { after, describe, test } from 'node:test';
-import { promisify } from 'node:util';
-import { coverFile, root, starterIds } from './support/requests.ts';
-import { cleanEnvironment } from './support/server.ts';
-
-const { env, remove } = cleanEnvironment();
-after(remove);
-
-interface Report {
-  /** Stages that were loaded, one entry per load. */
-  loads: string[];
-  /** Native libraries that the process has mapped. */
-  natives: string[];
-  statuses: number[];
-}
-
-/**
- * Runs a built bundle in a process of its own: sends each of the rounds' events at once, one round after
- * the other, and reports what the process loaded for it.
- */
-async function invoke(name: string, rounds: object[][]): Promise<Report> {
-  const program = `
-    const lines = [];
-    const write = process.stdout.write.bind(process.stdout);
-    const { readFileSync } = require('node:fs');
-    const rounds = JSON.parse(readFileSync(0, 'utf8'));
-    const { handler } = require(${JSON.stringify(join(root, 'dist', 'functions', `${name}.cjs`))});
-    (async () => {
-      const statuses = [];
-      for (const events of rounds) {
-        const results = await Promise.all(events.map((event) => handler(event, {})));
-        statuses.push(...results.map((result) => result.statusCode));
-      }
-      const maps = readFileSync('/proc/self/maps', 'utf8');
-      const natives = ['onnxruntime', 'faiss-node', 'libvips'].filter((name) => maps.includes(name));
-      write('REPORT ' + JSON.stringify({ natives, statuses }) + '\\n');
-    })();`;
-  const running = promisify(execFile)(process.execPath, ['-e', program], {
-    cwd: root,
-    env,
-    maxBuffer: 1e8,
-  });
-  running.child.stdin?.end(JSON.stringify(rounds));
-  const { stdout } = await running;
-  const lines = stdout.trim().split('\n');
-  const report = lines.find((line) => line.startsWith('REPORT ')) ?? '';
-  const loads = lines
-    .filter((line) => line.startsWith('{'))
-    .map((line) => JSON.parse(line) as { msg: string; stage: string })
-    .filter((line) => line.msg === 'loaded')
-    .map((line) => line.stage);
-  return { loads, ...(JSON.parse(report.slice('REPORT '.length)) as Omit<Report, 'loads'>) };
-}
-
-const event = (method: string, path: string, query = '', body?: Buffer, type = 'image/jpeg') => ({
-  version: '2.0',
-  rawPath: path,
-  rawQueryString: query,
-  headers: body ? { 'content-type': type } : {},
-  requestContext: { http: { method, path, sourceIp: '192.0.2.1' }, requestId: 'r' },
-  body: body?.toString('base64'),
-  isBase64Encoded: body !== undefined,
-});
+import { describe, test } from 'node:test';
+import { event, invoke } from './support/invoke.ts';
+import { coverFile, starterIds } from './support/requests.ts';
 
 const id = starterIds()[0] ?? 0;
 const searchByImage = () => event('POST', '/api/search-by-image', 'k=1', coverFile(id));
@@ -112,4 +50,24 @@ describe('what a function loads', () => {
       assert.deepEqual(report.statuses, Array<number>(10).fill(200));
       assert.equal(report.loads.length, 3);
     });
+});
+
+describe('the end of an invocation', () => {
+  test('is answered 503 before it comes, where the work takes longer', async () => {
+    // 520 ms less the margin of 500: no model is loaded in 20 ms
+    const report = await invoke('search-by-image', [[searchByImage()]], { remainingMs: 520 });
+    assert.deepEqual(report.statuses, [503]);
+    const [result] = report.results;
+    const problem = JSON.parse(result?.body ?? '') as Record<string, unknown>;
+    assert.equal(problem['code'], 'out_of_time');
+    assert.equal(result?.headers['retry-after'], '1');
+    assert.match(result.headers['content-type'] ?? '', /^application\/problem\+json/);
+  });
+
+  test('does not disturb an answer that is ready in time', async () => {
+    const report = await invoke('search-by-image', [[searchByImage()], [searchByImage()]], {
+      remainingMs: 20_000,
+    });
+    assert.deepEqual(report.statuses, [200, 200]);
+  });
 });

@@ -15,6 +15,7 @@ import sharp from 'sharp';
 import { json } from './support/cases.ts';
 import { httpDoor } from './support/doors.ts';
 import { startFaultProxy, type Fault, type FaultProxy } from './support/fault-proxy.ts';
+import { event, invoke } from './support/invoke.ts';
 import { noise } from './support/pictures.ts';
 import { coverFile, form, get, starter, starterIds, upload } from './support/requests.ts';
 import { startS3Server, s3Skip, type S3Server } from './support/s3-server.ts';
@@ -294,6 +295,38 @@ describe('assets in S3', { skip: s3Skip, timeout: 600_000 }, () => {
     );
     assert.equal(response.headers['cache-control'], 'public, max-age=86400');
     assert.equal(json(await door(get('/api/image/999999')))['code'], 'album_not_found');
+  });
+
+  test('a function fetches what it needs and nothing of the other tower', async () => {
+    await newCache();
+    const search = event('POST', '/api/search-by-image', 'k=1', cover);
+    const report = await invoke('search-by-image', [[search]], { settings: settings() });
+    assert.deepEqual(report.statuses, [200]);
+    const names = await cached();
+    assert.ok(names.some((name) => name.endsWith('vision_model.onnx')));
+    assert.ok(!names.some((name) => name.includes('text_model') || name.includes('tokenizer')));
+  });
+
+  test('a cover too large for a function is answered by a redirect that leads to it', async () => {
+    await newCache();
+    const events = [largeId, id].map((one) => event('GET', `/api/image/${String(one)}`));
+    const report = await invoke('image', [events], { settings: settings() });
+    assert.deepEqual(report.statuses, [302, 200]);
+    const [redirect] = report.results;
+    const response = await fetch(redirect?.headers['location'] ?? '');
+    assert.deepEqual(Buffer.from(await response.arrayBuffer()), large);
+    assert.equal(redirect?.headers['cache-control'], 'private, max-age=240');
+    assert.deepEqual(report.loads, [], 'neither list nor index nor model');
+  });
+
+  test('a cover that breaks off every time is a 503 of the function, in time', async () => {
+    await newCache();
+    proxy.plan = () => 'stall';
+    const report = await invoke('image', [[event('GET', `/api/image/${String(id)}`)]], {
+      settings: settings(),
+      remainingMs: 4_000,
+    });
+    assert.deepEqual(report.statuses, [503]);
   });
 
   /** What a browser does with the form of POST /api/uploads. */
