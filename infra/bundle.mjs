@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 /** Packages that are loaded from node_modules at run time: they hold binaries or files that they look for. */
-const external = ['onnxruntime-node', 'faiss-node', 'sharp', 'swagger-ui-dist'];
+export const external = ['onnxruntime-node', 'faiss-node', 'sharp', 'swagger-ui-dist'];
 
 /** @param {string} root the repository's root @returns {Promise<{name: string, bytes: number}[]>} */
 export async function bundle(root) {
@@ -23,7 +23,8 @@ export async function bundle(root) {
     platform: 'node',
     format: 'cjs',
     target: 'node20.9',
-    minifySyntax: true,
+    minify: true,
+    keepNames: true, // for the log's stacks
     sourcemap: true,
     sourcesContent: false,
     external: external.flatMap((name) => [name, `${name}/*`]),

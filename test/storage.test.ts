@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,15 +11,15 @@ import {
   PutObjectCommand,
   S3Client,
 } from '@aws-sdk/client-s3';
-import sharp from 'sharp';
 import { json } from './support/cases.ts';
 import { httpDoor } from './support/doors.ts';
 import { startFaultProxy, type Fault, type FaultProxy } from './support/fault-proxy.ts';
 import { event, invoke } from './support/invoke.ts';
-import { noise } from './support/pictures.ts';
+import { largePhoto, noise } from './support/pictures.ts';
 import { coverFile, form, get, starter, starterIds, upload } from './support/requests.ts';
 import { startS3Server, s3Skip, type S3Server } from './support/s3-server.ts';
 import { startServer, type ServerProcess } from './support/server.ts';
+import { sendForm, type UploadTicket } from './support/upload-form.ts';
 
 const bucket = 'assets';
 const prefix = 'deep/down';
@@ -329,27 +329,6 @@ describe('assets in S3', { skip: s3Skip, timeout: 600_000 }, () => {
     assert.deepEqual(report.statuses, [503]);
   });
 
-  /** What a browser does with the form of POST /api/uploads. */
-  const sendToS3 = async (
-    ticket: { url: string; fields: Record<string, string> },
-    picture: Buffer,
-    overrides: Record<string, string> = {},
-  ) => {
-    const data = new FormData();
-    for (const [name, value] of Object.entries({ ...ticket.fields, ...overrides }))
-      data.append(name, value);
-    data.append('file', new Blob([new Uint8Array(picture)]));
-    return (await fetch(ticket.url, { method: 'POST', body: data })).status;
-  };
-
-  interface Ticket {
-    upload_id: string;
-    url: string;
-    fields: Record<string, string>;
-    max_bytes: number;
-    expires_in: number;
-  }
-
   const invite = async (server: ServerProcess, type = 'image/jpeg') => {
     const response = await httpDoor(server.url)({
       method: 'POST',
@@ -358,22 +337,8 @@ describe('assets in S3', { skip: s3Skip, timeout: 600_000 }, () => {
       body: Buffer.from(JSON.stringify({ content_type: type })),
     });
     assert.equal(response.status, 201, response.body.toString());
-    return json<Ticket>(response);
+    return json<UploadTicket>(response);
   };
-
-  /** A photo of about 9 MB. */
-  const photo = () =>
-    sharp(cover)
-      .resize(3600, 3600)
-      .composite([
-        {
-          input: randomBytes(3600 * 3600 * 4),
-          raw: { width: 3600, height: 3600, channels: 4 },
-          blend: 'soft-light',
-        },
-      ])
-      .jpeg({ quality: 98 })
-      .toBuffer();
 
   test('a photo of 9 MB goes by way of S3, is searched by once, and is deleted', async () => {
     const server = await start();
@@ -381,9 +346,9 @@ describe('assets in S3', { skip: s3Skip, timeout: 600_000 }, () => {
     const ticket = await invite(server);
     assert.equal(ticket.max_bytes, 10 * 2 ** 20);
     assert.equal(ticket.expires_in, 300);
-    const picture = await photo();
-    assert.ok(picture.length > 8e6 && picture.length < 10 * 2 ** 20, String(picture.length));
-    assert.equal(await sendToS3(ticket, picture), 204);
+    const picture = await largePhoto(cover, 9e6);
+    assert.equal(picture.length, 9e6);
+    assert.equal(await sendForm(ticket, picture), 204);
     const search = {
       method: 'POST',
       path: `/api/search-by-image?k=1&upload_id=${ticket.upload_id}`,
@@ -396,7 +361,7 @@ describe('assets in S3', { skip: s3Skip, timeout: 600_000 }, () => {
     assert.equal(json(await door(search))['code'], 'upload_not_found');
 
     const second = await invite(server);
-    assert.equal(await sendToS3(second, cover), 204);
+    assert.equal(await sendForm(second, cover), 204);
     const byForm = await door(
       form('/api/search-by-image', ['upload_id', second.upload_id], ['k', '1']),
     );
@@ -406,10 +371,10 @@ describe('assets in S3', { skip: s3Skip, timeout: 600_000 }, () => {
   test('the policy of an upload fixes its key, its type and its length', async () => {
     const server = await start();
     const ticket = await invite(server, 'image/png');
-    assert.equal(await sendToS3(ticket, cover, { key: 'in/other' }), 403);
-    assert.equal(await sendToS3(ticket, cover, { 'Content-Type': 'text/html' }), 403);
-    assert.equal(await sendToS3(ticket, noise(10 * 2 ** 20 + 1)), 400);
-    assert.equal(await sendToS3(ticket, Buffer.alloc(0)), 400);
+    assert.equal(await sendForm(ticket, cover, { key: 'in/other' }), 403);
+    assert.equal(await sendForm(ticket, cover, { 'Content-Type': 'text/html' }), 403);
+    assert.equal(await sendForm(ticket, noise(10 * 2 ** 20 + 1)), 400);
+    assert.equal(await sendForm(ticket, Buffer.alloc(0)), 400);
     const wrong = await httpDoor(server.url)({
       method: 'POST',
       path: '/api/uploads',
@@ -434,7 +399,7 @@ describe('assets in S3', { skip: s3Skip, timeout: 600_000 }, () => {
   test('an upload that breaks off on its way from S3 is read again', async () => {
     const server = await start();
     const ticket = await invite(server);
-    assert.equal(await sendToS3(ticket, cover), 204);
+    assert.equal(await sendForm(ticket, cover), 204);
     atFirst('truncate', 2);
     const response = await httpDoor(server.url)({
       method: 'POST',

@@ -57,3 +57,28 @@ export const brokenPng = Buffer.concat([
   pngChunk('IDAT', noise(500)),
   pngChunk('IEND', Buffer.alloc(0)),
 ]);
+
+/**
+ * A cover as a photo of many bytes: enlarged, with grain, and filled up with comments as cameras fill theirs
+ * up with notes.
+ *
+ * @param size bytes that it has
+ */
+export async function largePhoto(cover: Buffer, size: number): Promise<Buffer> {
+  const edge = Math.round(Math.sqrt(size) * 0.9);
+  const grain = { width: 64, height: 64, channels: 4 } as const;
+  const photo = await sharp(cover)
+    .resize(edge, edge)
+    .composite([{ input: noise(64 * 64 * 4), raw: grain, blend: 'soft-light', tile: true }])
+    .jpeg({ quality: 80 })
+    .toBuffer();
+  const comments: Buffer[] = [];
+  for (let left = size - photo.length; left >= 4;) {
+    const length = Math.min(left - 2, 0xffff);
+    const head = Buffer.from([0xff, 0xfe, length >> 8, length & 0xff]);
+    comments.push(Buffer.concat([head, noise(length - 2)]));
+    left -= length + 2;
+  }
+  const start = photo.subarray(0, 2); // the marker that every JPEG begins with
+  return Buffer.concat([start, ...comments, photo.subarray(2)]);
+}
