@@ -87,7 +87,21 @@ const steps = [
   },
 ];
 
-async function setUp() {
+/** Steps that tests alone need. What can't be installed is told, and told again by the tests that are skipped. */
+const testSteps = (programs) => [
+  {
+    name: 'test-programs',
+    says: "have the programs that tests need (Debian's packages)",
+    key: () => digest(['infra/test-packages.mjs']) + programs.join(),
+    done: () => true,
+    async run() {
+      const { installTestPrograms } = await import('./test-packages.mjs');
+      installTestPrograms(programs, (line) => console.log(`  ${line}`));
+    },
+  },
+];
+
+async function setUp(steps) {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   if (major < 20 || (major === 20 && minor < 9))
     throw new SetupError(
@@ -169,6 +183,10 @@ function run(command, args, { env = {}, mend }) {
   });
 }
 
+/** Which programs the tests of some files need; of none in particular, those that `npm test` runs. */
+const programsOf = (files) =>
+  files.some((file) => file.includes('image')) ? ['storage', 'image'] : ['storage'];
+
 function testFiles() {
   const folder = join(root, 'test');
   return readdirSync(folder)
@@ -180,7 +198,7 @@ function testFiles() {
 async function main([command, ...rest]) {
   process.chdir(root);
   try {
-    await setUp();
+    await setUp(command === 'test' ? [...steps, ...testSteps(programsOf(rest))] : steps);
   } catch (error) {
     console.error(`\nThe set-up failed: ${error.message}.`);
     console.error(`To mend it: ${error.mend ?? 'see the output above'}`);

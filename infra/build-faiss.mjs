@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { aptCommand, installWithApt } from './apt.mjs';
 
 /** A failure with the command that mends it. */
 class BuildError extends Error {
@@ -16,7 +17,7 @@ class BuildError extends Error {
 
 /** Debian's names of what the build needs. */
 const debianPackages = ['libfaiss-dev', 'libopenblas0-pthread', 'g++'];
-const aptInstall = `apt-get install -y --no-install-recommends ${debianPackages.join(' ')}`;
+const aptInstall = aptCommand(debianPackages);
 
 /** What to run elsewhere, by platform or by the ID in /etc/os-release. */
 const elsewhere = {
@@ -33,7 +34,7 @@ export async function buildFaiss({ root, log }) {
   const folder = join(root, 'node_modules', 'faiss-node');
   const binary = join(folder, 'build', 'Release', 'faiss-node.node');
   let toolchain = findToolchain();
-  if (!toolchain && installWithApt(log)) toolchain = findToolchain();
+  if (!toolchain && installWithApt(debianPackages, log)) toolchain = findToolchain();
   if (toolchain) {
     compile(root, folder, binary, toolchain);
     log(`built against ${toolchain.faiss}`);
@@ -83,19 +84,6 @@ function findToolchain() {
   const blas = find('libopenblas.so.0', 'libopenblas.so', 'libopenblas.dylib');
   const include = headers.find((dir) => existsSync(join(dir, 'faiss', 'Index.h')));
   return faiss && blas && include ? { compiler, faiss, blas, headers } : null;
-}
-
-/** @returns whether Debian's packages were installed; not where there is no apt, or no right to use it */
-function installWithApt(log) {
-  const apt = spawnSync('apt-get', ['--version']).status === 0;
-  if (!apt || process.getuid?.() !== 0) return false;
-  log(`installing Debian's ${debianPackages.join(', ')} …`);
-  const options = { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }, encoding: 'utf8' };
-  const update = spawnSync('apt-get', ['update', '-qq'], options);
-  const install = spawnSync('sh', ['-c', `${aptInstall} -qq`], options);
-  if (install.status === 0) return true;
-  log(`apt-get failed: ${firstLine(`${install.stderr}\n${update.stderr}`, /^E: (.*)/m)}`);
-  return false;
 }
 
 function compile(root, folder, binary, { compiler, faiss, blas, headers }) {

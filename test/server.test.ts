@@ -314,6 +314,18 @@ describe("the user's files", () => {
       assert.equal(await server.ended, 1);
     });
 
+  test('a pointer that Git LFS left in the place of a file is told from the file', async () => {
+    const dir = await userFiles('lfs-pointer');
+    await writeFile(
+      join(dir, 'album_covers.index'),
+      'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 52817965\n',
+    );
+    const server = await startServer({ MODELS_DIR: dir }, 'spawned');
+    const line = await server.logged((one) => one['code'] === 'assets_missing');
+    assert.match(line.msg, /album_covers\.index is a pointer of Git LFS.*git lfs pull/);
+    assert.equal(await server.ended, 1);
+  });
+
   test('a MODELS_DIR that does not exist is told', async () => {
     const server = await startServer({ MODELS_DIR: join(folder, 'absent') }, 'spawned');
     const line = await server.logged((one) => one['code'] === 'assets_missing');

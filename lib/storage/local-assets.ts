@@ -1,4 +1,4 @@
-import { readdir, stat } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../errors.ts';
 import { clipName, indexName, metadataName, type Assets } from './assets.ts';
@@ -67,6 +67,7 @@ export async function locateLocalAssets(folders: {
     const path = join(clipDir, 'onnx', `${tower}_model.onnx`);
     wanted.set(path, await hasTower(clipDir, tower));
   }
+  await refusePointers([...wanted.keys()]);
   const missing = [...wanted].filter(([, there]) => !there).map(([path]) => path);
   if (missing.length === 0)
     return localAssets('user', modelsDir, {
@@ -104,6 +105,21 @@ const present = async (paths: readonly string[]): Promise<Map<string, boolean>> 
 const isFile = async (path: string) => (await stat(path).catch(() => null))?.isFile() === true;
 const isFolder = async (path: string) =>
   (await stat(path).catch(() => null))?.isDirectory() === true;
+
+/** What Git LFS leaves in the place of a file that it has not fetched begins so. */
+const lfsPointer = 'version https://git-lfs';
+
+/** @throws AppError `assets_missing` where a file is a note of Git LFS's and not the file itself */
+async function refusePointers(paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    const size = (await stat(path).catch(() => null))?.size ?? Infinity;
+    if (size < 1024 && (await readFile(path, 'latin1')).startsWith(lfsPointer))
+      throw new AppError(
+        'assets_missing',
+        `${path} is a pointer of Git LFS, not the file itself: run git lfs pull.`,
+      );
+  }
+}
 
 /** Whether any dtype of a tower is there; which one is read is the encoder's business. */
 const hasTower = async (clipDir: string, tower: string) => {
