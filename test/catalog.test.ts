@@ -58,6 +58,8 @@ describe('catalog', () => {
       releaseYear: 2012,
       score: 0,
       bestNewMusic: false,
+      label: null,
+      reviewer: null,
       coverUrl: 'https://example.org/0.jpg',
     });
     assert.equal(catalog.atRow(1).artist, '311');

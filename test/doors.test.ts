@@ -44,6 +44,23 @@ const checkNotModified = async (door: Door) => {
   assert.deepEqual(other.body, coverFile(starterIds()[3] ?? 0));
 };
 
+/** A thumbnail that the client has already; and pages of a search that meet without a gap. */
+const checkThumbnailAndPages = async (door: Door) => {
+  const path = `/api/image/${String(starterIds()[3])}?size=320`;
+  const accept = { accept: 'image/webp' };
+  const etag = (await door(get(path, accept))).headers['etag'] ?? '';
+  const again = await door(get(path, { ...accept, 'if-none-match': etag }));
+  assert.equal(again.status, 304);
+  assert.equal(again.body.length, 0);
+
+  const idsOf = async (query: string) => {
+    const response = await door(get(`/api/search-by-text?query=green+waves&${query}`));
+    return json<{ results: { album_id: number }[] }>(response).results.map((one) => one.album_id);
+  };
+  const pages = [await idsOf('k=4'), await idsOf('k=4&offset=4'), await idsOf('k=4&offset=8')];
+  assert.deepEqual(pages.flat(), await idsOf('k=12'));
+};
+
 describe('a real server', () => {
   let server: ServerProcess;
   before(async () => (server = await startServer({ LOG_LEVEL: 'info' })));
@@ -51,12 +68,14 @@ describe('a real server', () => {
   for (const one of cases) test(one.name, () => check(httpDoor(server.url), one));
   test('a cover that the client has is not sent again', () =>
     checkNotModified(httpDoor(server.url)));
+  test('a thumbnail is kept, and pages meet', () => checkThumbnailAndPages(httpDoor(server.url)));
 });
 
 for (const [name, door] of Object.entries(lambdaDoors))
   describe(`the built bundles, ${name}`, () => {
     for (const one of cases) test(one.name, () => check(door, one));
     test('a cover that the client has is not sent again', () => checkNotModified(door));
+    test('a thumbnail is kept, and pages meet', () => checkThumbnailAndPages(door));
   });
 
 test('a load balancer without multi-value headers is answered with plain ones', async () => {

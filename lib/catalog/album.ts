@@ -10,6 +10,9 @@ export interface Album {
   /** Pitchfork score, 0.0 to 10.0; 0 is a real score. */
   readonly score: number | null;
   readonly bestNewMusic: boolean;
+  /** Who published the record. */
+  readonly label: string | null;
+  readonly reviewer: string | null;
   /** Where the cover was downloaded from. */
   readonly coverUrl: string | null;
 }
@@ -66,6 +69,8 @@ export function readAlbum(row: unknown): { album: Album; blemishes: Blemish[] } 
     releaseYear: year == null ? null : Math.trunc(year),
     score: score ?? null,
     bestNewMusic: field['best_new_music'] === 1 || field['best_new_music'] === true,
+    label: words(field['label']),
+    reviewer: words(field['reviewer_name']),
     coverUrl: words(field['cover_url']),
   };
   return { album, blemishes };

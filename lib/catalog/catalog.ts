@@ -11,7 +11,7 @@ import { catalogStatistics, genreCounts, yearRange } from './statistics.ts';
  */
 export class Catalog {
   readonly #albums: readonly Album[];
-  readonly #byId: ReadonlyMap<number, Album>;
+  readonly #rowById: ReadonlyMap<number, number>;
   /** How many rows had each kind of blemish; a row may have several. */
   readonly blemishes: ReadonlyMap<Blemish, number>;
   /** How many rows had any. */
@@ -19,12 +19,12 @@ export class Catalog {
 
   private constructor(
     albums: readonly Album[],
-    byId: ReadonlyMap<number, Album>,
+    rowById: ReadonlyMap<number, number>,
     blemishes: ReadonlyMap<Blemish, number>,
     dirtyRows: number,
   ) {
     this.#albums = albums;
-    this.#byId = byId;
+    this.#rowById = rowById;
     this.blemishes = blemishes;
     this.dirtyRows = dirtyRows;
   }
@@ -60,7 +60,7 @@ export class Catalog {
 
   static #fromRows(rows: readonly unknown[], refuse: (why: string) => AppError): Catalog {
     const albums: Album[] = [];
-    const byId = new Map<number, Album>();
+    const rowById = new Map<number, number>();
     const blemishes = new Map<Blemish, number>();
     let dirtyRows = 0;
     for (const [index, row] of rows.entries()) {
@@ -70,17 +70,17 @@ export class Catalog {
           `expected an album with an integer local_id at element ${String(index)} but found ${excerpt(row)}`,
         );
       const { album } = read;
-      if (byId.has(album.id))
+      if (rowById.has(album.id))
         throw refuse(
           `local_id ${String(album.id)} stands twice, the second time at element ${String(index)}`,
         );
       albums.push(album);
-      byId.set(album.id, album);
+      rowById.set(album.id, index);
       if (read.blemishes.length > 0) dirtyRows += 1;
       for (const blemish of read.blemishes)
         blemishes.set(blemish, (blemishes.get(blemish) ?? 0) + 1);
     }
-    return new Catalog(albums, byId, blemishes, dirtyRows);
+    return new Catalog(albums, rowById, blemishes, dirtyRows);
   }
 
   get size(): number {
@@ -96,15 +96,26 @@ export class Catalog {
 
   /** The album of a public id, or `undefined`. */
   byId(id: number): Album | undefined {
-    return this.#byId.get(id);
+    const row = this.#rowById.get(id);
+    return row === undefined ? undefined : this.#albums[row];
   }
 
-  /** Rows of the albums that match, ascending; `undefined` where the filter asks for nothing. */
-  rowsMatching(filter: AlbumFilter): Uint32Array | undefined {
-    if (isEmptyFilter(filter)) return undefined;
+  /** The row of a public id, or `undefined`. */
+  rowOf(id: number): number | undefined {
+    return this.#rowById.get(id);
+  }
+
+  /**
+   * Rows of the albums that match, ascending; `undefined` where the filter asks for nothing.
+   *
+   * @param except a row that is left out
+   */
+  rowsMatching(filter: AlbumFilter, except?: number): Uint32Array | undefined {
+    if (isEmptyFilter(filter) && except === undefined) return undefined;
     const matches = albumMatcher(filter);
     const rows: number[] = [];
-    for (const [row, album] of this.#albums.entries()) if (matches(album)) rows.push(row);
+    for (const [row, album] of this.#albums.entries())
+      if (row !== except && matches(album)) rows.push(row);
     return Uint32Array.from(rows);
   }
 

@@ -1,8 +1,16 @@
 import type { Config } from '../config.ts';
 import type { ErrorCode } from '../errors.ts';
 import { name, version } from '../version.ts';
-import { defaultK, uploadTypes } from './parameters.ts';
+import { thumbnailSizes } from '../imaging/thumbnails.ts';
+import { defaultK, maxDepth, uploadTypes } from './parameters.ts';
 import { problems } from './problem.ts';
+
+const albumIdParameter = {
+  name: 'album_id',
+  in: 'path',
+  required: true,
+  schema: { type: 'integer', minimum: 0 },
+};
 
 /** Every endpoint, in the order in which `GET /` lists them. */
 export const endpoints = [
@@ -12,6 +20,8 @@ export const endpoints = [
   'POST /api/search-by-image',
   'POST /api/uploads',
   'GET /api/search-by-text',
+  'GET /api/albums/{album_id}',
+  'GET /api/albums/{album_id}/similar',
   'GET /api/image/{album_id}',
   'GET /api/stats',
   'GET /api/genres',
@@ -70,6 +80,10 @@ const searchFields = (maxK: number): Record<string, { description: string; schem
     description: 'How many albums at most.',
     schema: { type: 'integer', minimum: 1, maximum: maxK, default: defaultK },
   },
+  offset: {
+    description: `How many of the best to leave out, to go on after them; the best ${String(maxDepth)} can be had.`,
+    schema: { type: 'integer', minimum: 0, maximum: maxDepth - 1, default: 0 },
+  },
   genre: {
     description:
       'Only albums of this genre; repeat it for several. An album tagged `Electronic / Rock` matches either.',
@@ -111,10 +125,11 @@ const schemas = {
   SearchResponse: object(
     {
       success: { const: true },
-      query_type: { enum: ['image', 'text'] },
+      query_type: { enum: ['image', 'text', 'similar'] },
       total_results: { type: 'integer' },
       results: { type: 'array', items: ref('Album') },
       query: { type: 'string', description: 'The words searched for (text searches only).' },
+      similar_to: { type: 'integer', description: 'The album whose like was asked for.' },
     },
     ['success', 'query_type', 'total_results', 'results'],
   ),
@@ -251,11 +266,48 @@ const catalogPaths = {
       },
     },
   },
+  '/api/albums/{album_id}': {
+    get: {
+      summary: 'One album',
+      parameters: [albumIdParameter],
+      responses: {
+        200: json(
+          'The album.',
+          object({
+            album_id: { type: 'integer' },
+            artist: nullable('string'),
+            album_name: nullable('string'),
+            genre: nullable('string'),
+            label: nullable('string'),
+            release_year: nullable('integer'),
+            pitchfork_score: nullable('number'),
+            best_new_music: { type: 'boolean' },
+            reviewer: nullable('string'),
+            image_url: { type: 'string' },
+            cover_url_original: nullable('string'),
+          }),
+        ),
+        ...problemResponses(
+          'invalid_parameter',
+          'album_not_found',
+          'assets_missing',
+          'catalog_unreadable',
+        ),
+      },
+    },
+  },
   '/api/image/{album_id}': {
     get: {
       summary: 'The cover of an album',
       parameters: [
-        { name: 'album_id', in: 'path', required: true, schema: { type: 'integer', minimum: 0 } },
+        albumIdParameter,
+        {
+          name: 'size',
+          in: 'query',
+          description:
+            'A thumbnail that fits a square of so many pixels: WebP or AVIF where `Accept` names it, else JPEG.',
+          schema: { enum: [...thumbnailSizes] },
+        },
       ],
       responses: {
         200: { description: 'The cover.', content: { 'image/jpeg': {} } },
@@ -358,6 +410,16 @@ const searchPaths = ({ limits }: Config) => ({
           }),
         ),
         ...problemResponses('invalid_parameter', 'invalid_request', 'uploads_disabled'),
+      },
+    },
+  },
+  '/api/albums/{album_id}/similar': {
+    get: {
+      summary: 'Which albums have a cover like that of this one',
+      parameters: [albumIdParameter, ...queryParameters(limits.k)],
+      responses: {
+        200: json('The albums, most similar first, itself left out.', ref('SearchResponse')),
+        ...problemResponses('invalid_parameter', 'album_not_found', 'busy', ...assetCodes),
       },
     },
   },

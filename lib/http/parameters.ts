@@ -2,6 +2,7 @@ import * as z from 'zod';
 import type { AlbumFilter } from '../catalog/filter.ts';
 import { AppError } from '../errors.ts';
 import { integer, number, parseFields } from '../fields.ts';
+import { thumbnailSizes, type ThumbnailSize } from '../imaging/thumbnails.ts';
 
 /** `k` where the request names none. */
 export const defaultK = 10;
@@ -13,9 +14,13 @@ const yes = z.enum(['true', '1']).transform(() => true);
 const no = z.enum(['false', '0']).transform(() => false);
 const year = integer(1000, 9999).optional();
 
+/** How deep one may page into an answer: the best so many albums. */
+export const maxDepth = 200;
+
 const searchFields = (maxK: number) =>
   z.object({
     k: integer(1, maxK).default(defaultK),
+    offset: integer(0, maxDepth - 1).default(0),
     genre: z
       .union([z.string().transform((genre) => [genre]), z.array(z.string())])
       .pipe(z.array(z.string().trim().min(1).max(100)))
@@ -34,6 +39,8 @@ const query = z.object({
 /** What narrows a search. */
 export interface SearchParameters {
   k: number;
+  /** Of the best, how many are left out. */
+  offset: number;
   filter: AlbumFilter;
 }
 
@@ -55,7 +62,9 @@ export function searchParameterReader(maxK: number): (raw: RawParameters) => Sea
         `Expected a year from year_min (${String(yearMin)}) on for year_max but received "${String(yearMax)}".`,
       );
     return {
-      k: value.k,
+      // The last page is as long as the depth leaves it.
+      k: Math.min(value.k, Math.max(1, maxDepth - value.offset)),
+      offset: value.offset,
       filter: {
         ...(value.genre && { genres: value.genre }),
         ...(yearMin !== undefined && { yearMin }),
@@ -78,6 +87,18 @@ const albumId = z.object({
 /** Reads an album's id from a path. @throws AppError `invalid_parameter` */
 export const readAlbumId = (raw: RawParameters): number =>
   parseFields(albumId, raw, 'invalid_parameter').album_id;
+
+const thumbnail = z.object({
+  size: z
+    .enum(thumbnailSizes.map(String))
+    .transform((size) => thumbnailSizes.find((one) => String(one) === size))
+    .describe(`one of ${thumbnailSizes.join(', ')}`)
+    .optional(),
+});
+
+/** Reads the size of a thumbnail; `undefined`: the cover itself. @throws AppError `invalid_parameter` */
+export const readThumbnailSize = (raw: RawParameters): ThumbnailSize | undefined =>
+  parseFields(thumbnail, raw, 'invalid_parameter').size;
 
 /** Media types of pictures that may be uploaded. */
 export const uploadTypes = [

@@ -1,8 +1,26 @@
 import type { Response } from 'express';
+import type { Album } from '../catalog/album.ts';
 import type { Hit, SearchAnswer } from '../search/search-service.ts';
 
 /** Six decimals: float32 embeddings carry no more. */
 const rounded = (similarity: number) => Math.round(similarity * 1e6) / 1e6;
+
+/** One album by itself. */
+export const albumResponse = (album: Album) => ({
+  album_id: album.id,
+  artist: album.artist,
+  album_name: album.albumName,
+  genre: album.genre,
+  label: album.label,
+  release_year: album.releaseYear,
+  pitchfork_score: album.score,
+  best_new_music: album.bestNewMusic,
+  reviewer: album.reviewer,
+  image_url: imageUrl(album),
+  cover_url_original: album.coverUrl,
+});
+
+const imageUrl = ({ id }: Album) => `/api/image/${String(id)}`;
 
 const toResult = ({ album, similarity }: Hit) => ({
   album_id: album.id,
@@ -13,14 +31,14 @@ const toResult = ({ album, similarity }: Hit) => ({
   similarity_score: rounded(similarity),
   pitchfork_score: album.score,
   best_new_music: album.bestNewMusic,
-  image_url: `/api/image/${String(album.id)}`,
+  image_url: imageUrl(album),
   cover_url_original: album.coverUrl,
 });
 
 /** Answers a search with its hits; the request's line in the log gets what it took. */
 export function answerSearch(
   response: Response,
-  queryType: 'image' | 'text',
+  queryType: 'image' | 'text' | 'similar',
   { hits, encodeMs, nearestMs }: SearchAnswer,
   more: object = {},
 ): void {

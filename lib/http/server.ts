@@ -8,6 +8,7 @@ import { createApp } from './app.ts';
 import type { HttpContext, Readiness } from './context.ts';
 import { Gate } from './gate.ts';
 import { problemBody, toAppError } from './problem.ts';
+import { albumsRouter } from './routes/albums.ts';
 import { healthRouter } from './routes/health.ts';
 import { imageRouter } from './routes/image.ts';
 import { rootRouter } from './routes/root.ts';
@@ -52,6 +53,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     imageRouter,
     statsRouter,
     uploadsRouter,
+    albumsRouter,
   ]);
   const server = createServer({ keepAliveTimeout: 65_000 }, app);
   server.on('clientError', answerUnparsable);

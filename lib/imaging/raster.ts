@@ -186,6 +186,38 @@ function cmykToRgb(cmyk: Uint8Array): Uint8Array {
   return rgb;
 }
 
+/** Quality by format, at which a cover of 320 pixels has no flaw that one sees: 5 to 15 KB. */
+const thumbnailQuality = { avif: 50, webp: 75, jpeg: 80 } as const;
+
+/**
+ * Shrinks a cover to fit a square; one that is smaller stays as large as it is.
+ *
+ * @param size edge of the square in pixels
+ * @throws AppError `unreadable_image` where it is damaged
+ */
+export async function shrinkCover(
+  bytes: Buffer,
+  size: number,
+  format: keyof typeof thumbnailQuality,
+): Promise<Buffer> {
+  const sharp = await loadSharp();
+  try {
+    const shrunk = sharp(bytes, { failOn: 'error' })
+      .autoOrient()
+      .resize(size, size, { fit: 'inside', withoutEnlargement: true })
+      .flatten({ background: '#fff' });
+    const quality = thumbnailQuality[format];
+    // Effort 2 of 9: a tenth of a second less for 5 % more bytes.
+    const encoded =
+      format === 'avif'
+        ? shrunk.avif({ quality, effort: 2 })
+        : shrunk.toFormat(format, { quality });
+    return await encoded.toBuffer();
+  } catch (error) {
+    throw isLibvipsError(error) ? unreadable('jpeg', error) : error;
+  }
+}
+
 /**
  * Draws an SVG document as a square JPEG.
  *

@@ -2,11 +2,14 @@ import pLimit from 'p-limit';
 import type { Album } from '../catalog/album.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { AlbumFilter } from '../catalog/filter.ts';
+import { AppError } from '../errors.ts';
 import type { VectorIndex } from '../vectors/vector-index.ts';
 
 export interface SearchOptions {
   /** How many albums at most: an integer of 1 or more. */
   k: number;
+  /** How many of the best are left out, to go on after them. Default: 0. */
+  offset?: number;
   filter: AlbumFilter;
   /** Aborted when nobody waits for the answer any more: work that has not begun is then left out. */
   signal?: AbortSignal;
@@ -79,18 +82,33 @@ export class SearchService {
     return this.#nearest(await encoder.encode(query), options, start);
   }
 
+  /**
+   * The albums whose covers are most similar to an album's, itself left out.
+   *
+   * @throws AppError `album_not_found`
+   */
+  async byAlbum(albumId: number, options: SearchOptions): Promise<SearchAnswer> {
+    const start = performance.now();
+    const [index, catalog] = await Promise.all([this.#parts.index(), this.#parts.catalog()]);
+    const row = catalog.rowOf(albumId);
+    if (row === undefined)
+      throw new AppError('album_not_found', `No album has the id ${String(albumId)}.`);
+    return this.#nearest(index.vectorOf(row), options, start, row);
+  }
+
   async #nearest(
     embedding: Float32Array,
-    { k, filter }: SearchOptions,
+    { k, offset = 0, filter }: SearchOptions,
     start: number,
+    except?: number,
   ): Promise<SearchAnswer> {
     const encoded = performance.now();
     const [index, catalog] = await Promise.all([this.#parts.index(), this.#parts.catalog()]);
-    const found = index.search(embedding, k, catalog.rowsMatching(filter));
+    const found = index.search(embedding, offset + k, catalog.rowsMatching(filter, except));
     const hits = Array.from(found.rows, (row, i) => ({
       album: catalog.atRow(row),
       similarity: index.similarity(found.distances[i] ?? NaN),
-    }));
+    })).slice(offset);
     return { hits, encodeMs: encoded - start, nearestMs: performance.now() - encoded };
   }
 }

@@ -1,4 +1,7 @@
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 
 /** What a client asks of a cover, as its HTTP headers say it. */
 export interface CoverRequest {
@@ -47,3 +50,34 @@ export type Covers = LocalCovers | RemoteCovers;
 
 /** The file of an album's cover, in a folder or under a prefix. */
 export const coverName = (albumId: number): string => `album_${String(albumId)}.jpg`;
+
+/** A cover to be read whole, when and if it is needed. */
+export interface CoverSource {
+  /** Names this very version of the cover; letters, digits and dashes. */
+  version: string;
+  /** @throws AppError `storage_unavailable`; the file system's error where the cover has just gone */
+  read: () => Promise<Buffer>;
+}
+
+/** @returns `null` where there is no such cover @throws AppError `storage_unavailable` */
+export async function findCover(covers: Covers, albumId: number): Promise<CoverSource | null> {
+  if (covers.kind === 'folder') {
+    const path = join(covers.dir, coverName(albumId));
+    const found = await stat(path).catch(() => null);
+    if (!found?.isFile()) return null;
+    const version = `${Math.trunc(found.mtimeMs).toString(36)}-${found.size.toString(36)}`;
+    return { version, read: () => readFile(path) };
+  }
+  const whole = { ifNoneMatch: undefined, ifModifiedSince: undefined, range: undefined };
+  const found = await covers.open(albumId, { head: true, ...whole });
+  if (found === null || found === 'not_modified') return null;
+  return {
+    version: (found.etag ?? '').replace(/[^\w-]/g, ''),
+    read: async () => {
+      const cover = await covers.open(albumId, { head: false, ...whole });
+      if (cover === null || cover === 'not_modified' || !cover.body)
+        throw new Error('the cover has gone');
+      return Buffer.isBuffer(cover.body) ? cover.body : buffer(cover.body);
+    },
+  };
+}

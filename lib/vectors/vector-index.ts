@@ -140,6 +140,21 @@ export class VectorIndex {
     };
   }
 
+  /**
+   * The vector of a row, as the index stores it (an approximation where its type compresses).
+   *
+   * @returns `Float32Array` of `dimension`
+   * @throws AppError `index_unreadable` with upstream's own prebuilt binding, which gives no vector back
+   */
+  vectorOf(row: number): Float32Array {
+    if (!('reconstruct' in this.#index))
+      throw new AppError(
+        'index_unreadable',
+        'faiss-node is not built here and gives no vector back: install FAISS and run npm run setup.',
+      );
+    return this.#index.reconstruct(row);
+  }
+
   /** What a distance of this index means as a cosine, where its vectors have length 1. */
   similarity(distance: number): number {
     // |a - b|² = 2 - 2 cos(a, b)

@@ -536,6 +536,125 @@ export async function contractCases(): Promise<Case[]> {
       /album_id but received "1\.5"/,
     ),
     {
+      name: 'an album is told in full',
+      request: get(`/api/albums/${String(id)}`),
+      status: 200,
+      check: (response) => {
+        assert.deepEqual(json(response), {
+          album_id: id,
+          artist: row['artist'],
+          album_name: row['album_name'],
+          genre: row['genre'],
+          label: row['label'],
+          release_year: row['release_year'],
+          pitchfork_score: row['score'],
+          best_new_music: row['best_new_music'] === 1,
+          reviewer: row['reviewer_name'],
+          image_url: `/api/image/${String(id)}`,
+          cover_url_original: null,
+        });
+      },
+    },
+    refused(
+      'an album that does not exist is not found',
+      get(`/api/albums/${String(absentId)}`),
+      404,
+      'album_not_found',
+      new RegExp(`id ${String(absentId)}`),
+    ),
+    {
+      name: 'albums like one are found, itself left out',
+      request: get(`/api/albums/${String(id)}/similar?k=20`),
+      status: 200,
+      check: (response) => {
+        const body = found(response);
+        assert.equal(body.query_type, 'similar');
+        assert.equal(body.total_results, 20);
+        assert.deepEqual(Object.keys(body.results[0] ?? {}), resultKeys);
+        assert.ok(body.results.every((result) => result['album_id'] !== id));
+      },
+    },
+    {
+      name: 'filters narrow the albums like one',
+      request: get(`/api/albums/${String(id)}/similar?k=50&best_new_music=true`),
+      status: 200,
+      check: (response) => {
+        const expected = rows.filter(
+          (one) => one['best_new_music'] === 1 && one['local_id'] !== id,
+        ).length;
+        assert.equal(found(response).total_results, Math.min(50, expected));
+      },
+    },
+    refused(
+      'albums like one that does not exist are not found',
+      get(`/api/albums/${String(absentId)}/similar`),
+      404,
+      'album_not_found',
+      new RegExp(`id ${String(absentId)}`),
+    ),
+    refused(
+      'POST to an album is refused',
+      { method: 'POST', path: `/api/albums/${String(id)}` },
+      405,
+      'method_not_allowed',
+      /GET or HEAD/,
+    ),
+    {
+      name: 'an offset goes on where the page before ended',
+      request: get(`${text}&k=3&offset=2`),
+      status: 200,
+      check: (response) => {
+        assert.equal(found(response).total_results, 3);
+      },
+    },
+    {
+      name: 'the last page ends with the 200th album',
+      request: get(`${text}&k=50&offset=190`),
+      status: 200,
+      check: (response) => {
+        assert.equal(found(response).total_results, 10);
+      },
+    },
+    refused(
+      'an offset of 200 is refused',
+      get(`${text}&offset=200`),
+      400,
+      'invalid_parameter',
+      /an integer from 0 to 199 for offset but received "200"/,
+    ),
+    ...(
+      [
+        ['image/avif,image/webp,image/*;q=0.8', 'webp'],
+        ['image/avif,image/*', 'avif'],
+        ['image/*,*/*;q=0.8', 'jpeg'],
+      ] as const
+    ).map(([accept, format]): Case => ({
+      name: `a thumbnail is ${format} for a browser that accepts ${accept}`,
+      request: get(`/api/image/${String(id)}?size=160`, { accept }),
+      status: 200,
+      check: (response) => {
+        assert.equal(response.headers['content-type'], `image/${format}`);
+        assert.equal(response.headers['cache-control'], 'public, max-age=86400');
+        assert.match(response.headers['vary'] ?? '', /Accept/);
+        assert.match(response.headers['etag'] ?? '', new RegExp(`^"[\\w-]+-160-${format}"$`));
+        assert.ok(response.body.length > 500 && response.body.length < cover.length / 2);
+      },
+    })),
+    refused(
+      'a size that is not offered is refused',
+      get(`/api/image/${String(id)}?size=161`),
+      400,
+      'invalid_parameter',
+      /one of 160, 320, 640 for size but received "161"/,
+    ),
+    refused(
+      'a thumbnail of no album is not found',
+      get(`/api/image/${String(absentId)}?size=160`),
+      404,
+      'album_not_found',
+      new RegExp(`id ${String(absentId)}`),
+    ),
+    {
       name: 'stats are about the whole catalog',
       request: get('/api/stats'),
       status: 200,

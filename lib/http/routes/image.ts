@@ -1,43 +1,49 @@
-import { Router, type Response } from 'express';
-import { AppError } from '../../errors.ts';
-import { coverName } from '../../storage/covers.ts';
+import { Router, type Request, type Response } from 'express';
+import { AppError, isAppError } from '../../errors.ts';
+import { Thumbnails, type ThumbnailFormat, type ThumbnailSize } from '../../imaging/thumbnails.ts';
+import { coverName, findCover, type Covers } from '../../storage/covers.ts';
 import type { HttpContext } from '../context.ts';
 import { allowOnly } from '../middleware.ts';
-import { readAlbumId } from '../parameters.ts';
+import { readAlbumId, readThumbnailSize } from '../parameters.ts';
 import { sendRemoteCover } from '../remote-cover.ts';
 
 const path = '/api/image/:album_id';
 
 /** A cover does not change under its id: one may keep it for a day. */
-export const coverCaching = 'public, max-age=86400';
+const cacheControl = 'public, max-age=86400';
 
-/** `GET /api/image/{album_id}`: the cover, with ETag, 304, Range and HEAD; or a redirect to the CDN. */
+/**
+ * `GET /api/image/{album_id}`: the cover, with ETag, 304, Range and HEAD, or a redirect to the CDN; with
+ * `?size=` a thumbnail of it.
+ */
 export function imageRouter({ config, services, maxResponseBytes }: HttpContext): Router {
+  const thumbnails = new Thumbnails();
+
   /** Which of the two is not there: the album, or its cover. The list is read only to tell. */
   const absence = async (id: number): Promise<AppError> =>
     (await services.catalog()).byId(id)
       ? new AppError('cover_not_found', `The cover of album ${String(id)} is not here.`)
       : new AppError('album_not_found', `No album has the id ${String(id)}.`);
 
+  const redirectToCdn = async (response: Response, cdnUrl: string, id: number) => {
+    if (!(await services.catalog()).byId(id)) throw await absence(id);
+    response.set('Cache-Control', cacheControl).redirect(`${cdnUrl}/${coverName(id)}`);
+  };
+
   return Router()
     .get(path, async (request, response) => {
       const id = readAlbumId(request.params);
-      if (config.cdnUrl !== undefined) {
-        if (!(await services.catalog()).byId(id)) throw await absence(id);
-        response.set('Cache-Control', coverCaching).redirect(`${config.cdnUrl}/${coverName(id)}`);
-        return;
-      }
+      const size = readThumbnailSize(request.query);
+      const { cdnUrl } = config;
+      if (size === undefined && cdnUrl !== undefined) return redirectToCdn(response, cdnUrl, id);
       const { covers } = await services.assets();
-      const sent =
-        covers.kind === 'folder'
-          ? await sendFile(response, covers.dir, coverName(id))
-          : await sendRemoteCover(covers, id, {
-              request,
-              response,
-              maxResponseBytes,
-              cacheControl: coverCaching,
-            });
-      if (!sent) throw await absence(id);
+      const send =
+        size !== undefined
+          ? sendThumbnail({ covers, thumbnails, id, size }, request, response)
+          : covers.kind === 'folder'
+            ? sendFile(response, covers.dir, coverName(id))
+            : sendRemoteCover(covers, id, { request, response, maxResponseBytes, cacheControl });
+      if (!(await send)) throw await absence(id);
     })
     .all(path, allowOnly('GET', 'HEAD'));
 }
@@ -47,7 +53,7 @@ const sendFile = (response: Response, root: string, name: string): Promise<boole
   new Promise((resolve, reject) => {
     response.sendFile(
       name,
-      { root, cacheControl: false, headers: { 'Cache-Control': coverCaching } },
+      { root, cacheControl: false, headers: { 'Cache-Control': cacheControl } },
       (error?: Error & { status?: number }) => {
         // once the answer has begun, an error means that the client left: nothing more can be said
         if (!error || response.headersSent) resolve(true);
@@ -56,3 +62,42 @@ const sendFile = (response: Response, root: string, name: string): Promise<boole
       },
     );
   });
+
+/** @returns `false` where there is no such cover */
+async function sendThumbnail(
+  what: { covers: Covers; thumbnails: Thumbnails; id: number; size: ThumbnailSize },
+  request: Request,
+  response: Response,
+): Promise<boolean> {
+  const { covers, thumbnails, id, size } = what;
+  const cover = await findCover(covers, id);
+  if (!cover) return false;
+  const format = bestFormat(request);
+  response.vary('Accept').set({
+    'Cache-Control': cacheControl,
+    ETag: `"${cover.version}-${String(size)}-${format}"`,
+  });
+  if (request.fresh) {
+    response.status(304).end();
+    return true;
+  }
+  const key = `${String(id)} ${cover.version}`;
+  const bytes = await thumbnails.get(key, { size, format }, cover.read).catch((error: unknown) => {
+    response.removeHeader('ETag');
+    response.set('Cache-Control', 'no-store');
+    if (isAppError(error) && error.code === 'unreadable_image')
+      throw new AppError('cover_not_found', `The cover of album ${String(id)} is damaged.`, {
+        cause: error,
+      });
+    throw error;
+  });
+  response.type(`image/${format}`).send(bytes);
+  return true;
+}
+
+/** WebP where the browser says that it takes it, before AVIF, which takes ten times as long to make. */
+function bestFormat(request: Request): ThumbnailFormat {
+  const accept = request.get('accept') ?? '';
+  if (accept.includes('image/webp')) return 'webp';
+  return accept.includes('image/avif') ? 'avif' : 'jpeg';
+}

@@ -1,0 +1,28 @@
+import { Router } from 'express';
+import { AppError } from '../../errors.ts';
+import type { HttpContext } from '../context.ts';
+import { allowOnly } from '../middleware.ts';
+import { readAlbumId, searchParameterReader } from '../parameters.ts';
+import { albumResponse, answerSearch } from '../search-response.ts';
+
+const path = '/api/albums/:album_id';
+
+/** `GET /api/albums/{album_id}` and `/similar`: one album, and those whose covers look like its own. */
+export function albumsRouter({ config, services, gate }: HttpContext): Router {
+  const readParameters = searchParameterReader(config.limits.k);
+  return Router()
+    .get(path, async (request, response) => {
+      const id = readAlbumId(request.params);
+      const album = (await services.catalog()).byId(id);
+      if (!album) throw new AppError('album_not_found', `No album has the id ${String(id)}.`);
+      response.json(albumResponse(album));
+    })
+    .get(`${path}/similar`, async (request, response) => {
+      const id = readAlbumId(request.params);
+      const parameters = readParameters(request.query);
+      response.locals['search'] = parameters;
+      const answer = await gate.admit(() => services.search.byAlbum(id, parameters));
+      answerSearch(response, 'similar', answer, { similar_to: id });
+    })
+    .all([path, `${path}/similar`], allowOnly('GET', 'HEAD'));
+}
