@@ -49,7 +49,6 @@ describe('the HTTP API', () => {
 
   test('it is throttled', () => {
     assert.deepEqual(stage['DefaultRouteSettings'], {
-      DetailedMetricsEnabled: true,
       ThrottlingRateLimit: 100,
       ThrottlingBurstLimit: 200,
     });

@@ -195,11 +195,13 @@ describe('the outputs', () => {
   test('name what a person needs next', () => {
     assert.deepEqual(made.outputs, {
       SiteUrl: 'https://<SiteDistribution.DomainName>',
-      ApiUrl: 'https://<EntranceApi>.execute-api.<AWS::Region>.<AWS::URLSuffix>/',
+      ApiUrl: '<EntranceApi.ApiEndpoint>',
       AssetsUri: 's3://<BucketsAssets>/v1',
       AssetsBucket: '<BucketsAssets>',
       UploadsBucket: '<BucketsUploads>',
       LogsBucket: '<BucketsLogs>',
+      DistributionId: '<SiteDistribution>',
+      DistributionDomain: '<SiteDistribution.DomainName>',
       AlarmTopic: '<AlarmsTopic>',
     });
   });

@@ -32,6 +32,7 @@ const logFields = {
 /** The HTTP API. It answers CORS itself and overwrites the functions' own headers for it. */
 export class HttpEntrance extends Construct {
   readonly api: HttpApi;
+  /** Base URL, without a slash at its end. */
   readonly url: string;
   /** For a distribution in front: `<id>.execute-api.<region>.amazonaws.com`. */
   readonly domainName: string;
@@ -63,23 +64,22 @@ export class HttpEntrance extends Construct {
       retention: settings.logRetentionDays,
       removalPolicy: RemovalPolicy.DESTROY,
     });
-    const stage = new HttpStage(this, 'Stage', {
+    new HttpStage(this, 'Stage', {
       httpApi: this.api,
       stageName: '$default',
       autoDeploy: true,
       throttle: { rateLimit: settings.throttleRate, burstLimit: settings.throttleBurst },
-      detailedMetricsEnabled: true,
       accessLogSettings: {
         destination: new LogGroupLogDestination(accessLog),
         format: AccessLogFormat.custom(JSON.stringify(logFields)),
       },
     });
-    this.url = stage.url;
+    this.url = this.api.apiEndpoint;
     this.domainName = `${this.api.apiId}.execute-api.${region}.${urlSuffix}`;
     Validations.of(this.api).acknowledge({
       id: 'AwsSolutions-APIG4',
       reason:
-        'The API is public and holds nothing of its users: it is guarded by throttling and by the functions’ concurrency.',
+        'The API is public and holds nothing of its users: it is guarded by throttling and by a bound on what runs at a time.',
     });
   }
 

@@ -31,7 +31,9 @@ export interface PublicSiteProps {
 
 /** One address for everything a browser needs: the page, the covers, and the API under `/api/`. */
 export class PublicSite extends Construct {
+  /** Base URL, without a slash at its end. */
   readonly url: string;
+  readonly distribution: Distribution;
 
   constructor(scope: Construct, id: string, { buckets, apiDomainName, settings }: PublicSiteProps) {
     super(scope, id);
@@ -49,7 +51,7 @@ export class PublicSite extends Construct {
       responseHeadersPolicy: this.securityHeaders(buckets),
       compress: true,
     };
-    const distribution = new Distribution(this, 'Distribution', {
+    this.distribution = new Distribution(this, 'Distribution', {
       defaultRootObject: 'index.html',
       defaultBehavior: { ...files, origin: folder(`/${assetsPrefix}/web`) },
       additionalBehaviors: {
@@ -79,15 +81,15 @@ export class PublicSite extends Construct {
           certificate: Certificate.fromCertificateArn(this, 'Certificate', certificateArn),
         }),
     });
-    this.url = `https://${domainName ?? distribution.distributionDomainName}`;
-    this.allowToRead(buckets, distribution, [`${assetsPrefix}/web/*`, `${assetsPrefix}/images/*`]);
-    acknowledge(distribution, domainName !== undefined);
+    this.url = `https://${domainName ?? this.distribution.distributionDomainName}`;
+    this.allowToRead(buckets, [`${assetsPrefix}/web/*`, `${assetsPrefix}/images/*`]);
+    acknowledge(this.distribution, domainName !== undefined);
   }
 
   /** Lets this distribution, and no other, read the page and the covers, and tell which are missing. */
-  private allowToRead({ assets }: Buckets, distribution: Distribution, keys: string[]): void {
+  private allowToRead({ assets }: Buckets, keys: string[]): void {
     const own = {
-      'AWS:SourceArn': `arn:${Aws.PARTITION}:cloudfront::${Aws.ACCOUNT_ID}:distribution/${distribution.distributionId}`,
+      'AWS:SourceArn': `arn:${Aws.PARTITION}:cloudfront::${Aws.ACCOUNT_ID}:distribution/${this.distribution.distributionId}`,
     };
     const principals = [new ServicePrincipal('cloudfront.amazonaws.com')];
     assets.addToResourcePolicy(

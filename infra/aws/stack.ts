@@ -55,12 +55,21 @@ export class ShazamVisualStack extends Stack {
     }
     alarms.watchApi(entrance.api);
 
-    new CfnOutput(this, 'SiteUrl', { value: site.url });
-    new CfnOutput(this, 'ApiUrl', { value: entrance.url });
-    new CfnOutput(this, 'AssetsUri', { value: assetsUri });
-    new CfnOutput(this, 'AssetsBucket', { value: buckets.assets.bucketName });
-    new CfnOutput(this, 'UploadsBucket', { value: buckets.uploads.bucketName });
-    new CfnOutput(this, 'LogsBucket', { value: buckets.logs.bucketName });
-    new CfnOutput(this, 'AlarmTopic', { value: alarms.topic.topicArn });
+    this.output({
+      SiteUrl: site.url,
+      ApiUrl: entrance.url,
+      AssetsUri: assetsUri,
+      UploadsBucket: buckets.uploads.bucketName,
+      AssetsBucket: buckets.assets.bucketName,
+      LogsBucket: buckets.logs.bucketName,
+      DistributionId: site.distribution.distributionId,
+      DistributionDomain: site.distribution.distributionDomainName,
+      AlarmTopic: alarms.topic.topicArn,
+    });
+  }
+
+  /** What the next commands need: see docs/deploy-aws.md. */
+  private output(values: Record<string, string>): void {
+    for (const [name, value] of Object.entries(values)) new CfnOutput(this, name, { value });
   }
 }
