@@ -22,12 +22,10 @@ describe('the HTTP API', () => {
     );
   });
 
-  test('every endpoint of the OpenAPI document has its route', () => {
-    const routes: string[] = expected.flatMap((one) => one.routes);
-    assert.deepEqual(
-      endpoints.filter((endpoint) => !routes.includes(endpoint)),
-      [],
-    );
+  test('its routes are the endpoints of the OpenAPI document, with HEAD of covers and what /docs loads', () => {
+    const routes = expected.flatMap((one) => one.routes);
+    const beside = ['HEAD /api/image/{album_id}', 'GET /docs/{proxy+}'];
+    assert.deepEqual(routes.sort(), [...endpoints, ...beside].sort());
   });
 
   test('it answers CORS', () => {

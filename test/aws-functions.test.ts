@@ -3,11 +3,16 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { endpoints } from '../infra/aws/endpoints.ts';
-import { expected } from './support/aws-expected.ts';
+import { clipDtypes, towerFiles } from '../lib/clip/model-files.ts';
+import { assets, expected } from './support/aws-expected.ts';
 import { at, has, statements, Synthesis } from './support/aws-template.ts';
 import { root } from './support/requests.ts';
 
 const made = new Synthesis();
+
+/** Whether a pattern, with a wildcard at its end if anywhere, takes in a key. */
+const covers = (pattern: string, key: string) =>
+  pattern.endsWith('*') ? key.startsWith(pattern.slice(0, -1)) : key === pattern;
 
 describe('the image', () => {
   test("it is the Dockerfile's stage runtime, for arm64", () => {
@@ -52,16 +57,30 @@ describe('the functions', () => {
     );
   });
 
-  test('every entry point in functions/ but the server is deployed', () => {
+  test('every entry point in functions/ but the server is deployed, and there is no other', () => {
     const entryPoints = readdirSync(join(root, 'functions'))
       .map((file) => file.replace(/\.ts$/, ''))
       .filter((name) => name !== 'server');
-    const deployed: string[] = endpoints.map(({ name }) => name);
-    assert.deepEqual(
-      entryPoints.filter((name) => !deployed.includes(name)),
-      [],
-    );
+    assert.deepEqual(entryPoints.sort(), endpoints.map(({ name }) => name).sort());
   });
+
+  for (const [tower, name] of [
+    ['vision', 'search-by-image'],
+    ['text', 'search-by-text'],
+  ] as const)
+    test(`${name} may read the files that the service asks for, whatever the dtype`, () => {
+      const readable = made
+        .allowed(name)
+        .filter((line) => line.startsWith(`s3:GetObject on ${assets}`))
+        .flatMap((line) => line.split(' '))
+        .map((key) => key.replace(`${assets}/v1/models/`, ''));
+      for (const dtype of clipDtypes)
+        for (const file of towerFiles([], tower, dtype))
+          assert.ok(
+            readable.some((key) => covers(key, `clip/${file}`)),
+            file,
+          );
+    });
 
   test('the reserved concurrency leaves 100 of the 1,000 that an account has', () => {
     const sum = made

@@ -7,7 +7,7 @@ import { after, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { Validations } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
-import { settingNames } from '../infra/aws/settings.ts';
+import { readSettings, settingNames } from '../infra/aws/settings.ts';
 import { expected } from './support/aws-expected.ts';
 import { has, statements, Synthesis } from './support/aws-template.ts';
 import { root } from './support/requests.ts';
@@ -272,9 +272,24 @@ describe('cdk synth', () => {
 describe('the guide', () => {
   const guide = readFileSync(join(root, 'docs', 'deploy-aws.md'), 'utf8');
 
-  test('has every setting, and no other', () => {
-    const listed = [...guide.matchAll(/^\| `(\w+)` +\| /gm)].map(([, name]) => name);
-    assert.deepEqual(listed, settingNames);
+  test('has every setting with its default, and no other', () => {
+    const listed = [...guide.matchAll(/^\| `(\w+)` +\| ([^ |]*) +\|/gm)].map(([, name, value]) => [
+      name,
+      value,
+    ]);
+    const defaults: Record<string, unknown> = readSettings(() => undefined);
+    const written = (value: unknown) => JSON.stringify(value ?? '').replace(/["{}[\]]/g, '');
+    assert.deepEqual(
+      listed,
+      settingNames.map((name) => [name, written(defaults[name])]),
+    );
+  });
+
+  test('reckons a search by the memory that it has', () => {
+    const { memory = 0 } = expected.find(({ name }) => name === 'search-by-image') ?? {};
+    const dollars = (memory / 1024) * 1000 * 0.0000133334;
+    assert.ok(guide.includes(`${String(memory)}/1024 GB × ms × 1,000 s × 0.0000133334`));
+    assert.ok(guide.includes(`${dollars.toFixed(5)} × \`IMAGE_MS\``), dollars.toFixed(5));
   });
 
   test('has every function as it is deployed', () => {

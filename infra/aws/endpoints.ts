@@ -1,13 +1,15 @@
-/** Objects in the assets bucket, as patterns of keys below the prefix (`*` stands for any characters). */
-const index = 'models/album_covers.index';
-const metadata = 'models/valid_metadata_final.json';
-const clip = [
-  'models/clip/config.json',
-  'models/clip/preprocessor_config.json',
-  'models/clip/tokenizer.json',
-] as const;
-const visionTower = 'models/clip/onnx/vision_model*';
-const textTower = 'models/clip/onnx/text_model*';
+import { clipName, indexName, metadataName } from '../../lib/storage/assets.ts';
+
+// Keys in the assets bucket below the prefix; `*` stands for any characters.
+const index = `models/${indexName}`;
+const metadata = `models/${metadataName}`;
+const clip = `models/${clipName}`;
+const visionTower = [
+  `${clip}/config.json`,
+  `${clip}/preprocessor_config.json`,
+  `${clip}/onnx/vision_model*`,
+];
+const textTower = [`${clip}/config.json`, `${clip}/tokenizer.json`, `${clip}/onnx/text_model*`];
 const covers = 'images/*';
 
 export type Route = `${'GET' | 'HEAD' | 'POST'} /${string}`;
@@ -60,7 +62,7 @@ export const endpoints = [
     routes: ['POST /api/search-by-image'],
     ...search,
     reservedConcurrency: 50,
-    reads: [index, metadata, ...clip, visionTower],
+    reads: [index, metadata, ...visionTower],
     uploads: ['GetObject', 'DeleteObject'],
   },
   {
@@ -68,7 +70,7 @@ export const endpoints = [
     routes: ['GET /api/search-by-text'],
     ...search,
     reservedConcurrency: 50,
-    reads: [index, metadata, ...clip, textTower],
+    reads: [index, metadata, ...textTower],
   },
   {
     name: 'image',

@@ -11,9 +11,7 @@ const tellMissing = (bucket: string, ...prefixes: string[]) =>
 
 const index = 'models/album_covers.index';
 const metadata = 'models/valid_metadata_final.json';
-const clip = ['config.json', 'preprocessor_config.json', 'tokenizer.json'].map(
-  (file) => `models/clip/${file}`,
-);
+const clip = 'models/clip';
 const readsFiles = [read(index, metadata), tellMissing(assets, 'v1/models/*')];
 const light = { memory: 512, timeout: 10, storage: 512, slow: 5000 };
 const search = { memory: 3008, timeout: 29, storage: 1024, slow: 10_000 };
@@ -40,7 +38,13 @@ export const expected = [
     reserved: 50,
     routes: ['POST /api/search-by-image'],
     allows: [
-      read(index, metadata, ...clip, 'models/clip/onnx/vision_model*'),
+      read(
+        index,
+        metadata,
+        `${clip}/config.json`,
+        `${clip}/preprocessor_config.json`,
+        `${clip}/onnx/vision_model*`,
+      ),
       tellMissing(assets, 'v1/models/*'),
       `s3:DeleteObject+s3:GetObject on ${uploads}/uploads/*`,
       tellMissing(uploads, 'uploads/*'),
@@ -52,7 +56,13 @@ export const expected = [
     reserved: 50,
     routes: ['GET /api/search-by-text'],
     allows: [
-      read(index, metadata, ...clip, 'models/clip/onnx/text_model*'),
+      read(
+        index,
+        metadata,
+        `${clip}/config.json`,
+        `${clip}/tokenizer.json`,
+        `${clip}/onnx/text_model*`,
+      ),
       tellMissing(assets, 'v1/models/*'),
     ],
   },
