@@ -6,6 +6,7 @@ import { endpoints } from '../infra/aws/endpoints.ts';
 import { clipDtypes, towerFiles } from '../lib/clip/model-files.ts';
 import { assets, expected } from './support/aws-expected.ts';
 import { at, has, statements, Synthesis } from './support/aws-template.ts';
+import { copiedFor } from './support/dockerfile.ts';
 import { root } from './support/requests.ts';
 
 const made = new Synthesis();
@@ -33,12 +34,18 @@ describe('the image', () => {
 
   test('what it is built from is code, and none of what is large, private or beside the point', () => {
     const folder = join(made.outdir, made.image.directory);
-    const needed =
-      'Dockerfile package.json package-lock.json functions lib infra/bundle.mjs patches';
-    for (const name of needed.split(' ')) assert.ok(existsSync(join(folder, name)), name);
+    const copied = copiedFor('runtime');
+    assert.ok(copied.includes('package.json') && copied.includes('lib'), copied.join(' '));
+    for (const name of copied.filter((source) => existsSync(join(root, source))))
+      assert.ok(existsSync(join(folder, name)), `${name} is copied by the Dockerfile`);
     const unwanted =
-      '.git .ci node_modules models images dist test bench docs tools infra/aws README.md CHANGELOG.md';
+      '.git .ci node_modules images dist test bench docs tools infra/aws models/starter/catalog README.md';
     for (const name of unwanted.split(' ')) assert.ok(!existsSync(join(folder, name)), name);
+    const models = existsSync(join(folder, 'models')) ? readdirSync(join(folder, 'models')) : [];
+    assert.deepEqual(
+      models.filter((name) => name !== 'starter'),
+      [],
+    );
   });
 
   test('architecture=x86_64 moves image and functions together', () => {

@@ -40,15 +40,14 @@ export class Alarms extends Construct {
       removalPolicy: RemovalPolicy.DESTROY,
     });
     this.topic = new Topic(this, 'Topic', { masterKey: key, enforceSSL: true });
-    const fromHere = { StringEquals: { 'aws:SourceAccount': Stack.of(this).account } };
     const principals = [new ServicePrincipal('cloudwatch.amazonaws.com')];
+    // Whose alarms they are is the topic's business: the key alone lets nobody publish.
     key.addToResourcePolicy(
       new PolicyStatement({
         sid: 'AlarmsEncrypt',
         principals,
         actions: ['kms:Decrypt', 'kms:GenerateDataKey'],
         resources: ['*'],
-        conditions: fromHere,
       }),
     );
     // `enforceSSL` gives the topic a policy, in place of the default one that lets the account's alarms in.
@@ -58,7 +57,7 @@ export class Alarms extends Construct {
         principals,
         actions: ['sns:Publish'],
         resources: [this.topic.topicArn],
-        conditions: fromHere,
+        conditions: { StringEquals: { 'aws:SourceAccount': Stack.of(this).account } },
       }),
     );
     if (alarmEmail !== undefined) this.topic.addSubscription(new EmailSubscription(alarmEmail));
