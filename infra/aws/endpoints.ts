@@ -73,6 +73,14 @@ export const endpoints = [
     reads: [index, metadata, ...textTower],
   },
   {
+    name: 'albums',
+    routes: ['GET /api/albums/{album_id}', 'GET /api/albums/{album_id}/similar'],
+    ...light,
+    memoryMb: 1024,
+    reservedConcurrency: 50,
+    reads: [index, metadata],
+  },
+  {
     name: 'image',
     routes: ['GET /api/image/{album_id}', 'HEAD /api/image/{album_id}'],
     ...light,

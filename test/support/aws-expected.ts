@@ -67,6 +67,14 @@ export const expected = [
     ],
   },
   {
+    name: 'albums',
+    ...light,
+    memory: 1024,
+    reserved: 50,
+    routes: ['GET /api/albums/{album_id}', 'GET /api/albums/{album_id}/similar'],
+    allows: readsFiles,
+  },
+  {
     name: 'image',
     ...light,
     memory: 1024,
