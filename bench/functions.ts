@@ -25,7 +25,7 @@ const functions: [string, object][] = [
   ['root', event('GET', '/')],
   ['health', event('GET', '/health')],
   ['stats', event('GET', '/api/stats')],
-  ['image', event('GET', '/api/image/0')],
+  ['image', event('GET', '/api/image/1')],
   ['search-by-text', event('GET', '/api/search-by-text', 'query=red+circle')],
   ['search-by-image', event('POST', '/api/search-by-image', '', picture)],
 ];
