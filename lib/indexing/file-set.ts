@@ -1,7 +1,7 @@
 import { open, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { indexName, metadataName } from '../storage/assets.ts';
-import { digestFile, manifestName, type Manifest } from './manifest.ts';
+import { indexName, manifestName, metadataName } from '../storage/assets.ts';
+import { digestFile, type Manifest } from './manifest.ts';
 
 /**
  * The three files of a set, written beside those that are there and put in their place together when all of

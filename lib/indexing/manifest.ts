@@ -6,9 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import * as z from 'zod';
 import { clipDtypes, findTower, readModelJson, type ClipDtype } from '../clip/model-files.ts';
 import { AppError } from '../errors.ts';
-
-/** Says what a set of files is, so that others can tell whether it is whole, and what it was made with. */
-export const manifestName = 'manifest.json';
+import { manifestName } from '../storage/assets.ts';
 
 const digest = z.object({
   bytes: z.number().int().nonnegative(),
@@ -48,8 +46,11 @@ export type FileDigest = z.output<typeof digest>;
 export type Shard = z.output<typeof shard>;
 
 /** @returns `null` where there is none @throws AppError `assets_inconsistent` where it is no manifest */
-export async function readManifest(dir: string): Promise<Manifest | null> {
-  const path = join(dir, manifestName);
+export const readManifest = (dir: string): Promise<Manifest | null> =>
+  readManifestFile(join(dir, manifestName));
+
+/** The same by the file's path. */
+export async function readManifestFile(path: string): Promise<Manifest | null> {
   let text: string;
   try {
     text = await readFile(path, 'utf8');

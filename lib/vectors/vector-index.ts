@@ -150,6 +150,11 @@ export class VectorIndex {
     };
   }
 
+  /** Whether {@link vectorOf} works: not with upstream's own prebuilt binding. */
+  get givesVectors(): boolean {
+    return 'reconstruct' in this.#index;
+  }
+
   /**
    * The vector of a row, as the index stores it (an approximation where its type compresses).
    *
