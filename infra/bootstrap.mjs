@@ -59,8 +59,10 @@ const steps = [
   {
     name: 'bundle',
     says: 'bundle the server and the functions (esbuild)',
-    key: () => digest(['package-lock.json', 'package.json', 'functions', 'lib', 'infra']),
-    done: () => existsSync(join(root, 'dist', 'functions', 'server.cjs')),
+    key: () => digest(['package-lock.json', 'package.json', 'functions', 'lib', 'cli', 'infra']),
+    done: () =>
+      existsSync(join(root, 'dist', 'functions', 'server.cjs')) &&
+      existsSync(join(root, 'dist', 'cli', 'shazam-visual.cjs')),
     async run() {
       const { bundle } = await import('./bundle.mjs');
       await bundle(root);

@@ -4,6 +4,7 @@ import { Catalog } from '../catalog/catalog.ts';
 import { joinRows, splitRows } from '../catalog/metadata-rows.ts';
 import { createImageEncoder } from '../clip/image-encoder.ts';
 import type { ClipDtype } from '../clip/model-files.ts';
+import { VectorIndex } from '../vectors/vector-index.ts';
 import { assembleIndex, type AssembleEvent } from './assemble.ts';
 import { batchSize, embedCovers } from './embed-covers.ts';
 import { Journal, type Skipped } from './journal.ts';
@@ -48,10 +49,13 @@ export type BuildEvent =
  */
 export async function* buildIndex(options: BuildOptions): AsyncGenerator<BuildEvent> {
   const { metadataPath, imagesDir, modelDir, outDir, shard, resume = false, signal } = options;
+  const type = shard ? 'Flat' : (options.type ?? 'Flat');
   const catalog = await Catalog.open(metadataPath);
   const text = await readFile(metadataPath, 'utf8');
   const identity = await identifyModel(modelDir, options.dtype);
   const encoder = await createImageEncoder({ modelDir, dtype: identity.model.dtype });
+  // A type that FAISS does not know is told before an hour of embedding.
+  await VectorIndex.create({ dimension: encoder.dimension, metric: 'inner_product', type });
   const { from, to } = rangeOf(catalog.size, shard);
   const albumIds = Array.from({ length: to - from }, (_, i) => catalog.atRow(from + i).id);
   await mkdir(outDir, { recursive: true });
@@ -84,7 +88,7 @@ export async function* buildIndex(options: BuildOptions): AsyncGenerator<BuildEv
         vectors: () => journal.vectors(),
         dimension: encoder.dimension,
         size: rows.length,
-        type: shard ? 'Flat' : (options.type ?? 'Flat'),
+        type,
         probes: options.probes,
       });
       await set.writeMetadata(joinRows(rows));

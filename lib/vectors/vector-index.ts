@@ -66,7 +66,7 @@ export class VectorIndex {
    * Makes an empty index.
    *
    * @param options.type a FAISS factory string, e.g. `Flat` (the default), `SQ8`, `HNSW32`
-   * @throws Error where faiss does not know the type
+   * @throws AppError `invalid_parameter` where faiss does not know the type
    */
   static async create(options: {
     dimension: number;
@@ -77,8 +77,12 @@ export class VectorIndex {
     const faiss = await loadFaiss();
     const metricType =
       metric === 'l2' ? faiss.MetricType.METRIC_L2 : faiss.MetricType.METRIC_INNER_PRODUCT;
-    const index = faiss.Index.fromFactory(dimension, type, metricType);
-    return new VectorIndex(index, { dimension, metric, type });
+    try {
+      const index = faiss.Index.fromFactory(dimension, type, metricType);
+      return new VectorIndex(index, { dimension, metric, type });
+    } catch (cause) {
+      throw new AppError('invalid_parameter', `FAISS knows no index of type ${type}.`, { cause });
+    }
   }
 
   /** Number of vectors. */
@@ -90,10 +94,19 @@ export class VectorIndex {
    * Trains an index of a type that must be; does nothing for another.
    *
    * @param vectors `Float32Array` of n × dimension
-   * @throws Error where these are too few
+   * @throws AppError `invalid_parameter` where these are too few
    */
   train(vectors: Float32Array): void {
-    if (!this.#index.isTrained()) this.#index.train(vectors);
+    if (this.#index.isTrained()) return;
+    try {
+      this.#index.train(vectors);
+    } catch (cause) {
+      throw new AppError(
+        'invalid_parameter',
+        `${String(vectors.length / this.dimension)} vectors are too few for an index of type ${this.type}: take one with fewer cells or codes.`,
+        { cause },
+      );
+    }
   }
 
   /**
