@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { loadConfig } from '../lib/config.ts';
 import { name, version } from '../lib/version.ts';
+import { importCommand } from './import-command.ts';
 import { indexCommand } from './index-command.ts';
 import { exitCodes, reasonOf } from './output.ts';
 import { searchCommand } from './search-command.ts';
@@ -15,7 +16,8 @@ async function main(): Promise<void> {
     .showHelpAfterError('(--help tells more)')
     .addCommand(indexCommand(config))
     .addCommand(verifyCommand(config))
-    .addCommand(searchCommand(config));
+    .addCommand(searchCommand(config))
+    .addCommand(importCommand());
   forEachCommand(program, (command) => {
     command.exitOverride();
   });
