@@ -24,6 +24,7 @@ COPY tsconfig.json ./
 COPY infra infra
 COPY functions functions
 COPY lib lib
+COPY cli cli
 COPY models/starter models/starter
 RUN node infra/bundle.mjs \
  && STARTER_DIR=models/starter node dist/infra/prepare-starter.cjs \
