@@ -24,6 +24,11 @@ const onlyIn = [
   { packages: ['sharp'], files: ['lib/imaging/raster.ts'] },
   { packages: ['onnxruntime-node'], files: ['lib/clip/onnx.ts'] },
   { packages: ['faiss-node'], files: ['lib/vectors/vector-index.ts'] },
+  { packages: ['@huggingface/hub'], files: ['lib/shipping/hub-depot.ts'] },
+  {
+    packages: ['undici'],
+    files: ['lib/shipping/polite-fetch.ts', 'lib/importing/public-fetch.ts'],
+  },
   { packages: ['@aws-sdk/client-s3'], files: ['lib/storage/s3.ts'] },
 ];
 

@@ -4,6 +4,8 @@ import { name, version } from '../lib/version.ts';
 import { importCommand } from './import-command.ts';
 import { indexCommand } from './index-command.ts';
 import { exitCodes, reasonOf } from './output.ts';
+import { pullCommand } from './pull-command.ts';
+import { pushCommand } from './push-command.ts';
 import { searchCommand } from './search-command.ts';
 import { verifyCommand } from './verify-command.ts';
 
@@ -17,7 +19,9 @@ async function main(): Promise<void> {
     .addCommand(indexCommand(config))
     .addCommand(verifyCommand(config))
     .addCommand(searchCommand(config))
-    .addCommand(importCommand());
+    .addCommand(importCommand())
+    .addCommand(pullCommand(config))
+    .addCommand(pushCommand(config));
   forEachCommand(program, (command) => {
     command.exitOverride();
   });

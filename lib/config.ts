@@ -28,6 +28,11 @@ const environment = z.object({
     .optional(),
   S3_PATH_STYLE: z.enum(['true', 'false']).describe('true or false').optional(),
   CLIP_DTYPE: z.enum(['fp32', 'fp16', 'q8']).describe('fp32, fp16 or q8').optional(),
+  HF_ENDPOINT: z
+    .url({ protocol: /^https?$/ })
+    .describe('an http(s) URL')
+    .default('https://huggingface.co'),
+  HF_TOKEN: text('a token').optional(),
   MAX_UPLOAD_MB: integer(1, 1024).default(10),
   MAX_IMAGE_MEGAPIXELS: integer(1, 1000).default(64),
   MAX_K: integer(1, 1000).default(50),
@@ -69,6 +74,12 @@ export type Config = Readonly<{
     cacheDir: string;
     /** Buckets in the path instead of the host name. */
     pathStyle: boolean;
+  }>;
+  /** The Hugging Face Hub, which the command line fetches from and ships to. */
+  hub: Readonly<{
+    /** No slash at its end. */
+    endpoint: string;
+    token: string | undefined;
   }>;
   /** Base URL of the folder of covers: they are answered by a redirect to it. No slash at its end. */
   cdnUrl: string | undefined;
@@ -125,6 +136,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
           ? 'AWS_ENDPOINT_URL_S3' in given || 'AWS_ENDPOINT_URL' in given
           : value.S3_PATH_STYLE === 'true',
     }),
+    hub: Object.freeze({ endpoint: value.HF_ENDPOINT.replace(/\/+$/, ''), token: value.HF_TOKEN }),
     cdnUrl: value.CDN_URL?.replace(/\/+$/, ''),
     dtype: value.CLIP_DTYPE,
     limits: Object.freeze({

@@ -249,6 +249,11 @@ describe('the command line', () => {
       ['search'],
       ['search', 'image'],
       ['search', 'text'],
+      ['import', 'csv'],
+      ['pull'],
+      ['pull', 'model'],
+      ['pull', 'catalog'],
+      ['push'],
     ]) {
       const { status, output } = await cli([...words, '--help']);
       assert.equal(status, 0, words.join(' '));
@@ -264,6 +269,8 @@ describe('the command line', () => {
       [['search', 'text', 'x', '-k', 'ten'], /Expected a whole number from 1 on/],
       [['index', 'build', '--shard', '4/3'], /Expected a part of a whole like 3\/16/],
       [['verify', '--dtype', 'int4'], /Allowed choices are fp32, fp16, q8/],
+      [['pull', 'model', '--dtype', 'q8,int4'], /Expected some of fp32, fp16, q8/],
+      [['push'], /missing required argument 'place'/],
     ] as const) {
       const { status, errors } = await cli(args);
       assert.equal(status, 2, args.join(' '));

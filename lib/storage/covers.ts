@@ -51,6 +51,8 @@ export type Covers = LocalCovers | RemoteCovers;
 /** The file of an album's cover, in a folder or under a prefix. */
 export const coverName = (albumId: number): string => `album_${String(albumId)}.jpg`;
 
+export const isCoverName = (name: string): boolean => /^album_\d+\.jpg$/.test(name);
+
 /** A cover to be read whole, when and if it is needed. */
 export interface CoverSource {
   /** Names this very version of the cover; letters, digits and dashes. */

@@ -1,15 +1,19 @@
+import { createReadStream } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
 import { PassThrough, pipeline, type Readable } from 'node:stream';
 import {
   DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
+  PutObjectCommand,
   S3Client,
   type GetObjectCommandOutput,
   type HeadObjectCommandOutput,
 } from '@aws-sdk/client-s3';
 import { createPresignedPost } from '@aws-sdk/s3-presigned-post';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
+import pRetry from 'p-retry';
 import { AppError, isAppError } from '../errors.ts';
 
 /** Times that the SDK sends one request, with its own back-off between. */
@@ -20,6 +24,11 @@ const connectMs = 2_000;
 const silenceMs = 5_000;
 /** The same before the body begins; longer, so that a body is given up in our words. */
 const answerMs = 6_000;
+
+/** Largest file that is held in memory while it is written, in bytes. */
+const bufferedBytes = 16 * 2 ** 20;
+
+type Deed = 'read from' | 'written to';
 
 /** What S3 says of an object. */
 export interface ObjectInfo {
@@ -80,6 +89,7 @@ export class S3Folder {
       // Other makes of S3 do not know the SDK's newer checksums; what is fetched is checked here.
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
+      logger: silent, // errors are told by those who asked
     });
     return new S3Folder(client, bucket, prefix);
   }
@@ -120,18 +130,66 @@ export class S3Folder {
     return names.filter((name) => name !== '');
   }
 
+  /**
+   * Every object under the prefix.
+   *
+   * @throws AppError `storage_unavailable`
+   */
+  async *all(): AsyncGenerator<{ name: string; size: number; md5: string | undefined }> {
+    const prefix = this.#prefix === '' ? '' : `${this.#prefix}/`;
+    let token: string | undefined;
+    do {
+      const page = await this.#ask('', () =>
+        this.#client.send(
+          new ListObjectsV2Command({
+            Bucket: this.#bucket,
+            Prefix: prefix,
+            ContinuationToken: token,
+          }),
+        ),
+      );
+      for (const { Key = '', Size = 0, ETag = '' } of page.Contents ?? [])
+        yield { name: Key.slice(prefix.length), size: Size, md5: plainMd5(ETag) };
+      token = page.NextContinuationToken;
+    } while (token !== undefined);
+  }
+
+  /**
+   * Writes an object from a file.
+   *
+   * @param options.sha256 in hex; kept with the object, so that whoever fetches it can check
+   * @throws AppError `storage_unavailable`
+   */
+  async put(name: string, path: string, options: { type: string; sha256: string }): Promise<void> {
+    const { size } = await stat(path);
+    // What is in memory the SDK sends again by itself; a stream has to be begun anew each time.
+    const small = size <= bufferedBytes ? await readFile(path) : undefined;
+    const send = () =>
+      this.#client.send(
+        new PutObjectCommand({
+          Bucket: this.#bucket,
+          Key: this.#key(name),
+          Body: small ?? createReadStream(path),
+          ContentLength: size,
+          ContentType: options.type,
+          Metadata: { sha256: options.sha256 },
+        }),
+      );
+    const again = { retries: attempts - 1, shouldRetry: isPassing };
+    await this.#ask(name, () => (small ? send() : pRetry(send, again)), 'written to');
+  }
+
   /** @returns `null` where there is no such object @throws AppError `storage_unavailable` */
   async info(name: string): Promise<ObjectInfo | null> {
     const head = await this.#head(name, {});
     if (head === null || head === 'not_modified') return null;
     const etag = head.ETag ?? '';
-    const plain = /^"([0-9a-f]{32})"$/.exec(etag)?.[1];
     const encrypted = head.ServerSideEncryption?.startsWith('aws:') === true;
     const customerKey = head.SSECustomerAlgorithm !== undefined;
     return {
       size: head.ContentLength ?? 0,
       etag,
-      md5: encrypted || customerKey ? undefined : plain,
+      md5: encrypted || customerKey ? undefined : plainMd5(etag),
       sha256: head.Metadata?.['sha256'],
     };
   }
@@ -241,24 +299,39 @@ export class S3Folder {
     }
   }
 
-  async #ask<T>(name: string, ask: () => Promise<T>): Promise<T> {
+  async #ask<T>(name: string, ask: () => Promise<T>, deed: Deed = 'read from'): Promise<T> {
     try {
       return await ask();
     } catch (error) {
-      throw this.#unavailable(name, error);
+      throw this.#unavailable(name, error, deed);
     }
   }
 
-  #unavailable(name: string, cause: unknown): AppError {
+  #unavailable(name: string, cause: unknown, deed: Deed = 'read from'): AppError {
     const reason = cause instanceof Error ? cause.name : 'unknown error';
-    const advice = statusOf(cause) === 403 ? '; the role or key must be allowed to read it' : '';
+    const right = deed === 'read from' ? 'read' : 'write';
+    const advice =
+      statusOf(cause) === 403 ? `; the role or key must be allowed to ${right} it` : '';
     return new AppError(
       'storage_unavailable',
-      `${this.uri(name)} could not be read from S3 (${reason}${advice}).`,
+      `${this.uri(name)} could not be ${deed} S3 (${reason}${advice}).`,
       { cause },
     );
   }
 }
+
+/** An error of the network, or one that S3 has for a while. */
+const isPassing = ({ error }: { error: unknown }): boolean => {
+  const status = statusOf(error);
+  return status === undefined || status === 429 || status >= 500;
+};
+
+const silent = Object.fromEntries(
+  (['trace', 'debug', 'info', 'warn', 'error'] as const).map((level) => [level, () => undefined]),
+) as Record<'trace' | 'debug' | 'info' | 'warn' | 'error', () => void>;
+
+/** An ETag is the MD5 of the content where it looks like one: an upload in parts has another. */
+const plainMd5 = (etag: string): string | undefined => /^"([0-9a-f]{32})"$/.exec(etag)?.[1];
 
 /** Room between S3 and a slow reader, in bytes: more than a cover or a range of a download has. */
 const roomBytes = 16 * 2 ** 20;

@@ -23,6 +23,8 @@ export type Fault =
   | 'silence'
   /** All of the body, with one byte changed. */
   | 'lie'
+  /** As it is, but with the word that a key of KMS encrypts it. */
+  | 'kms'
   | 'deny'
   | 'vanish';
 
@@ -119,8 +121,9 @@ function passBack(
   outgoing: ServerResponse,
 ): void {
   const { statusCode = 502, headers } = answer;
+  if (fault === 'kms') headers['x-amz-server-side-encryption'] = 'aws:kms';
   outgoing.writeHead(statusCode, headers);
-  if (fault === undefined || outgoing.req.method === 'HEAD') {
+  if (fault === undefined || fault === 'kms' || outgoing.req.method === 'HEAD') {
     answer.pipe(outgoing);
     return;
   }

@@ -1,7 +1,9 @@
-import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import assert from 'node:assert/strict';
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { joinRows, splitRows } from '../../lib/catalog/metadata-rows.ts';
 import { coverName } from '../../lib/storage/covers.ts';
+import { cli } from './cli.ts';
 import { starter } from './requests.ts';
 
 /** Some of the starter's albums in a folder of their own: covers in `images`, the list in `albums.json`. */
@@ -30,4 +32,16 @@ export async function smallCatalog(
   for (const id of ids) await cp(join(starter.imagesDir, coverName(id)), coverPath(id));
   await writeFile(metadataPath, joinRows(rows));
   return { dir, imagesDir, metadataPath, ids, rows, coverPath };
+}
+
+/** Some of the starter's albums as they are served: `models/` with index, list and manifest, and `images/`. */
+export async function smallSet(dir: string, count: number): Promise<SmallCatalog> {
+  const catalog = await smallCatalog(dir, 0, count);
+  const { status, errors } = await cli([
+    ...['index', 'build', '--images', catalog.imagesDir, '--metadata', catalog.metadataPath],
+    ...['--out', join(dir, 'models'), '--model', starter.clipDir],
+  ]);
+  assert.equal(status, 0, errors);
+  await rm(catalog.metadataPath);
+  return catalog;
 }

@@ -1,0 +1,119 @@
+import { join } from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { clipDtypes, type ClipDtype } from '../lib/clip/model-files.ts';
+import type { Config } from '../lib/config.ts';
+import { pullFiles, type PullOptions } from '../lib/shipping/pull-files.ts';
+import { catalogTarget, modelTarget } from '../lib/shipping/set-layout.ts';
+import { clipName } from '../lib/storage/assets.ts';
+import { depotAt, placeHelp, withAttempts, type DepotFlags } from './depot-option.ts';
+import { bytesText } from './output.ts';
+import { runTask, wholeNumber, withJson, type Task } from './run.ts';
+
+/** The export of OpenAI's CLIP ViT-B/32 that the design names, at one commit, so that it stays the same. */
+const clipModel = 'hf:models/Xenova/clip-vit-base-patch32@d15189d7028b43f1d3e65039190477f6af591c2a';
+
+/** Files fetched at a time: enough to be quick with small covers, and no storm. */
+const atATime = 8;
+
+/** `pull model` and `pull catalog`. */
+export const pullCommand = (config: Config): Command =>
+  new Command('pull')
+    .description(
+      'fetch a model or a catalog; a break is gone on with, what is there is not fetched again',
+    )
+    .addCommand(pullModel(config))
+    .addCommand(pullCatalog(config));
+
+interface PullFlags extends DepotFlags {
+  concurrency: number;
+  json?: boolean;
+}
+
+const withPatience = (command: Command): Command =>
+  withJson(withAttempts(command)).option(
+    '--concurrency <n>',
+    'files at a time',
+    wholeNumber(1),
+    atATime,
+  );
+
+const pullModel = (config: Config): Command =>
+  withPatience(
+    new Command('model')
+      .description('the CLIP model from the Hugging Face Hub')
+      .option('--dtype <list>', 'which exports: fp32, fp16, q8', parseDtypes, ['q8'])
+      .option('--from <place>', 'another repository or place with the same layout', clipModel)
+      .option('--out <dir>', 'folder of the model (default: clip in MODELS_DIR)'),
+  ).action((flags: PullFlags & { dtype: ClipDtype[]; from: string; out?: string }) => {
+    const modelDir = flags.out ?? join(config.assets.modelsDir, clipName);
+    return pull(config, flags, flags.from, modelTarget(modelDir, flags.dtype), modelDir);
+  });
+
+const pullCatalog = (config: Config): Command =>
+  withPatience(
+    new Command('catalog')
+      .description('index, metadata and covers')
+      .argument('<place>', placeHelp)
+      .option('--models <dir>', 'gets index, metadata and manifest (default: MODELS_DIR)')
+      .option('--images <dir>', 'gets the covers (default: IMAGES_DIR)')
+      .option('--no-covers', 'leave the covers where they are'),
+  ).action(
+    (place: string, flags: PullFlags & { models?: string; images?: string; covers: boolean }) => {
+      const modelsDir = flags.models ?? config.assets.modelsDir;
+      const imagesDir = flags.covers ? (flags.images ?? config.assets.imagesDir) : undefined;
+      const where = imagesDir === undefined ? modelsDir : `${modelsDir} and ${imagesDir}`;
+      return pull(config, flags, place, catalogTarget({ modelsDir, imagesDir }), where);
+    },
+  );
+
+function parseDtypes(text: string): ClipDtype[] {
+  const dtypes = clipDtypes.filter((dtype) => text.split(',').includes(dtype));
+  if (dtypes.length === text.split(',').length) return dtypes;
+  throw new InvalidArgumentError(`Expected some of ${clipDtypes.join(', ')}, separated by commas.`);
+}
+
+const pull = (
+  config: Config,
+  flags: PullFlags,
+  place: string,
+  target: PullOptions['target'],
+  where: string,
+): Promise<void> =>
+  runTask(flags, async (task) => {
+    const { concurrency, attempts } = flags;
+    const depot = depotAt(place, flags, config);
+    await drawPull({ depot, target, concurrency, attempts, signal: task.signal }, task, where);
+    return undefined;
+  });
+
+async function drawPull(options: PullOptions, { output }: Task, where: string): Promise<void> {
+  let [files, present, fetched, bytes] = [0, 0, 0, 0];
+  for await (const event of pullFiles(options))
+    switch (event.type) {
+      case 'listed':
+        ({ files } = event);
+        output.result(
+          event,
+          `${files.toLocaleString('en')} files, ${bytesText(event.bytes)}, in ${options.depot.name}`,
+        );
+        break;
+      case 'checked':
+        output.progress('looking at what is here', event.done, event.total);
+        break;
+      case 'present':
+        present = event.files;
+        output.result(event, `${present.toLocaleString('en')} of them are here already`);
+        break;
+      case 'fetched':
+        fetched += 1;
+        bytes += event.bytes;
+        output.progress('fetching files', present + fetched, files);
+        break;
+      case 'failed':
+        output.note(event, `${event.path}: ${event.reason}`);
+    }
+  output.result(
+    { type: 'pulled', files: fetched, bytes },
+    `fetched ${fetched.toLocaleString('en')} files (${bytesText(bytes)}) to ${where}`,
+  );
+}

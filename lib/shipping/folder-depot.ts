@@ -1,0 +1,59 @@
+import { createReadStream } from 'node:fs';
+import { copyFile, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join, relative, sep } from 'node:path';
+import { AppError } from '../errors.ts';
+import { hashOf } from './content-hash.ts';
+import type { Depot, DepotFile, DepotStream, LocalFile } from './depot.ts';
+
+/** A folder: another disk, or one that a network lends. */
+export class FolderDepot implements Depot {
+  readonly name: string;
+  readonly #dir: string;
+
+  constructor(dir: string) {
+    this.name = dir;
+    this.#dir = dir;
+  }
+
+  async *list(): AsyncGenerator<DepotFile> {
+    const names = await readdir(this.#dir, { recursive: true }).catch((cause: unknown) => {
+      throw new AppError('assets_missing', `${this.#dir} is not a folder that can be read.`, {
+        cause,
+      });
+    });
+    for (const name of names) {
+      const path = join(this.#dir, name);
+      const found = await stat(path);
+      if (!found.isFile()) continue;
+      const hash = { algorithm: 'sha256', value: await hashOf(path, 'sha256') } as const;
+      yield { path: relative(this.#dir, path).split(sep).join('/'), size: found.size, hash };
+    }
+  }
+
+  read(path: string, from: number): Promise<DepotStream> {
+    return Promise.resolve({
+      from,
+      body: createReadStream(join(this.#dir, path), { start: from }),
+    });
+  }
+
+  async *write(
+    change: { files: readonly LocalFile[]; remove: readonly string[] },
+    signal?: AbortSignal,
+  ): AsyncGenerator<string> {
+    for (const path of change.remove) await rm(join(this.#dir, path), { force: true });
+    for (const { path, localPath } of change.files) {
+      const target = join(this.#dir, path);
+      await mkdir(dirname(target), { recursive: true });
+      signal?.throwIfAborted();
+      try {
+        await copyFile(localPath, `${target}.new`);
+        await rename(`${target}.new`, target);
+      } catch (error) {
+        await rm(`${target}.new`, { force: true }); // a disk that is full, for one
+        throw error;
+      }
+      yield path;
+    }
+  }
+}

@@ -1,0 +1,172 @@
+import { pathToFileURL } from 'node:url';
+import {
+  commitIter,
+  HubApiError,
+  listCommits,
+  listFiles,
+  type CommitOperation,
+  type RepoType,
+} from '@huggingface/hub';
+import { AppError } from '../errors.ts';
+import type { Depot, DepotFile, DepotStream, LocalFile } from './depot.ts';
+import { politeFetch } from './polite-fetch.ts';
+
+export interface HubOptions {
+  /** Without a slash at its end, e.g. `https://huggingface.co`. */
+  endpoint: string;
+  /** `undefined`: only what is public can be read, and nothing written. */
+  token: string | undefined;
+}
+
+/** Files that go into one commit: a break loses no more than these. */
+const filesInCommit = 200;
+
+/** A repository on the Hugging Face Hub: the one user of its client library. */
+export class HubDepot implements Depot {
+  readonly name: string;
+  readonly #repo: { type: RepoType; name: string };
+  readonly #revision: string;
+  readonly #options: HubOptions;
+  readonly #fetch: typeof fetch;
+  /** The commit that was listed: what is read is of the same one, whatever is pushed meanwhile. */
+  #commit: string | undefined;
+
+  /**
+   * @param revision a branch, a tag or a commit
+   * @param attempts times that each request is sent at most
+   */
+  constructor(
+    repo: { type: 'model' | 'dataset' | 'space'; name: string },
+    revision: string,
+    options: HubOptions,
+    attempts: number,
+  ) {
+    this.#repo = repo;
+    this.#revision = revision;
+    this.#options = options;
+    this.#fetch = politeFetch(attempts);
+    this.name = `${repo.type} ${repo.name} (${revision}) on the Hub`;
+  }
+
+  async *list(): AsyncGenerator<DepotFile> {
+    try {
+      const commits = listCommits({ ...this.#common(), revision: this.#inUrl, batchSize: 1 });
+      const newest = await commits.next();
+      if (newest.done !== true) this.#commit = newest.value.oid;
+      for await (const { type, path, size, oid, lfs } of listFiles({
+        ...this.#common(),
+        revision: this.#inUrl,
+        recursive: true,
+      }))
+        if (type === 'file')
+          yield {
+            path,
+            size: lfs?.size ?? size,
+            hash: lfs
+              ? { algorithm: 'sha256', value: lfs.oid }
+              : oid === undefined
+                ? undefined
+                : { algorithm: 'git', value: oid },
+          };
+    } catch (error) {
+      throw this.#unavailable('list', error);
+    }
+  }
+
+  async read(path: string, from: number, signal?: AbortSignal): Promise<DepotStream> {
+    const { endpoint, token } = this.#options;
+    const folder = this.#repo.type === 'model' ? '' : `${this.#repo.type}s/`;
+    const name = path.split('/').map(encodeURIComponent).join('/');
+    const url = `${endpoint}/${folder}${this.#repo.name}/resolve/${this.#inUrl}/${name}`;
+    // Each time anew from the Hub: the link that it redirects to is good for a while only.
+    const response = await this.#fetch(url, {
+      headers: {
+        ...(token !== undefined && { Authorization: `Bearer ${token}` }),
+        ...(from > 0 && { Range: `bytes=${String(from)}-` }),
+      },
+      ...(signal && { signal }),
+    }).catch((error: unknown) => {
+      signal?.throwIfAborted();
+      throw this.#unavailable(`fetch ${path} from`, error); // it was tried often enough
+    });
+    if (response.status !== 200 && response.status !== 206) {
+      await response.arrayBuffer().catch(() => undefined);
+      const message = `${path} in ${this.name}: the Hub answers ${String(response.status)}${adviceOn(response.status)}`;
+      // A link that has expired answers 403: the Hub gives another. The Hub's own refusal is final.
+      if (response.redirected) throw new Error(message);
+      throw new AppError(
+        response.status === 404 ? 'assets_missing' : 'storage_unavailable',
+        `${message}.`,
+      );
+    }
+    if (!response.body) throw new Error(`${path}: the Hub sends no body`);
+    return { from: response.status === 206 ? from : 0, body: response.body };
+  }
+
+  async *write(
+    change: { files: readonly LocalFile[]; remove: readonly string[] },
+    signal?: AbortSignal,
+  ): AsyncGenerator<string> {
+    const operations: CommitOperation[] = [
+      ...change.remove.map((path) => ({ operation: 'delete', path }) as const),
+      ...change.files.map(
+        ({ path, localPath }) =>
+          ({ operation: 'addOrUpdate', path, content: pathToFileURL(localPath) }) as const,
+      ),
+    ];
+    for (let from = 0; from < operations.length; from += filesInCommit) {
+      const some = operations.slice(from, from + filesInCommit);
+      try {
+        const commit = commitIter({
+          ...this.#common(),
+          branch: this.#revision,
+          title: `Update the catalog (${String(some.length)} files)`,
+          operations: some,
+          useXet: false,
+          ...(signal && { abortSignal: signal }),
+        });
+        for (let step = await commit.next(); step.done !== true; step = await commit.next());
+      } catch (error) {
+        signal?.throwIfAborted();
+        throw this.#unavailable('write to', error);
+      }
+      for (const { operation, path } of some) if (operation === 'addOrUpdate') yield path;
+    }
+  }
+
+  /** What is read from, as URLs have it: a branch's name may hold slashes. */
+  get #inUrl(): string {
+    return encodeURIComponent(this.#commit ?? this.#revision);
+  }
+
+  #common() {
+    const { endpoint, token } = this.#options;
+    return {
+      repo: this.#repo,
+      hubUrl: endpoint,
+      fetch: this.#fetch,
+      ...(token !== undefined && { accessToken: token }),
+    };
+  }
+
+  #unavailable(what: string, cause: unknown): AppError {
+    const status = cause instanceof HubApiError ? cause.statusCode : undefined;
+    const reason =
+      status === undefined
+        ? cause instanceof Error
+          ? cause.message
+          : 'unknown error'
+        : `it answers ${String(status)}${adviceOn(status)}`;
+    return new AppError(
+      status === 404 ? 'assets_missing' : 'storage_unavailable',
+      `Could not ${what} ${this.name}: ${reason}.`,
+      { cause },
+    );
+  }
+}
+
+const adviceOn = (status: number): string => {
+  if (status === 401 || status === 403) return ', so HF_TOKEN has to be one that may do this';
+  if (status === 404) return ', so there is no such thing, or only for those with a token';
+  return '';
+};

@@ -1,0 +1,42 @@
+import { join } from 'node:path';
+import { towerFiles, type ClipDtype } from '../clip/model-files.ts';
+import { clipName, indexName, manifestName, metadataName } from '../storage/assets.ts';
+import { isCoverName } from '../storage/covers.ts';
+
+/** The files of a set that lie beside each other, but the model. */
+export const setNames: readonly string[] = [indexName, metadataName, manifestName];
+
+/** Where a place has the files of a set: as `ASSETS_URI` and the image of a Space expect them. */
+export const depotPaths = {
+  ofSet: (name: string): string => `models/${name}`,
+  ofModel: (name: string): string => `models/${clipName}/${name}`,
+  ofCover: (name: string): string => `images/${name}`,
+  isCover: (path: string): boolean =>
+    path.startsWith('images/') && isCoverName(path.slice('images/'.length)),
+};
+
+/**
+ * Local paths of the files of a catalog. Those of the index lie in `models/` at their place, or at its top.
+ *
+ * @param folders.imagesDir left out: covers are not wanted
+ */
+export const catalogTarget =
+  ({ modelsDir, imagesDir }: { modelsDir: string; imagesDir: string | undefined }) =>
+  (path: string): string | null => {
+    const name = path.replace(/^models\//, '');
+    if (setNames.includes(name)) return join(modelsDir, name);
+    if (imagesDir === undefined || !depotPaths.isCover(path)) return null;
+    return join(imagesDir, path.slice('images/'.length));
+  };
+
+/** Local paths of the files of a model that both towers need, in some of its dtypes. */
+export function modelTarget(
+  modelDir: string,
+  dtypes: readonly ClipDtype[],
+): (path: string) => string | null {
+  const towers = ['vision', 'text'] as const;
+  const wanted = new Set(
+    dtypes.flatMap((dtype) => towers.flatMap((tower) => towerFiles([], tower, dtype))),
+  );
+  return (path) => (wanted.has(path) ? join(modelDir, path) : null);
+}

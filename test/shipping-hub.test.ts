@@ -1,0 +1,475 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer, request } from 'node:http';
+import { connect, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import { cli, eventsOf, startCli } from './support/cli.ts';
+import { filesUnder } from './support/files.ts';
+import { hubToken, startHubServer, type HubRequest, type HubServer } from './support/hub-server.ts';
+import { starter } from './support/requests.ts';
+import { smallSet, type SmallCatalog } from './support/small-catalog.ts';
+
+const setFiles = ['album_covers.index', 'manifest.json', 'valid_metadata_final.json'];
+
+describe('pull and push with the Hugging Face Hub', { timeout: 600_000 }, () => {
+  let folder = '';
+  let hub: HubServer;
+  let catalog: SmallCatalog;
+  /** `models/` and `images/` of a set, as the Hub has them. */
+  let set: Map<string, Buffer>;
+  /** A folder for one test. */
+  let out = '';
+  let made = 0;
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'shipping-hub-'));
+    hub = await startHubServer();
+    catalog = await smallSet(join(folder, 'set'), 60);
+    set = await filesUnder(join(folder, 'set'));
+    assert.equal(set.size, 63);
+  });
+  after(async () => {
+    await hub.stop();
+    await rm(folder, { recursive: true });
+  });
+  beforeEach(async () => {
+    hub.reset();
+    hub.repos.set('datasets/me/covers', new Map(set));
+    out = join(folder, `out-${String((made += 1))}`);
+    await mkdir(out);
+  });
+
+  const env = (token?: string) => ({
+    HF_ENDPOINT: hub.endpoint,
+    MODELS_DIR: join(out, 'models'),
+    IMAGES_DIR: join(out, 'images'),
+    ...(token !== undefined && { HF_TOKEN: token }),
+  });
+  const pull = (...more: string[]) => cli(['pull', 'catalog', 'hf:me/covers', ...more], env());
+  const asked = (kind: HubRequest['kind']) => hub.asked.filter((one) => one.kind === kind);
+  const sameAsSet = async () => {
+    const found = await filesUnder(out);
+    assert.deepEqual([...found.keys()], [...set.keys()].sort());
+    for (const [path, bytes] of set) assert.ok(found.get(path)?.equals(bytes), path);
+  };
+  const cover = () => `images/album_${String(catalog.ids[7])}.jpg`;
+
+  test('pull catalog fetches index, list and covers, several at a time and no more', async () => {
+    hub.repos.get('datasets/me/covers')?.set('README.md', Buffer.from('not of the set'));
+    const { status, output, errors } = await pull();
+    assert.equal(status, 0, errors);
+    assert.match(output, /^63 files, .* in dataset me\/covers \(main\) on the Hub$/m);
+    assert.match(output, /^fetched 63 files/m);
+    assert.match(errors, /fetching files: 63 of 63/);
+    await sameAsSet();
+    assert.ok(hub.mostOpen > 1 && hub.mostOpen <= 8, `${String(hub.mostOpen)} at a time`);
+    assert.equal(asked('tree').length, 3, 'a listing of 64 files in pages of 25');
+    assert.equal(asked('resolve').at(-1)?.about, 'models/manifest.json', 'the manifest is last');
+    const verified = await cli(
+      ['verify', join(out, 'models'), '--images', join(out, 'images')],
+      env(),
+    );
+    assert.equal(verified.status, 0, verified.output + verified.errors);
+  });
+
+  test('what is there is not fetched again; what is another is', async () => {
+    assert.equal((await pull()).status, 0);
+    hub.asked = [];
+    const again = await pull();
+    assert.equal(again.status, 0);
+    assert.match(again.output, /^63 of them are here already$/m);
+    assert.equal(asked('resolve').length, 0);
+
+    const bytes = Buffer.from(set.get(cover()) ?? []);
+    bytes[100] = (bytes[100] ?? 0) ^ 1;
+    await writeFile(join(out, cover()), bytes); // of the same size
+    assert.equal((await pull()).status, 0);
+    assert.deepEqual(
+      asked('resolve').map(({ about }) => about),
+      [cover()],
+    );
+    await sameAsSet();
+  });
+
+  test('files at the top of a repository, without covers and without a manifest, will do', async () => {
+    const flat = [...set]
+      .filter(([path]) => path.startsWith('models/') && !path.endsWith('manifest.json'))
+      .map(([path, bytes]) => [path.slice('models/'.length), bytes] as const);
+    hub.repos.set('datasets/me/flat', new Map(flat));
+    const args = ['pull', 'catalog', 'hf:datasets/me/flat@main', '--no-covers', '--json'];
+    const { status, output } = await cli(args, env());
+    assert.equal(status, 0);
+    assert.deepEqual((await readdir(join(out, 'models'))).sort(), [
+      'album_covers.index',
+      'valid_metadata_final.json',
+    ]);
+    const types = eventsOf(output).map(({ type }) => type);
+    assert.equal(types[0], 'listed');
+    assert.deepEqual(eventsOf(output).at(-1), {
+      ...{ type: 'pulled', files: 2, bytes: flat.reduce((sum, [, { length }]) => sum + length, 0) },
+    });
+  });
+
+  test('pull model takes the exports that are asked for, and the pinned commit', async () => {
+    const onnx = ['vision_model', 'text_model'].flatMap((tower) =>
+      ['', '_fp16', '_quantized', '_q4'].map((suffix) => `onnx/${tower}${suffix}.onnx`),
+    );
+    const side = ['config.json', 'preprocessor_config.json', 'tokenizer.json', 'vocab.json'];
+    const files = new Map([...onnx, ...side].map((path) => [path, Buffer.from(`this is ${path}`)]));
+    hub.repos.set('models/Xenova/clip-vit-base-patch32', files);
+    const { status, errors } = await cli(['pull', 'model', '--dtype', 'q8,fp16'], env());
+    assert.equal(status, 0, errors);
+    assert.deepEqual(
+      [...(await filesUnder(join(out, 'models', 'clip'))).keys()],
+      [
+        'config.json',
+        'onnx/text_model_fp16.onnx',
+        'onnx/text_model_quantized.onnx',
+        'onnx/vision_model_fp16.onnx',
+        'onnx/vision_model_quantized.onnx',
+        'preprocessor_config.json',
+        'tokenizer.json',
+      ],
+    );
+    assert.match(asked('commits')[0]?.about ?? '', /^[0-9a-f]{40}$/);
+  });
+
+  test('a model that was pulled searches', async () => {
+    const files = await filesUnder(starter.clipDir);
+    for (const path of files.keys()) if (path.startsWith('catalog')) files.delete(path);
+    hub.repos.set('models/me/small', files);
+    const from = ['--from', 'hf:models/me/small', '--dtype', 'fp32'];
+    assert.equal((await cli(['pull', 'model', ...from], env())).status, 0);
+    assert.equal((await pull()).status, 0);
+    const path = catalog.coverPath(catalog.ids[3] ?? 0);
+    const { status, output, errors } = await cli(['search', 'image', path, '--json'], env());
+    assert.equal(status, 0, errors);
+    assert.equal(eventsOf(output)[0]?.['album_id'], catalog.ids[3]);
+  });
+
+  test('a pull that is killed goes on in the middle of a file', async () => {
+    hub.plan = ({ kind, about }) =>
+      kind === 'storage' && about.endsWith('.index') ? 'break' : undefined;
+    const running = startCli(['pull', 'catalog', 'hf:me/covers'], env());
+    const part = join(out, 'models', 'album_covers.index.part');
+    const size = set.get('models/album_covers.index')?.length ?? 0;
+    while (((await stat(part).catch(() => null))?.size ?? 0) < size / 4) await sleep(10);
+    running.child.kill('SIGKILL');
+    await running.ended;
+    assert.ok(!existsSync(join(out, 'models', 'album_covers.index')));
+    assert.ok(!existsSync(join(out, 'models', 'manifest.json')), 'it comes when all is there');
+    hub.plan = () => undefined;
+    hub.asked = [];
+    assert.equal((await pull()).status, 0);
+    await sameAsSet();
+    const rest = asked('storage').find(({ about }) => about.endsWith('.index'))?.range ?? '';
+    assert.ok(Number(/^bytes=(\d+)-$/.exec(rest)?.[1]) >= size / 4, rest);
+  });
+
+  test('Ctrl-C ends with 130 and leaves nothing half there; once more goes on', async () => {
+    hub.plan = ({ kind, about }) =>
+      kind === 'resolve' && about.endsWith('.index') ? 'throttle' : undefined;
+    const running = startCli(['pull', 'catalog', 'hf:me/covers'], env());
+    while (asked('resolve').length < 8) await sleep(10);
+    running.child.kill('SIGINT');
+    assert.equal(await running.ended, 130);
+    assert.ok(!existsSync(join(out, 'models', 'manifest.json')));
+    for (const [path, bytes] of await filesUnder(out))
+      if (!path.endsWith('.part')) assert.ok(set.get(path)?.equals(bytes), path);
+    hub.plan = () => undefined;
+    assert.equal((await pull()).status, 0);
+    await sameAsSet();
+  });
+
+  test('breaks, resets and errors of the server are gone on with', async () => {
+    const faults = { break: 'storage', reset: 'resolve', fail: 'resolve' } as const;
+    for (const [fault, where] of Object.entries(faults)) {
+      await rm(out, { recursive: true });
+      hub.asked = [];
+      const begun = new Set<string>(); // the first request about each file is hurt
+      hub.plan = ({ kind, about }) => {
+        if (kind !== where || begun.has(about) || !/album_\d*[05]\.jpg|index/.test(about))
+          return undefined;
+        begun.add(about);
+        return fault as 'break';
+      };
+      const { status, errors } = await pull();
+      assert.equal(status, 0, errors);
+      assert.ok(begun.size > 3, fault);
+      await sameAsSet();
+      if (fault === 'break')
+        for (const about of begun)
+          assert.match(asked('storage').filter((one) => one.about === about)[1]?.range ?? '', /\d/);
+    }
+  });
+
+  test('a Hub that throttles is waited for, by all, as long as it says', async () => {
+    let until = 0;
+    let tooEarly = 0;
+    hub.plan = ({ kind }) => {
+      if (kind !== 'resolve') return undefined;
+      if (until === 0 && asked('resolve').length === 20) {
+        until = Date.now() + 1000;
+        return 'throttle';
+      }
+      // Those that were on their way already count as in time.
+      if (Date.now() > until - 900 && Date.now() < until - 50) tooEarly += 1;
+      return undefined;
+    };
+    assert.equal((await pull()).status, 0);
+    assert.ok(until > 0);
+    assert.equal(tooEarly, 0);
+    await sameAsSet();
+  });
+
+  test('a link whose time is up is asked for again', async () => {
+    hub.plan = ({ kind, about }, nth) =>
+      kind === 'resolve' && about === cover() && nth < 2 ? 'expired' : undefined;
+    assert.equal((await pull()).status, 0);
+    assert.equal(asked('resolve').filter(({ about }) => about === cover()).length, 3);
+    await sameAsSet();
+  });
+
+  test('bytes that the checksum does not fit never become a file', async () => {
+    const small = 'models/manifest.json'; // git's checksum; that of the covers is SHA-256
+    hub.plan = ({ kind, about }, nth) =>
+      (about === cover() && kind === 'storage') || (about === small && kind === 'resolve')
+        ? nth === 0
+          ? 'lie'
+          : undefined
+        : undefined;
+    assert.equal((await pull()).status, 0);
+    await sameAsSet();
+
+    await rm(out, { recursive: true });
+    hub.plan = ({ kind, about }) => (about === cover() && kind === 'storage' ? 'lie' : undefined);
+    const { status, errors } = await pull('--attempts', '3');
+    assert.equal(status, 1);
+    assert.match(errors, /1 of 63 files could not be fetched: run it again to go on/);
+    assert.match(errors, new RegExp(`${cover()} .*not what the checksum says`));
+    assert.ok(!existsSync(join(out, cover())));
+    assert.ok(!existsSync(join(out, 'models', 'manifest.json')), 'the set is not whole');
+  });
+
+  test('what is not there, or not for everyone, is told in one sentence', async () => {
+    hub.repos.set('datasets/me/secret', new Map(set));
+    hub.hidden.add('datasets/me/secret');
+    for (const [args, sentence] of [
+      [
+        ['catalog', 'hf:me/nothing'],
+        /404, so there is no such thing, or only for those with a token/,
+      ],
+      [['catalog', 'hf:me/secret'], /401, so HF_TOKEN has to be one that may do this/],
+      [['model', '--from', 'hf:datasets/me/covers'], /has none of the files that are wanted/],
+      [['catalog', 'hf:me'], /^Error: Expected hf:USER\/NAME or hf:spaces\/USER\/NAME/],
+      [['catalog', join(folder, 'nowhere')], /is not a folder that can be read/],
+    ] as const) {
+      const { status, errors } = await cli(['pull', ...args], env());
+      assert.equal(status, 1, args.join(' '));
+      assert.match(errors, sentence);
+      assert.match(errors, /^Error: [^\n]*\n$/, 'one sentence');
+    }
+    const args = ['pull', 'catalog', 'hf:me/secret'];
+    assert.equal((await cli(args, env(hubToken))).status, 0, 'with the token');
+    await sameAsSet();
+  });
+
+  test('a Hub that does not answer ends the pull, and a full disk too', async (context) => {
+    hub.plan = ({ kind }) => (kind === 'resolve' ? 'fail' : undefined);
+    const { status, errors } = await pull('--concurrency', '30', '--attempts', '2');
+    assert.equal(status, 1);
+    assert.match(errors, /20 of 63 files could not be fetched, so it was given up/);
+    assert.match(errors, /the Hub answers 500/);
+
+    hub.plan = () => undefined;
+    const disk = join(out, 'disk');
+    await mkdir(disk);
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=200k', 'tmpfs', disk], { stdio: 'ignore' });
+    } catch {
+      context.diagnostic('a small disk can not be mounted here');
+      return;
+    }
+    try {
+      const full = await pull('--images', disk);
+      assert.equal(full.status, 1);
+      assert.match(full.errors, /^Error: The disk is full: ENOSPC.*$/m);
+    } finally {
+      execFileSync('umount', [disk]);
+    }
+  });
+
+  test('a proxy is used where the environment names one', async () => {
+    const seen: string[] = [];
+    const proxy = createServer((incoming, outgoing) => {
+      const { method, headers } = incoming;
+      seen.push(headers.host ?? '');
+      const onward = new URL(new URL(incoming.url ?? '', 'http://x').pathname, hub.endpoint);
+      onward.search = new URL(incoming.url ?? '', 'http://x').search;
+      request(onward, { method, headers }, (answer) => {
+        outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+        answer.pipe(outgoing);
+      }).end();
+    });
+    proxy.on('connect', (incoming, socket) => {
+      seen.push(incoming.url ?? '');
+      const { hostname, port } = new URL(hub.endpoint);
+      const onward = connect(Number(port), hostname, () => {
+        socket.write('HTTP/1.1 200 OK\r\n\r\n');
+        onward.pipe(socket).pipe(onward);
+      });
+      for (const one of [onward, socket]) one.on('error', () => undefined);
+    });
+    proxy.listen(0, '127.0.0.1');
+    await once(proxy, 'listening');
+    const address = `http://127.0.0.1:${String((proxy.address() as AddressInfo).port)}`;
+    try {
+      const { status, errors } = await cli(['pull', 'catalog', 'hf:me/covers', '--no-covers'], {
+        ...env(),
+        HF_ENDPOINT: 'http://hub.example',
+        HTTP_PROXY: address,
+        NO_PROXY: '127.0.0.1',
+      });
+      assert.equal(status, 0, errors);
+      assert.ok(
+        seen.length > 0 && seen.every((host) => host.startsWith('hub.example')),
+        seen.join(),
+      );
+      assert.ok(existsSync(join(out, 'models', 'manifest.json')));
+    } finally {
+      proxy.closeAllConnections();
+      proxy.close();
+    }
+  });
+
+  describe('push', () => {
+    const repo = 'datasets/me/new';
+    const push = (more: string[] = [], token: string | undefined = hubToken) =>
+      cli(['push', 'hf:me/new', ...more], env(token));
+    const remote = () => hub.repos.get(repo) ?? new Map<string, Buffer>();
+
+    beforeEach(async () => {
+      hub.repos.set(repo, new Map([['README.md', Buffer.from('mine')]]));
+      for (const name of ['models', 'images'])
+        await cp(join(folder, 'set', name), join(out, name), { recursive: true });
+    });
+    const sameAsRemote = () => {
+      assert.deepEqual([...remote().keys()].sort(), ['README.md', ...set.keys()].sort());
+      for (const [path, bytes] of set) assert.ok(remote().get(path)?.equals(bytes), path);
+    };
+
+    test('ships what is not there, the manifest last; then only what changed', async () => {
+      const { status, output, errors } = await push();
+      assert.equal(status, 0, errors);
+      assert.match(output, /^63 files to ship, 0 to take away, 0 unchanged$/m);
+      assert.match(output, /^shipped 63 files, took 0 away$/m);
+      sameAsRemote();
+      assert.deepEqual(hub.commits.at(-1), ['models/manifest.json']);
+
+      const commits = hub.commits.length;
+      assert.match((await push()).output, /^0 files to ship, 0 to take away, 63 unchanged$/m);
+      assert.equal(hub.commits.length, commits, 'nothing to commit');
+
+      await writeFile(join(out, cover()), 'another');
+      assert.equal((await push()).status, 0);
+      assert.deepEqual(hub.commits.slice(commits), [[cover()]]);
+      assert.equal(remote().get(cover())?.toString(), 'another');
+    });
+
+    test('--dry-run tells and does nothing; --prune takes away what is gone here', async () => {
+      const told = await push(['--dry-run']);
+      assert.equal(told.status, 0);
+      assert.match(told.output, /^63 files to ship/m);
+      assert.match(told.output, /^ {2}\+ models\/album_covers\.index$/m);
+      assert.match(told.output, /^ {2}\+ … 53 more$/m);
+      assert.equal(remote().size, 1);
+      assert.ok(hub.asked.every(({ method }) => method === 'GET'));
+
+      assert.equal((await push()).status, 0);
+      await rm(join(out, cover()));
+      assert.equal((await push()).status, 0);
+      assert.ok(remote().has(cover()), 'without being told to, nothing is taken away');
+      const pruned = await push(['--prune', '--json']);
+      assert.equal(pruned.status, 0);
+      assert.deepEqual(eventsOf(pruned.output)[0], {
+        ...{ type: 'compared', changed: [], removed: [cover()], unchanged: 62 },
+      });
+      assert.ok(!remote().has(cover()));
+      assert.ok(remote().has('README.md'), 'what is not of the set stays');
+    });
+
+    test('a Space gets the model too, if it shall', async () => {
+      hub.repos.set('spaces/me/app', new Map([['Dockerfile', Buffer.from('FROM x')]]));
+      await cp(starter.clipDir, join(out, 'models', 'clip'), {
+        recursive: true,
+        filter: (path) => !path.endsWith('catalog'),
+      });
+      const args = ['push', 'hf:spaces/me/app', '--with-model'];
+      assert.equal((await cli(args, env(hubToken))).status, 0);
+      const files = hub.repos.get('spaces/me/app');
+      for (const path of [
+        'Dockerfile',
+        'models/clip/onnx/text_model.onnx',
+        'models/clip/config.json',
+      ])
+        assert.ok(files?.has(path), path);
+      assert.equal(files?.size, 1 + 63 + 5);
+    });
+
+    test('who may not write is told so, and nothing is written', async () => {
+      const { status, errors } = await push([], 'hf_of_a_stranger');
+      assert.equal(status, 1);
+      assert.match(errors, /403, so HF_TOKEN has to be one that may do this/);
+      assert.ok(!errors.includes('hf_of_a_stranger'), 'the token is not told');
+      assert.equal(remote().size, 1);
+      const none = await cli(['push', 'hf:me/new'], env());
+      assert.equal(none.status, 1);
+      assert.match(none.errors, /HF_TOKEN/);
+    });
+
+    test('uploads that are throttled or broken off are sent again', async () => {
+      hub.plan = ({ kind }, nth) =>
+        kind === 'upload' && nth === 0
+          ? asked('upload').length % 10 === 0
+            ? 'reset'
+            : undefined
+          : ['commit', 'batch'].includes(kind) && nth === 0
+            ? 'throttle'
+            : undefined;
+      const { status, errors } = await push();
+      assert.equal(status, 0, errors);
+      sameAsRemote();
+    });
+
+    test('a push that fails leaves what was there, and the next one ships the rest', async () => {
+      assert.equal((await push()).status, 0);
+      const before = new Map(remote());
+      for (const id of catalog.ids) await writeFile(catalogCover(id), `new ${String(id)}`);
+      await writeFile(join(out, 'models', 'manifest.json'), '{"format":0}');
+      hub.plan = ({ kind }) => (kind === 'commit' ? 'fail' : undefined);
+      const { status, errors } = await push(['--attempts', '2']);
+      assert.equal(status, 1);
+      assert.match(errors, /Could not write to dataset me\/new .*500/);
+      assert.deepEqual(remote(), before);
+      hub.plan = () => undefined;
+      const uploads = asked('upload').length;
+      assert.equal((await push()).status, 0);
+      assert.equal(asked('upload').length, uploads, 'what was uploaded is not sent again');
+      assert.equal(remote().get(cover())?.toString(), `new ${String(catalog.ids[7])}`);
+    });
+    const catalogCover = (id: number) => join(out, 'images', `album_${String(id)}.jpg`);
+
+    test('a folder without a set is refused', async () => {
+      await rm(join(out, 'models', setFiles[0] ?? ''));
+      const { status, errors } = await push();
+      assert.equal(status, 1);
+      assert.match(errors, /album_covers\.index is missing: there is no set to push\./);
+    });
+  });
+});

@@ -1,0 +1,268 @@
+import assert from 'node:assert/strict';
+import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import {
+  CompleteMultipartUploadCommand,
+  CreateBucketCommand,
+  CreateMultipartUploadCommand,
+  HeadObjectCommand,
+  S3Client,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3';
+import { json } from './support/cases.ts';
+import { cli } from './support/cli.ts';
+import { httpDoor } from './support/doors.ts';
+import { startFaultProxy, type Fault, type FaultProxy } from './support/fault-proxy.ts';
+import { filesUnder } from './support/files.ts';
+import { noise } from './support/pictures.ts';
+import { coverFile, starter, upload } from './support/requests.ts';
+import { startS3Server, s3Skip, type S3Server } from './support/s3-server.ts';
+import { startServer } from './support/server.ts';
+import { smallSet, type SmallCatalog } from './support/small-catalog.ts';
+
+const indexPath = 'models/album_covers.index';
+
+describe('pull and push', { timeout: 600_000 }, () => {
+  let folder = '';
+  let catalog: SmallCatalog;
+  let set: Map<string, Buffer>;
+  /** `models/` and `images/` of one test. */
+  let here = '';
+  let made = 0;
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'shipping-places-'));
+    catalog = await smallSet(join(folder, 'set'), 40);
+    set = await filesUnder(catalog.dir);
+  });
+  after(() => rm(folder, { recursive: true }));
+  beforeEach(() => {
+    here = join(folder, `here-${String((made += 1))}`);
+  });
+
+  const env = () => ({ MODELS_DIR: join(here, 'models'), IMAGES_DIR: join(here, 'images') });
+  const ofSet = () => ['--models', join(catalog.dir, 'models'), '--images', catalog.imagesDir];
+  const sameAsSet = (found: Map<string, Buffer>) => {
+    assert.deepEqual([...found.keys()].sort(), [...set.keys()].sort());
+    for (const [path, bytes] of set) assert.ok(found.get(path)?.equals(bytes), path);
+  };
+  const cover = () => `images/album_${String(catalog.ids[4])}.jpg`;
+
+  describe('with a folder', () => {
+    test('what is pushed to it comes back, and only what changed goes again', async () => {
+      const depot = join(here, 'depot');
+      await mkdir(depot, { recursive: true });
+      const first = await cli(['push', depot, ...ofSet()]);
+      assert.equal(first.status, 0, first.errors);
+      sameAsSet(await filesUnder(depot));
+      const second = await cli(['push', depot, ...ofSet()]);
+      assert.match(second.output, /^0 files to ship, 0 to take away, 43 unchanged$/m);
+
+      const pulled = await cli(['pull', 'catalog', depot], env());
+      assert.equal(pulled.status, 0, pulled.errors);
+      await rm(depot, { recursive: true });
+      sameAsSet(await filesUnder(here));
+    });
+  });
+
+  describe('with S3', { skip: s3Skip }, () => {
+    let s3: S3Server;
+    let proxy: FaultProxy;
+    let client: S3Client;
+    let prefix = '';
+
+    before(async () => {
+      s3 = await startS3Server();
+      proxy = await startFaultProxy(s3.host);
+      const { AWS_ENDPOINT_URL_S3: endpoint = '' } = s3.env();
+      client = new S3Client({
+        endpoint,
+        region: 'us-east-1',
+        forcePathStyle: true,
+        credentials: { accessKeyId: 'testkey', secretAccessKey: 'testsecret' },
+      });
+      await client.send(new CreateBucketCommand({ Bucket: 'sets' }));
+    });
+    after(async () => {
+      await proxy.stop();
+      s3.stop();
+    });
+    beforeEach(() => {
+      proxy.reset();
+      prefix = `s3://sets/of/test-${String(made)}`;
+    });
+
+    const run = (...args: string[]) =>
+      cli(args, { ...env(), ...s3.env(proxy.endpoint), AWS_MAX_ATTEMPTS: '5' });
+    const push = (...more: string[]) => run('push', prefix, ...ofSet(), ...more);
+    const pull = (...more: string[]) => run('pull', 'catalog', prefix, ...more);
+    const written = () => proxy.asked.filter(({ method }) => method === 'PUT');
+
+    test('what is pushed comes back, checked; only what changed goes again', async () => {
+      const first = await push();
+      assert.equal(first.status, 0, first.errors);
+      assert.match(first.output, /^shipped 43 files, took 0 away$/m);
+      assert.match(written().at(-1)?.path ?? '', /models\/manifest\.json/, 'the manifest is last');
+      const second = await push('--prune');
+      assert.match(second.output, /^0 files to ship, 0 to take away, 43 unchanged$/m);
+      assert.equal(written().length, 43);
+
+      const pulled = await pull();
+      assert.equal(pulled.status, 0, pulled.errors);
+      sameAsSet(await filesUnder(here));
+      proxy.asked = [];
+      assert.match((await pull()).output, /^43 of them are here already$/m);
+      assert.ok(proxy.asked.length <= 2, 'a listing and a look at one object');
+    });
+
+    test('each object keeps its SHA-256, and a server serves what was pushed', async () => {
+      await cp(starter.clipDir, join(here, 'models', 'clip'), {
+        recursive: true,
+        filter: (path) => !path.endsWith('catalog'),
+      });
+      for (const path of set.keys())
+        if (path.startsWith('models/'))
+          await cp(join(catalog.dir, path), join(here, path), { recursive: true });
+      const args = ['--images', catalog.imagesDir, '--with-model'];
+      const { status, errors } = await run('push', prefix, ...args);
+      assert.equal(status, 0, errors);
+      const key = `${prefix.slice('s3://sets/'.length)}/${indexPath}`;
+      const head = await client.send(new HeadObjectCommand({ Bucket: 'sets', Key: key }));
+      assert.match(head.Metadata?.['sha256'] ?? '', /^[0-9a-f]{64}$/);
+      const server = await startServer({
+        ...s3.env(),
+        ASSETS_URI: prefix,
+        CACHE_DIR: join(here, 'cache'),
+      });
+      try {
+        const id = catalog.ids[9] ?? 0;
+        const found = await httpDoor(server.url)(upload(coverFile(id)));
+        const { results } = json<{ results: { album_id: number }[] }>(found);
+        assert.equal(results[0]?.album_id, id);
+      } finally {
+        await server.stop();
+      }
+    });
+
+    test('--prune takes away what is gone, --dry-run writes nothing', async () => {
+      assert.equal((await push('--dry-run')).status, 0);
+      assert.equal(written().length, 0);
+      assert.equal((await push()).status, 0);
+      const fewer = join(here, 'images');
+      await cp(catalog.imagesDir, fewer, { recursive: true });
+      await rm(join(here, cover()));
+      const models = ['--models', join(catalog.dir, 'models')];
+      const { output } = await run('push', prefix, ...models, '--images', fewer, '--prune');
+      assert.match(output, new RegExp(`^ {2}- ${cover()}$`, 'm'));
+      const left = join(here, 'left');
+      assert.equal((await pull('--models', left, '--images', left)).status, 0);
+      assert.equal((await readdir(left)).length, 42);
+    });
+
+    test('a fault on the way is gone on with, and never becomes a file', async () => {
+      assert.equal((await push()).status, 0);
+      for (const fault of [
+        'reset',
+        'slow_down',
+        'truncate',
+        'cut',
+        'lie',
+      ] as const satisfies Fault[]) {
+        await rm(here, { recursive: true, force: true });
+        proxy.reset();
+        const hurt: string[] = []; // each once
+        proxy.plan = ({ method, path }) => {
+          const wanted = method === 'GET' && /album_covers\.index|album_\d*[37]\.jpg/.test(path);
+          if (!wanted || hurt.includes(path)) return undefined;
+          hurt.push(path);
+          return fault;
+        };
+        const { status, errors } = await pull();
+        assert.equal(status, 0, `${fault}: ${errors}`);
+        assert.ok(hurt.length > 1, fault);
+        sameAsSet(await filesUnder(here));
+      }
+    });
+
+    test('uploads that are throttled or broken off are sent again', async () => {
+      // One is too large to be held in memory: it is read anew each time.
+      const large = noise(17_000_000);
+      await cp(catalog.imagesDir, join(here, 'images'), { recursive: true });
+      await writeFile(join(here, cover()), large);
+      const hurt: string[] = [];
+      proxy.plan = ({ method, path }, nth) => {
+        if (method !== 'PUT' || hurt.includes(path)) return undefined;
+        const isLarge = path.includes(cover());
+        if (!isLarge && nth % 5 !== 0) return undefined;
+        hurt.push(path);
+        return isLarge || nth % 2 === 0 ? 'reset' : 'slow_down';
+      };
+      const models = ['--models', join(catalog.dir, 'models')];
+      const { status, errors } = await run(
+        'push',
+        prefix,
+        ...models,
+        '--images',
+        join(here, 'images'),
+      );
+      assert.equal(status, 0, errors);
+      assert.ok(hurt.length > 5 && hurt.some((path) => path.includes(cover())));
+      proxy.reset();
+      await rm(here, { recursive: true });
+      assert.equal((await pull()).status, 0);
+      const found = await filesUnder(here);
+      assert.ok(found.get(cover())?.equals(large));
+      for (const [path, bytes] of set)
+        if (path !== cover()) assert.ok(found.get(path)?.equals(bytes), path);
+    });
+
+    test('what is denied or not there is told in one sentence', async () => {
+      const nothing = await pull();
+      assert.equal(nothing.status, 1);
+      assert.match(nothing.errors, /^Error: s3:.* has none of the files that are wanted\.$/m);
+      proxy.plan = () => 'deny';
+      for (const denied of [await pull(), await push()]) {
+        assert.equal(denied.status, 1);
+        assert.match(
+          denied.errors,
+          /^Error: s3:\/\/sets.* could not be read from S3 \(.*; the role or key must be allowed to read it\)\.$/m,
+        );
+      }
+    });
+
+    test('where tags are no sums, with keys of KMS, the SHA-256 that was written counts', async () => {
+      assert.equal((await push()).status, 0);
+      proxy.plan = ({ method }) => (method === 'HEAD' ? 'kms' : undefined);
+      assert.match((await push()).output, /^0 files to ship, 0 to take away, 43 unchanged$/m);
+      assert.equal((await pull()).status, 0);
+      assert.match((await pull()).output, /^43 of them are here already$/m);
+      sameAsSet(await filesUnder(here));
+    });
+
+    test('what has no sum at all, an upload in parts by another, is fetched each time', async () => {
+      assert.equal((await push()).status, 0);
+      const target = { Bucket: 'sets', Key: `${prefix.slice('s3://sets/'.length)}/${indexPath}` };
+      const { UploadId } = await client.send(new CreateMultipartUploadCommand(target));
+      const part = { ...target, UploadId, PartNumber: 1 };
+      const { ETag } = await client.send(
+        new UploadPartCommand({ ...part, Body: set.get(indexPath) ?? '' }),
+      );
+      const MultipartUpload = { Parts: [{ PartNumber: 1, ETag }] };
+      await client.send(
+        new CompleteMultipartUploadCommand({ ...target, UploadId, MultipartUpload }),
+      );
+      await mkdir(join(here, 'models'), { recursive: true });
+      await writeFile(join(here, indexPath), Buffer.alloc(set.get(indexPath)?.length ?? 0));
+      for (const present of [false, true]) {
+        proxy.asked = [];
+        const { status, output } = await pull();
+        assert.equal(status, 0);
+        assert.equal(/^42 of them are here already$/m.test(output), present);
+        sameAsSet(await filesUnder(here));
+      }
+      assert.match((await push('--dry-run')).output, /^1 files to ship/m);
+    });
+  });
+});

@@ -1,0 +1,10 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** The files under a folder, and their bytes. */
+export async function filesUnder(dir: string): Promise<Map<string, Buffer>> {
+  const found = new Map<string, Buffer>();
+  for (const name of (await readdir(dir, { recursive: true })).sort())
+    if ((await stat(join(dir, name))).isFile()) found.set(name, await readFile(join(dir, name)));
+  return found;
+}
