@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { importCsv } from '../lib/importing/import-csv.ts';
+import { counted } from './output.ts';
 import { runTask, wholeNumber, withJson } from './run.ts';
 
 interface ImportFlags {
@@ -35,15 +36,18 @@ export const importCommand = (): Command =>
         for await (const event of importCsv({ csvPath: file, outDir: out, signal, ...options }))
           switch (event.type) {
             case 'read':
-              output.result(event, `${event.albums.toLocaleString('en')} albums with a cover`);
+              output.result(event, `${counted(event.albums, 'album')} with a cover`);
               if (event.withoutCover.length > 0)
                 output.note(
                   { type: 'without_cover', lines: event.withoutCover },
-                  `${String(event.withoutCover.length)} rows without a cover's URL are left out (lines ${event.withoutCover.slice(0, 5).join(', ')}${event.withoutCover.length > 5 ? ', …' : ''})`,
+                  `${counted(event.withoutCover.length, 'row')} without a cover's URL left out (lines ${event.withoutCover.slice(0, 5).join(', ')}${event.withoutCover.length > 5 ? ', …' : ''})`,
                 );
               break;
             case 'present':
-              output.result(event, `${event.albums.toLocaleString('en')} covers are there already`);
+              output.result(
+                event,
+                `${counted(event.albums, 'cover')} ${event.albums === 1 ? 'is' : 'are'} there already`,
+              );
               break;
             case 'downloaded':
               output.progress('fetching covers', event.done, event.total);
@@ -54,7 +58,7 @@ export const importCommand = (): Command =>
             case 'imported':
               output.result(
                 event,
-                `${event.albums.toLocaleString('en')} albums in ${event.metadataPath}${event.failed > 0 ? `; ${event.failed.toLocaleString('en')} covers could not be had: run it again to try them once more` : ''}`,
+                `${counted(event.albums, 'album')} in ${event.metadataPath}${event.failed > 0 ? `; ${counted(event.failed, 'cover')} could not be had: run it again to try once more` : ''}`,
               );
           }
         return undefined;

@@ -9,7 +9,7 @@ import type { Skipped } from '../lib/indexing/journal.ts';
 import type { Shard } from '../lib/indexing/manifest.ts';
 import { mergeShards } from '../lib/indexing/merge-shards.ts';
 import { modelFolder, withModel, type ModelOptions } from './model-option.ts';
-import { bytesText, type Output } from './output.ts';
+import { bytesText, counted, type Output } from './output.ts';
 import { runTask, wholeNumber, withJson } from './run.ts';
 
 /** `index build`, `add`, `remove` and `merge`. */
@@ -183,7 +183,7 @@ function show(event: BuildEvent | ChangeEvent, output: Output): void {
     case 'resumed':
       output.result(
         event,
-        `going on after ${event.done.toLocaleString('en')} of ${event.total.toLocaleString('en')} covers`,
+        `going on after ${event.done.toLocaleString('en')} of ${counted(event.total, 'cover')}`,
       );
       break;
     case 'embedded':
@@ -195,7 +195,7 @@ function show(event: BuildEvent | ChangeEvent, output: Output): void {
     case 'indexing':
       output.result(
         event,
-        `making an index of type ${event.indexType} of ${event.vectors.toLocaleString('en')} vectors`,
+        `making an index of type ${event.indexType} of ${counted(event.vectors, 'vector')}`,
       );
       break;
     case 'measured': {
@@ -213,16 +213,16 @@ function show(event: BuildEvent | ChangeEvent, output: Output): void {
     case 'added':
       output.result(
         event,
-        `added ${event.albums.toLocaleString('en')} albums${event.present > 0 ? `; ${event.present.toLocaleString('en')} were there already` : ''}`,
+        `added ${counted(event.albums, 'album')}${event.present > 0 ? `; ${event.present.toLocaleString('en')} were there already` : ''}`,
       );
       break;
     case 'removed':
-      output.result(event, `removed ${event.albums.toLocaleString('en')} albums`);
+      output.result(event, `removed ${counted(event.albums, 'album')}`);
       break;
     case 'written':
       output.result(
         { type: 'written', out: event.outDir, manifest: event.manifest },
-        `${event.manifest.index.vectors.toLocaleString('en')} albums in ${event.outDir}`,
+        `${counted(event.manifest.index.vectors, 'album')} in ${event.outDir}`,
       );
   }
 }
@@ -244,6 +244,6 @@ async function reportSkipped(
   await replaceFile(path, `${lines.join('\n')}\n`);
   output.note(
     { type: 'report', path, skipped: skipped.length },
-    `${skipped.length.toLocaleString('en')} covers were skipped; ${path} lists them`,
+    `${counted(skipped.length, 'cover')} skipped; ${path} tells which and why`,
   );
 }

@@ -105,6 +105,10 @@ const clock = (seconds: number): string => {
   return h > 0 ? `${String(h)}:${two(m)}:${two(s)}` : `${String(m)}:${two(s)}`;
 };
 
+/** `1 cover`, `25,790 covers`. @param noun its plural takes an s */
+export const counted = (count: number, noun: string): string =>
+  `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
+
 /** Bytes in a unit that one reads: `53 MB`. */
 export const bytesText = (bytes: number): string => {
   const units = ['bytes', 'kB', 'MB', 'GB', 'TB'];

@@ -6,7 +6,7 @@ import { pullFiles, type PullOptions } from '../lib/shipping/pull-files.ts';
 import { catalogTarget, modelTarget } from '../lib/shipping/set-layout.ts';
 import { clipName } from '../lib/storage/assets.ts';
 import { depotAt, placeHelp, withAttempts, type DepotFlags } from './depot-option.ts';
-import { bytesText } from './output.ts';
+import { bytesText, counted } from './output.ts';
 import { runTask, wholeNumber, withJson, type Task } from './run.ts';
 
 /** The export of OpenAI's CLIP ViT-B/32 that the design names, at one commit, so that it stays the same. */
@@ -94,7 +94,7 @@ async function drawPull(options: PullOptions, { output }: Task, where: string): 
         ({ files } = event);
         output.result(
           event,
-          `${files.toLocaleString('en')} files, ${bytesText(event.bytes)}, in ${options.depot.name}`,
+          `${counted(files, 'file')}, ${bytesText(event.bytes)}, in ${options.depot.name}`,
         );
         break;
       case 'checked':
@@ -114,6 +114,6 @@ async function drawPull(options: PullOptions, { output }: Task, where: string): 
     }
   output.result(
     { type: 'pulled', files: fetched, bytes },
-    `fetched ${fetched.toLocaleString('en')} files (${bytesText(bytes)}) to ${where}`,
+    `fetched ${counted(fetched, 'file')} (${bytesText(bytes)}) to ${where}`,
   );
 }

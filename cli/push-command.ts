@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import type { Config } from '../lib/config.ts';
 import { pushFiles, type PushEvent } from '../lib/shipping/push-files.ts';
 import { depotAt, placeHelp, withAttempts, type DepotFlags } from './depot-option.ts';
-import type { Output } from './output.ts';
+import { counted, type Output } from './output.ts';
 import { runTask, withJson } from './run.ts';
 
 interface PushFlags extends DepotFlags {
@@ -50,7 +50,6 @@ const namesShown = 10;
 function show(event: PushEvent, output: Output): void {
   switch (event.type) {
     case 'compared': {
-      const count = (paths: readonly string[]) => paths.length.toLocaleString('en');
       const list = (sign: string, paths: readonly string[]) => [
         ...paths.slice(0, namesShown).map((path) => `  ${sign} ${path}`),
         ...(paths.length > namesShown
@@ -60,7 +59,7 @@ function show(event: PushEvent, output: Output): void {
       output.result(
         event,
         [
-          `${count(event.changed)} files to ship, ${count(event.removed)} to take away, ${event.unchanged.toLocaleString('en')} unchanged`,
+          `${counted(event.changed.length, 'file')} to ship, ${event.removed.length.toLocaleString('en')} to take away, ${event.unchanged.toLocaleString('en')} unchanged`,
           ...list('+', event.changed),
           ...list('-', event.removed),
         ].join('\n'),
@@ -73,7 +72,7 @@ function show(event: PushEvent, output: Output): void {
     case 'pushed':
       output.result(
         event,
-        `shipped ${event.files.toLocaleString('en')} files, took ${event.removed.toLocaleString('en')} away`,
+        `shipped ${counted(event.files, 'file')}, took ${event.removed.toLocaleString('en')} away`,
       );
   }
 }

@@ -76,7 +76,7 @@ describe('the command import csv', { timeout: 300_000 }, () => {
     const { status, output, errors } = await importCsv(csv, 'plain');
     assert.equal(status, 0, errors);
     assert.match(output, /3 albums with a cover/);
-    assert.match(errors, /1 rows without a cover's URL are left out \(lines 4\)/);
+    assert.match(errors, /1 row without a cover's URL left out \(lines 4\)/);
     const path = join(folder, 'plain', 'valid_metadata_final.json');
     const text = await readFile(path, 'utf8');
     assert.ok(

@@ -262,7 +262,7 @@ describe('pull and push', { timeout: 600_000 }, () => {
         assert.equal(/^42 of them are here already$/m.test(output), present);
         sameAsSet(await filesUnder(here));
       }
-      assert.match((await push('--dry-run')).output, /^1 files to ship/m);
+      assert.match((await push('--dry-run')).output, /^1 file to ship/m);
     });
   });
 });
