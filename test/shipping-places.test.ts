@@ -131,6 +131,10 @@ describe('pull and push', { timeout: 600_000 }, () => {
       const key = `${prefix.slice('s3://sets/'.length)}/${indexPath}`;
       const head = await client.send(new HeadObjectCommand({ Bucket: 'sets', Key: key }));
       assert.match(head.Metadata?.['sha256'] ?? '', /^[0-9a-f]{64}$/);
+      const coverKey = `${prefix.slice('s3://sets/'.length)}/${cover()}`;
+      const shown = await client.send(new HeadObjectCommand({ Bucket: 'sets', Key: coverKey }));
+      assert.equal(shown.ContentType, 'image/jpeg');
+      assert.equal(shown.CacheControl, 'public, max-age=86400');
       const server = await startServer({
         ...s3.env(),
         ASSETS_URI: prefix,

@@ -3,6 +3,10 @@ import { AppError } from '../errors.ts';
 import { S3Folder } from '../storage/s3.ts';
 import { hashOf } from './content-hash.ts';
 import type { Depot, DepotFile, DepotStream, LocalFile } from './depot.ts';
+import { depotPaths } from './set-layout.ts';
+
+/** Where a CDN serves covers out of the bucket: as long as the service itself lets them be kept. */
+const coverCaching = 'public, max-age=86400';
 
 interface S3Object {
   name: string;
@@ -71,6 +75,7 @@ export class S3Depot implements Depot {
         signal?.throwIfAborted();
         await this.#folder.put(path, localPath, {
           type: contentTypeOf(path),
+          cacheControl: depotPaths.isCover(path) ? coverCaching : undefined,
           sha256: await hashOf(localPath, 'sha256'),
         });
         return path;

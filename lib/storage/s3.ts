@@ -51,6 +51,14 @@ export interface GetOptions {
   signal?: AbortSignal | undefined;
 }
 
+export interface PutOptions {
+  /** `Content-Type` with which it is served. */
+  type: string;
+  cacheControl?: string | undefined;
+  /** In hex; kept with the object, so that whoever fetches it can check. */
+  sha256: string;
+}
+
 export type ObjectHeaders = Pick<
   GetObjectCommandOutput,
   'ContentLength' | 'ContentRange' | 'ETag' | 'LastModified'
@@ -157,10 +165,9 @@ export class S3Folder {
   /**
    * Writes an object from a file.
    *
-   * @param options.sha256 in hex; kept with the object, so that whoever fetches it can check
    * @throws AppError `storage_unavailable`
    */
-  async put(name: string, path: string, options: { type: string; sha256: string }): Promise<void> {
+  async put(name: string, path: string, options: PutOptions): Promise<void> {
     const { size } = await stat(path);
     // What is in memory the SDK sends again by itself; a stream has to be begun anew each time.
     const small = size <= bufferedBytes ? await readFile(path) : undefined;
@@ -172,6 +179,7 @@ export class S3Folder {
           Body: small ?? createReadStream(path),
           ContentLength: size,
           ContentType: options.type,
+          CacheControl: options.cacheControl,
           Metadata: { sha256: options.sha256 },
         }),
       );
