@@ -1,10 +1,10 @@
 /**
  * How many covers a second `index build` embeds, beside the bare model on tensors that are ready.
  *
- *     npx tsx bench/index-build.ts MODEL_DIR [--dtype fp32|fp16|q8] [--covers 160] [--rounds 5]
+ *     npx tsx bench/index-build.ts MODEL_DIR [--dtype fp32|fp16|q8] [--covers 480] [--rounds 5]
  *
  * Both take the same covers of 640 x 640 pixels in batches of the same size, in turn, in one process. Prints
- * medians, the median of the rounds' ratios, and the peak of the resident memory.
+ * medians, and the median of the rounds' ratios. bench/full-build.ts tells of memory.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util';
 import { createImageEncoder } from '../lib/clip/image-encoder.ts';
 import { clipDtypes } from '../lib/clip/model-files.ts';
 import { buildIndex } from '../lib/indexing/build-index.ts';
-import { batchSize } from '../lib/indexing/embed-covers.ts';
+import { batchSize } from '../lib/indexing/cover-batch.ts';
 import { coverName } from '../lib/storage/covers.ts';
 import { machine, median } from './machine.ts';
 import { photograph } from './pictures.ts';
@@ -22,7 +22,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     dtype: { type: 'string' },
-    covers: { type: 'string', default: '160' },
+    covers: { type: 'string', default: '480' },
     rounds: { type: 'string', default: '5' },
   },
 });
@@ -83,4 +83,3 @@ const of = (pick: (round: { bare: number; build: number }) => number) => median(
 console.log(`bare model   ${of((round) => round.bare).toFixed(1)} images/s`);
 console.log(`index build  ${of((round) => round.build).toFixed(1)} images/s`);
 console.log(`ratio        ${(100 * of((round) => round.build / round.bare)).toFixed(0)} %`);
-console.log(`peak memory  ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MB`);

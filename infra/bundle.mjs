@@ -19,6 +19,7 @@ export async function bundle(root) {
       ...functions.map((name) => `functions/${name}`),
       'cli/shazam-visual.ts',
       'infra/prepare-starter.ts',
+      'lib/indexing/embed-worker.ts',
     ],
     outdir,
     outbase: root,
@@ -31,6 +32,9 @@ export async function bundle(root) {
     keepNames: true, // for the log's stacks
     sourcemap: true,
     sourcesContent: false,
+    // CommonJS has no import.meta; a bundle's own place is what stands for it.
+    define: { 'import.meta.url': 'bundleUrl' },
+    banner: { js: "const bundleUrl = require('node:url').pathToFileURL(__filename).href;" },
     external: external.flatMap((name) => [name, `${name}/*`]),
     metafile: true,
     logLevel: 'warning',

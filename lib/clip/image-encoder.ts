@@ -2,7 +2,7 @@ import { AppError } from '../errors.ts';
 import { decodeForModel } from '../imaging/raster.ts';
 import { probeDimension, unitRows } from './embedding.ts';
 import { clipConfig, findTower, readModelConfig, type ClipDtype } from './model-files.ts';
-import { OnnxGraph, type Feeds } from './onnx.ts';
+import { OnnxGraph, type Feeds, type RunOptions } from './onnx.ts';
 import { readPreprocessor, toPlanes, type Preprocessor } from './preprocess.ts';
 
 export interface ImageEncoderOptions {
@@ -12,6 +12,8 @@ export interface ImageEncoderOptions {
   dtype?: ClipDtype | undefined;
   /** Largest picture to decode, in pixels. Default: 64 million. */
   maxPixels?: number;
+  /** Default: as suits one picture at a time. */
+  run?: RunOptions;
 }
 
 const input = 'pixel_values';
@@ -129,6 +131,7 @@ export async function createImageEncoder(options: ImageEncoderOptions): Promise<
     required: input,
     optional: [],
     output: 'image_embeds',
+    run: options.run,
   });
   const size = preprocessor.frame.crop;
   try {

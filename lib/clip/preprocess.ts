@@ -54,14 +54,15 @@ const preprocessorConfig = z
     if (keepsProportions && !config.do_center_crop)
       context.addIssue({ code: 'custom', path: ['do_center_crop'], message: 'expected true' });
     const scale = config.do_rescale ? config.rescale_factor : 1;
-    const [mean, std] = config.do_normalize
-      ? [config.image_mean, config.image_std]
-      : [
-          [0, 0, 0],
-          [1, 1, 1],
-        ];
-    return { frame, tables: mean.map((m, channel) => valueTable(scale, m, std[channel] ?? 1)) };
+    const { mean, std } = config.do_normalize
+      ? { mean: config.image_mean, std: config.image_std }
+      : asIs;
+    const table = (channel: 0 | 1 | 2) => valueTable(scale, mean[channel], std[channel]);
+    return { frame, tables: [table(0), table(1), table(2)] as const };
   });
+
+/** Mean and deviation that change nothing. */
+const asIs = { mean: [0, 0, 0], std: [1, 1, 1] } as const;
 
 /** What a byte becomes in one channel. */
 const valueTable = (scale: number, mean: number, std: number): Float32Array =>
@@ -71,7 +72,7 @@ const valueTable = (scale: number, mean: number, std: number): Float32Array =>
 export interface Preprocessor {
   frame: ModelFrame;
   /** One table a channel (R, G, B): the model's value for each of the 256 bytes. */
-  tables: readonly Float32Array[];
+  tables: readonly [Float32Array, Float32Array, Float32Array];
 }
 
 /** @throws AppError `assets_missing` or `model_unreadable`, naming the file and the field */
@@ -85,8 +86,11 @@ export const readPreprocessor = (modelDir: string): Promise<Preprocessor> =>
 export function toPlanes(rgb: Uint8Array, { frame, tables }: Preprocessor): Float32Array {
   const plane = frame.crop * frame.crop;
   const planes = new Float32Array(3 * plane);
-  for (const [channel, table] of tables.entries())
-    for (let i = 0; i < plane; i++)
-      planes[channel * plane + i] = table[rgb[3 * i + channel] ?? 0] ?? 0;
+  const [red, green, blue] = tables;
+  for (let i = 0, from = 0; i < plane; i++, from += 3) {
+    planes[i] = red[rgb[from] ?? 0] ?? 0;
+    planes[plane + i] = green[rgb[from + 1] ?? 0] ?? 0;
+    planes[2 * plane + i] = blue[rgb[from + 2] ?? 0] ?? 0;
+  }
   return planes;
 }

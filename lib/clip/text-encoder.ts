@@ -99,7 +99,7 @@ export async function createTextEncoder(options: TextEncoderOptions): Promise<Cl
     required: input,
     optional: ['attention_mask', 'position_ids'],
     output: 'text_embeds',
-    threads,
+    run: { threads },
   });
   try {
     const longest = config.text_config.max_position_embeddings;

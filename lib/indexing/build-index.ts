@@ -1,13 +1,12 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
 import { Catalog } from '../catalog/catalog.ts';
 import { joinRows, splitRows } from '../catalog/metadata-rows.ts';
-import { createImageEncoder } from '../clip/image-encoder.ts';
 import type { ClipDtype } from '../clip/model-files.ts';
 import { VectorIndex } from '../vectors/vector-index.ts';
 import { assembleIndex, type AssembleEvent } from './assemble.ts';
-import { batchSize, embedCovers } from './embed-covers.ts';
-import { Journal, type Skipped } from './journal.ts';
+import { batchSize } from './cover-batch.ts';
+import { embedCovers, type EmbedEvent } from './embed-covers.ts';
 import { identifyModel, type Manifest, type Shard } from './manifest.ts';
 import { FileSet } from './file-set.ts';
 
@@ -33,11 +32,7 @@ export interface BuildOptions {
 }
 
 export type BuildEvent =
-  | { type: 'resumed'; done: number; total: number }
-  | ({ type: 'skipped' } & Skipped)
-  | { type: 'embedded'; done: number; total: number }
-  | AssembleEvent
-  | { type: 'written'; outDir: string; manifest: Manifest };
+  EmbedEvent | AssembleEvent | { type: 'written'; outDir: string; manifest: Manifest };
 
 /**
  * Embeds the cover of every album, and writes index, metadata and manifest. Whatever ends it before that, the
@@ -53,31 +48,20 @@ export async function* buildIndex(options: BuildOptions): AsyncGenerator<BuildEv
   const catalog = await Catalog.open(metadataPath);
   const text = await readFile(metadataPath, 'utf8');
   const identity = await identifyModel(modelDir, options.dtype);
-  const encoder = await createImageEncoder({ modelDir, dtype: identity.model.dtype });
-  // A type that FAISS does not know is told before an hour of embedding.
-  await VectorIndex.create({ dimension: encoder.dimension, metric: 'inner_product', type });
   const { from, to } = rangeOf(catalog.size, shard);
-  const albumIds = Array.from({ length: to - from }, (_, i) => catalog.atRow(from + i).id);
-  await mkdir(outDir, { recursive: true });
-  const plan = {
-    metadata: createHash('sha256').update(text).digest('hex'),
-    model: identity.model,
-    range: [from, to],
-  };
-  const journal = await Journal.open(outDir, plan, {
-    dimension: encoder.dimension,
-    batch: batchSize,
-    total: albumIds.length,
-    resume,
+  const journal = yield* embedCovers({
+    albumIds: Array.from({ length: to - from }, (_, i) => catalog.atRow(from + i).id),
+    ...{ imagesDir, modelDir, outDir, resume, signal },
+    dtype: identity.model.dtype,
+    plan: {
+      metadata: createHash('sha256').update(text).digest('hex'),
+      model: identity.model,
+      range: [from, to],
+    },
+    // A type that FAISS does not know is told before an hour of embedding.
+    check: (dimension) => VectorIndex.create({ dimension, metric: 'inner_product', type }),
   });
   try {
-    const total = albumIds.length;
-    if (journal.done > 0) yield { type: 'resumed', done: journal.done, total };
-    for (const skipped of journal.skipped) yield { type: 'skipped', ...skipped };
-    for await (const skipped of embedCovers({ albumIds, imagesDir, encoder, journal, signal }))
-      yield skipped
-        ? { type: 'skipped', ...skipped }
-        : { type: 'embedded', done: journal.done, total };
     const gone = new Set(journal.skipped.map(({ position }) => position));
     const rows = splitRows(text)
       .slice(from, to)
@@ -86,7 +70,7 @@ export async function* buildIndex(options: BuildOptions): AsyncGenerator<BuildEv
     try {
       const index = yield* assembleIndex(set.indexPath, {
         vectors: () => journal.vectors(),
-        dimension: encoder.dimension,
+        dimension: journal.dimension,
         size: rows.length,
         type,
         probes: options.probes,
@@ -102,7 +86,6 @@ export async function* buildIndex(options: BuildOptions): AsyncGenerator<BuildEv
     }
   } finally {
     await journal.close().catch(() => undefined); // it may have been removed
-    await encoder.dispose();
   }
 }
 

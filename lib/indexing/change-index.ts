@@ -3,21 +3,17 @@ import { join } from 'node:path';
 import { createHash } from 'node:crypto';
 import { Catalog } from '../catalog/catalog.ts';
 import { joinRows, splitRows } from '../catalog/metadata-rows.ts';
-import { createImageEncoder } from '../clip/image-encoder.ts';
 import type { ClipDtype } from '../clip/model-files.ts';
 import { AppError } from '../errors.ts';
 import { indexName, metadataName } from '../storage/assets.ts';
 import { VectorIndex } from '../vectors/vector-index.ts';
 import { assembleIndex } from './assemble.ts';
-import { batchSize, embedCovers } from './embed-covers.ts';
+import { embedCovers, type EmbedEvent } from './embed-covers.ts';
 import { FileSet } from './file-set.ts';
-import { Journal, type Skipped } from './journal.ts';
 import { identifyModel, readManifest, type Manifest } from './manifest.ts';
 
 export type ChangeEvent =
-  | { type: 'resumed'; done: number; total: number }
-  | ({ type: 'skipped' } & Skipped)
-  | { type: 'embedded'; done: number; total: number }
+  | EmbedEvent
   | { type: 'added'; albums: number; present: number }
   | { type: 'removed'; albums: number }
   | { type: 'written'; outDir: string; manifest: Manifest };
@@ -60,27 +56,16 @@ export async function* addToIndex(options: AddOptions): AsyncGenerator<ChangeEve
   const fresh = texts
     .map((row, i) => ({ row, albumId: given.atRow(i).id }))
     .filter(({ albumId }) => present.catalog.byId(albumId) === undefined);
-  const albumIds = fresh.map(({ albumId }) => albumId);
-  const encoder = await createImageEncoder({ modelDir, dtype });
-  const plan = {
-    metadata: createHash('sha256').update(text).digest('hex'),
-    model: identity.model,
-    behind: present.manifest.files,
-  };
-  const total = albumIds.length;
-  const journal = await Journal.open(dir, plan, {
-    dimension: encoder.dimension,
-    batch: batchSize,
-    total,
-    resume,
+  const journal = yield* embedCovers({
+    albumIds: fresh.map(({ albumId }) => albumId),
+    ...{ imagesDir, modelDir, dtype, outDir: dir, resume, signal },
+    plan: {
+      metadata: createHash('sha256').update(text).digest('hex'),
+      model: identity.model,
+      behind: present.manifest.files,
+    },
   });
   try {
-    if (journal.done > 0) yield { type: 'resumed', done: journal.done, total };
-    for (const skipped of journal.skipped) yield { type: 'skipped', ...skipped };
-    for await (const skipped of embedCovers({ albumIds, imagesDir, encoder, journal, signal }))
-      yield skipped
-        ? { type: 'skipped', ...skipped }
-        : { type: 'embedded', done: journal.done, total };
     for await (const block of journal.vectors()) present.index.add(block);
     const gone = new Set(journal.skipped.map(({ position }) => position));
     const added = fresh.filter((_, position) => !gone.has(position)).map(({ row }) => row);
@@ -94,7 +79,6 @@ export async function* addToIndex(options: AddOptions): AsyncGenerator<ChangeEve
     yield { type: 'written', outDir: dir, manifest };
   } finally {
     await journal.close().catch(() => undefined); // it may have been removed
-    await encoder.dispose();
   }
 }
 

@@ -1,83 +1,72 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import type { ImageEncoder } from '../clip/image-encoder.ts';
-import { isAppError } from '../errors.ts';
-import { coverName } from '../storage/covers.ts';
-import type { Journal, Skipped } from './journal.ts';
-
-/** Covers embedded together; more gain no time (bench/encode.ts). */
-export const batchSize = 8;
-
-/**
- * Batches that are decoded ahead. Decoding takes several turns of the event loop, and the model blocks it:
- * each batch gets one turn between two runs of the model.
- */
-const batchesAhead = 6;
+import type { ClipDtype } from '../clip/model-files.ts';
+import { batchSize, isVector } from './cover-batch.ts';
+import { EmbeddingWorkers } from './embedding-workers.ts';
+import { Journal, type Skipped } from './journal.ts';
 
 export interface EmbedOptions {
   /** Public ids, in the order of the metadata. */
   albumIds: readonly number[];
   imagesDir: string;
-  encoder: ImageEncoder;
-  journal: Journal;
+  modelDir: string;
+  dtype: ClipDtype;
+  /** Folder that the journal lies in until the work is done. */
+  outDir: string;
+  /** What the result follows from, as JSON: another plan's work can't be gone on with. */
+  plan: Record<string, unknown>;
+  /** Go on where an earlier run ended. */
+  resume: boolean;
+  /** Told the length of the embeddings before the work begins; what it throws keeps it from that. */
+  check?: (dimension: number) => Promise<unknown>;
   /** Ends the work after the batch under way. */
   signal?: AbortSignal | undefined;
 }
 
+export type EmbedEvent =
+  | { type: 'resumed'; done: number; total: number }
+  | ({ type: 'skipped' } & Skipped)
+  | { type: 'embedded'; done: number; total: number };
+
 /**
- * Embeds the covers that the journal has not, batch by batch, decoding while the model runs. A cover that is
- * missing or unreadable is skipped.
+ * Embeds covers, batch by batch, into a journal. A cover that is missing or unreadable is skipped.
  *
- * @throws what the signal was aborted with; the file system's error where the journal can't be written
+ * @returns the journal, which whoever asked closes or removes
+ * @throws AppError `assets_missing` or `model_unreadable`, `assets_inconsistent` where what there is to go on
+ *   with was begun with another plan; what the signal was aborted with; the file system's error, e.g. ENOSPC
  */
-export async function* embedCovers(options: EmbedOptions): AsyncGenerator<Skipped | null> {
-  const { albumIds, imagesDir, encoder, journal, signal } = options;
-  const decode = (from: number) =>
-    Promise.all(
-      albumIds
-        .slice(from, from + batchSize)
-        .map((albumId, i) => decodeCover(encoder, imagesDir, albumId, from + i)),
-    );
-  const ahead: ReturnType<typeof decode>[] = [];
-  let next = journal.done;
-  while (journal.done < albumIds.length) {
-    signal?.throwIfAborted();
-    for (; ahead.length < batchesAhead && next < albumIds.length; next += batchSize) {
-      const batch = decode(next);
-      batch.catch(() => undefined); // it is awaited, and thrown, in its turn
-      ahead.push(batch);
-    }
-    const covers = (await ahead.shift()) ?? [];
-    const tensors = covers.flatMap((cover) => (cover instanceof Float32Array ? [cover] : []));
-    const embeddings = tensors.length > 0 ? await encoder.embedBatch(tensors) : [];
-    const vectors = covers.map((cover) =>
-      cover instanceof Float32Array ? (embeddings.shift() ?? null) : null,
-    );
-    const skipped = covers.filter((cover): cover is Skipped => !(cover instanceof Float32Array));
-    await journal.append(vectors, skipped);
-    for (const one of skipped) yield one;
-    yield null;
-  }
-}
-
-/** The model's input for a cover, or why there is none. */
-async function decodeCover(
-  encoder: ImageEncoder,
-  imagesDir: string,
-  albumId: number,
-  position: number,
-): Promise<Float32Array | Skipped> {
-  const file = coverName(albumId);
+export async function* embedCovers(options: EmbedOptions): AsyncGenerator<EmbedEvent, Journal> {
+  const { albumIds, outDir, resume, check, signal } = options;
+  const total = albumIds.length;
+  const workers = await EmbeddingWorkers.open(options);
   try {
-    return await encoder.preprocess(await readFile(join(imagesDir, file)));
-  } catch (error) {
-    if (isAppError(error)) return { position, albumId, file, reason: error.detail };
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    if (!unreadableFile.has(code)) throw error;
-    const reason = code === 'ENOENT' ? 'there is no such file' : `it can not be read (${code})`;
-    return { position, albumId, file, reason };
+    const { dimension } = workers;
+    await check?.(dimension);
+    const plan = { ...options.plan, batch: batchSize };
+    const journal = await Journal.open(outDir, plan, {
+      dimension,
+      batch: batchSize,
+      total,
+      resume,
+    });
+    let whole = false;
+    try {
+      if (journal.done > 0) yield { type: 'resumed', done: journal.done, total };
+      for (const skipped of journal.skipped) yield { type: 'skipped', ...skipped };
+      for await (const covers of workers.embed(albumIds, journal.done)) {
+        const skipped = covers.filter((cover): cover is Skipped => !isVector(cover));
+        await journal.append(
+          covers.map((cover) => (isVector(cover) ? cover : null)),
+          skipped,
+        );
+        for (const one of skipped) yield { type: 'skipped', ...one };
+        yield { type: 'embedded', done: journal.done, total };
+        signal?.throwIfAborted();
+      }
+      whole = true;
+      return journal;
+    } finally {
+      if (!whole) await journal.close();
+    }
+  } finally {
+    await workers.close();
   }
 }
-
-/** Of this one file; that too many are open, say, is no fault of the cover's. */
-const unreadableFile = new Set(['ENOENT', 'EACCES', 'EPERM', 'EISDIR', 'EIO', 'ELOOP', 'ENOTDIR']);
