@@ -59,8 +59,11 @@ const steps = [
   {
     name: 'bundle',
     says: 'bundle the server and the functions (esbuild)',
-    key: () => digest(['package-lock.json', 'package.json', 'functions', 'lib', 'infra']),
-    done: () => existsSync(join(root, 'dist', 'functions', 'server.cjs')),
+    key: () => digest(['package-lock.json', 'package.json', 'functions', 'lib', 'infra', 'web']),
+    done: () =>
+      ['functions/server.cjs', 'web/index.html'].every((path) =>
+        existsSync(join(root, 'dist', path)),
+      ),
     async run() {
       const { bundle } = await import('./bundle.mjs');
       await bundle(root);
@@ -184,8 +187,14 @@ function run(command, args, { env = {}, mend }) {
 }
 
 /** Which programs the tests of some files need; of none in particular, those that `npm test` runs. */
-const programsOf = (files) =>
-  files.some((file) => file.includes('image')) ? ['storage', 'image'] : ['storage'];
+function programsOf(files) {
+  if (files.length === 0) return ['storage', 'browser'];
+  const needs = files.flatMap((file) => {
+    if (file.includes('page')) return ['browser'];
+    return file.includes('image') ? ['storage', 'image'] : ['storage'];
+  });
+  return [...new Set(needs)];
+}
 
 function testFiles() {
   const folder = join(root, 'test');
