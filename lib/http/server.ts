@@ -11,6 +11,7 @@ import { problemBody, toAppError } from './problem.ts';
 import { albumsRouter } from './routes/albums.ts';
 import { healthRouter } from './routes/health.ts';
 import { imageRouter } from './routes/image.ts';
+import { pageRouter } from './routes/page.ts';
 import { rootRouter } from './routes/root.ts';
 import { searchByImageRouter } from './routes/search-by-image.ts';
 import { searchByTextRouter } from './routes/search-by-text.ts';
@@ -46,6 +47,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     startedAt,
   };
   const app = createApp(context, log, [
+    pageRouter,
     rootRouter,
     healthRouter,
     searchByImageRouter,
