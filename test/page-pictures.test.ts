@@ -166,7 +166,7 @@ describe('the page takes pictures', { skip: browserSkip }, () => {
       );
       await searchByStage(page);
       await results(page);
-      const { format, width = 0, height = 0 } = await sharp(sent()).metadata();
+      const { format, width, height } = await sharp(sent()).metadata();
       assert.equal(format, 'jpeg');
       assert.ok(width > 200 && width <= 1024 && height > 200 && height <= 1024);
       // the fake device's film is green
@@ -228,7 +228,7 @@ describe('the page takes pictures', { skip: browserSkip }, () => {
       await drag(page, 'Bottom right corner', sleeve.right, sleeve.bottom);
       await searchByStage(page);
       await isFound(page);
-      const { format, width = 0, height = 0 } = await sharp(sent()).metadata();
+      const { format, width, height } = await sharp(sent()).metadata();
       assert.equal(format, 'jpeg');
       assert.ok(
         Math.max(width, height) === 1024 && Math.min(width, height) > 1000,

@@ -128,6 +128,7 @@ function searchFor(
 async function takePicture(file: Blob | null): Promise<void> {
   clearNotice();
   if (!file) tell(new Problem('nothing_to_read'));
+  else if (file.size === 0) tell(new Problem('empty_file'));
   else if (file.size > largestFile) tell(new Problem('picture_too_large'));
   else if (!(await stage.show({ original: file, crop: wholePicture }))) await sendUnread(file);
 }
@@ -138,7 +139,7 @@ async function sendUnread(file: Blob): Promise<void> {
   const name = file instanceof File ? file.name : '';
   const isPicture = file.type.startsWith('image/') || /\.(heic|heif|avif|jxl)$/i.test(name);
   if (isPicture) await searchByPicture(file);
-  else tell(new Problem(file.size === 0 ? 'empty_file' : 'not_a_picture'));
+  else tell(new Problem('not_a_picture'));
 }
 
 async function searchByPicture(picture: Blob, chosen?: ChosenPicture): Promise<void> {
@@ -155,17 +156,21 @@ async function adjustCrop(): Promise<void> {
 }
 
 /** Called for every place but the first. */
-function arrive(place: Place, how: 'moved' | 'history'): void {
+function arrive(place: Place, how: 'moved' | 'history', from: Place): void {
   clearNotice();
   stage.close();
-  const fromFilters = document.activeElement?.closest('.filtering') !== null;
-  const sameResults = runs.get(place.searchKey)?.left === false;
   show(place);
-  if (how === 'history' || fromFilters || sameResults) return;
+  if (how === 'history' || place.searchKey === from.searchKey || isNarrowed(place, from)) return;
   window.scrollTo(0, 0);
   if (place.address.subject.kind === 'nothing') wordsField.focus({ preventScroll: true });
   else results.focus();
 }
+
+/** Whether only filters were changed: then one stays where one is, among them. */
+const isNarrowed = (place: Place, from: Place): boolean =>
+  place.picture === from.picture &&
+  JSON.stringify(place.address.subject) === JSON.stringify(from.address.subject) &&
+  JSON.stringify(place.address.filters) !== JSON.stringify(from.address.filters);
 
 function show(place: Place): void {
   const { address } = place;

@@ -24,20 +24,21 @@ const keptBytes = 2_000_000;
 let made = 0;
 const newKey = () => `${Date.now().toString(36)}-${String((made += 1))}`;
 
+/** Called for every place but the first: moved to, or come back to. */
+type Arrive = (place: Place, how: 'moved' | 'history', from: Place) => void;
+
 /** Moves between places and tells who listens. */
 export class Navigation {
   #current: Place;
-  readonly #arrive: (place: Place, how: 'moved' | 'history') => void;
+  readonly #arrive: Arrive;
   /** Pictures of this visit, by search: what the history could not keep is here. */
   readonly #pictures = new Map<string, Blob>();
 
-  /** @param arrive called for every place but the first: moved to, or come back to */
-  constructor(arrive: (place: Place, how: 'moved' | 'history') => void) {
+  constructor(arrive: Arrive) {
     this.#arrive = arrive;
     this.#current = this.#read();
     window.addEventListener('popstate', () => {
-      this.#current = this.#read();
-      this.#arrive(this.#current, 'history');
+      this.#move('history');
     });
   }
 
@@ -74,15 +75,19 @@ export class Navigation {
     else {
       // a link led straight here: there is nothing to go back to
       history.replaceState(history.state, '', linkTo({ ...address, album: null }));
-      this.#current = this.#read();
-      this.#arrive(this.#current, 'moved');
+      this.#move('moved');
     }
   }
 
   #push(address: Address, entry: Entry): void {
     history.pushState(entry, '', linkTo(address));
+    this.#move('moved');
+  }
+
+  #move(how: 'moved' | 'history'): void {
+    const from = this.#current;
     this.#current = this.#read();
-    this.#arrive(this.#current, 'moved');
+    this.#arrive(this.#current, how, from);
   }
 
   #read(): Place {

@@ -34,11 +34,18 @@ export async function results(page: Page, count = pageSize): Promise<Locator> {
   return cards(page);
 }
 
+/** An element of the page, as far as tests look at one: types of the DOM are for `web/` alone. */
+export interface PageElement {
+  getAttribute: (name: string) => string | null;
+  querySelector: (selector: string) => PageElement | null;
+  textContent: string | null;
+}
+
 /** Ids of the albums shown, in their order. */
 export const shownIds = (page: Page): Promise<number[]> =>
   cards(page)
     .locator('.card-link')
-    .evaluateAll((links) =>
+    .evaluateAll((links: PageElement[]) =>
       links.map((link) =>
         Number(new URLSearchParams(link.getAttribute('href') ?? '').get('album')),
       ),

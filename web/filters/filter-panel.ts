@@ -20,6 +20,8 @@ export class FilterPanel {
   readonly #change: (filters: Filters) => void;
   #choices: Choices | undefined;
   #filters: Filters;
+  /** Each sets a control to what is in force. The controls stay: one of them may have the focus. */
+  #controls: (() => void)[] = [];
 
   constructor(client: ApiClient, filters: Filters, change: (filters: Filters) => void) {
     this.#client = client;
@@ -36,7 +38,7 @@ export class FilterPanel {
   /** Shows what is in force. */
   show(filters: Filters): void {
     this.#filters = filters;
-    if (this.#choices) this.#draw(this.#choices);
+    for (const control of this.#controls) control();
   }
 
   #open(open: boolean): void {
@@ -63,9 +65,8 @@ export class FilterPanel {
     }
   }
 
-  /** Draws the panel anew, and leaves the focus where it was. */
   #draw({ genres, years }: Choices): void {
-    const focused = document.activeElement?.id;
+    this.#controls = [];
     this.#panel.replaceChildren(
       this.#genreField(genres),
       ...(years.year_min === null || years.year_max === null
@@ -74,41 +75,40 @@ export class FilterPanel {
       this.#scoreField(),
       this.#bestNewMusicField(),
     );
-    if (focused !== undefined && focused !== '') document.getElementById(focused)?.focus();
+    this.show(this.#filters);
   }
 
   #genreField(genres: readonly GenreCount[]): HTMLElement {
-    const chosen = new Set(this.#filters.genres);
-    const boxes = genres.map(({ genre, albums }, i) => {
-      const box = checkbox(`filter-genre-${String(i)}`, chosen.has(genre), (checked) => {
-        const { genres: before } = this.#filters;
-        this.#change({
-          ...this.#filters,
-          genres: checked ? [...before, genre] : before.filter((one) => one !== genre),
-        });
-      });
+    const boxes = genres.map(({ genre, albums }) => {
       const count = make('span', { class: 'count', text: language.number(albums) });
-      return make('label', { class: 'choice' }, box, make('span', {}, genre, ' ', count));
+      return this.#choice(
+        make('span', {}, genre, ' ', count),
+        (filters) => filters.genres.includes(genre),
+        (filters, chosen) => {
+          const others = filters.genres.filter((one) => one !== genre);
+          return { ...filters, genres: chosen ? [...others, genre] : others };
+        },
+      );
     });
     return fieldset(language.words.filters.genres, 'choices', ...boxes);
   }
 
   #yearField(first: number, last: number): HTMLElement {
-    const { yearMin, yearMax } = this.#filters;
-    const yearInput = (id: string, value: number | null, placeholder: number) =>
-      make('input', {
+    const yearInput = (which: 'yearMin' | 'yearMax', placeholder: number) => {
+      const input = make('input', {
         attributes: {
-          id,
           type: 'number',
           inputmode: 'numeric',
           min: String(first),
           max: String(last),
           placeholder: String(placeholder),
-          value: value === null ? '' : String(value),
         },
       });
-    const from = yearInput('filter-from', yearMin, first);
-    const to = yearInput('filter-to', yearMax, last);
+      this.#controls.push(() => (input.value = String(this.#filters[which] ?? '')));
+      return input;
+    };
+    const from = yearInput('yearMin', first);
+    const to = yearInput('yearMax', last);
     const read = ({ value }: HTMLInputElement) => {
       const year = Number.parseInt(value, 10);
       return Number.isNaN(year) ? null : Math.min(last, Math.max(first, year));
@@ -128,26 +128,21 @@ export class FilterPanel {
 
   #scoreField(): HTMLElement {
     const words = language.words.filters;
-    const told = (score: number) =>
-      score > 0 ? words.scoreFrom(language.number(score, 1)) : words.scoreAny;
-    const value = this.#filters.scoreMin ?? 0;
     const slider = make('input', {
-      attributes: {
-        id: 'filter-score',
-        type: 'range',
-        min: '0',
-        max: '10',
-        step: '0.5',
-        value: String(value),
-        'aria-label': words.score,
-        'aria-valuetext': told(value),
-      },
+      attributes: { type: 'range', min: '0', max: '10', step: '0.5', 'aria-label': words.score },
     });
-    const output = make('output', { text: told(value), attributes: { for: 'filter-score' } });
-    slider.addEventListener('input', () => {
-      output.textContent = told(slider.valueAsNumber);
-      slider.setAttribute('aria-valuetext', told(slider.valueAsNumber));
+    const output = make('output');
+    const tell = () => {
+      const score = slider.valueAsNumber;
+      const told = score > 0 ? words.scoreFrom(language.number(score, 1)) : words.scoreAny;
+      output.textContent = told;
+      slider.setAttribute('aria-valuetext', told);
+    };
+    this.#controls.push(() => {
+      slider.value = String(this.#filters.scoreMin ?? 0);
+      tell();
     });
+    slider.addEventListener('input', tell);
     slider.addEventListener('change', () => {
       const score = slider.valueAsNumber;
       this.#change({ ...this.#filters, scoreMin: score > 0 ? score : null });
@@ -156,21 +151,27 @@ export class FilterPanel {
   }
 
   #bestNewMusicField(): HTMLElement {
-    const box = checkbox('filter-best', this.#filters.bestNewMusic, (bestNewMusic) => {
-      this.#change({ ...this.#filters, bestNewMusic });
-    });
-    const text = make('span', { text: language.words.filters.bestNewMusic });
-    return make('div', { class: 'field' }, make('label', { class: 'choice' }, box, text));
+    const choice = this.#choice(
+      make('span', { text: language.words.filters.bestNewMusic }),
+      (filters) => filters.bestNewMusic,
+      (filters, bestNewMusic) => ({ ...filters, bestNewMusic }),
+    );
+    return make('div', { class: 'field' }, choice);
   }
-}
 
-function checkbox(id: string, checked: boolean, change: (checked: boolean) => void) {
-  const box = make('input', { attributes: { id, type: 'checkbox' } });
-  box.checked = checked;
-  box.addEventListener('change', () => {
-    change(box.checked);
-  });
-  return box;
+  /** A box to check, with its label. */
+  #choice(
+    label: HTMLElement,
+    isChosen: (filters: Filters) => boolean,
+    choose: (filters: Filters, chosen: boolean) => Filters,
+  ): HTMLElement {
+    const box = make('input', { attributes: { type: 'checkbox' } });
+    this.#controls.push(() => (box.checked = isChosen(this.#filters)));
+    box.addEventListener('change', () => {
+      this.#change(choose(this.#filters, box.checked));
+    });
+    return make('label', { class: 'choice' }, box, label);
+  }
 }
 
 const fieldset = (legend: string, name: string, ...children: HTMLElement[]): HTMLElement =>

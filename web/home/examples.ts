@@ -13,18 +13,18 @@ const crateSize = 6;
 /** English in every language, since that is what the models have read. */
 const anyCatalog = [
   'a face in black and white',
-  'a bright blue sky',
+  'blue sky',
   'flowers',
-  'handwriting on paper',
+  'handwriting',
   'a city at night',
-  'a red geometric shape',
+  'red shapes',
 ];
 
 /** Of the starter set's shapes, textures and colours. */
 const starterCatalog = [
   'a red circle',
   'blue waves',
-  'a yellow star on black',
+  'a yellow star',
   'green stripes',
   'a pink heart',
   'an orange triangle',

@@ -88,6 +88,7 @@ export class ResultsView {
     if (!this.#shown) return;
     const { run } = this.#shown;
     const before = run.albums.length;
+    const focusNext = document.activeElement === this.#moreButton; // which goes while it loads
     const loading = run.more();
     this.#showState();
     if (before === 0) announce(language.words.results.searching);
@@ -95,7 +96,6 @@ export class ResultsView {
     if (this.#shown.run !== run || run.left) return; // something else is looked at by now
     if (run.problem) this.#failures += 1;
     else this.#failures = 0;
-    const focusNext = before > 0 && document.activeElement === this.#moreButton;
     this.#grid.append(...this.#cards(before));
     this.#showState();
     if (!run.problem) this.#tellFound(before);

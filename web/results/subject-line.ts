@@ -26,25 +26,22 @@ export class SubjectLine {
     this.#request = request;
     const { subject, picture } = request;
     this.#adjust.hidden = subject.kind !== 'picture';
-    this.#setTitle(request);
     this.#picture.replaceChildren();
-    if (subject.kind === 'picture' && picture) this.#showPicture(picture);
-    if (subject.kind === 'similar') void this.#showAlbum(subject.albumId, request);
     this.#picture.hidden = subject.kind === 'text';
+    const words = language.words.results;
+    if (subject.kind === 'text') this.#setTitle(words.byText(subject.query));
+    else if (subject.kind === 'similar') void this.#showAlbum(subject.albumId, request);
+    else {
+      this.#setTitle(words.byPicture);
+      if (picture) this.#showPicture(picture);
+    }
   }
 
-  #setTitle({ subject }: SearchRequest): void {
-    const words = language.words.results;
-    const title =
-      subject.kind === 'text'
-        ? words.byText(subject.query)
-        : subject.kind === 'picture'
-          ? words.byPicture
-          : this.#album?.album_id === subject.albumId
-            ? words.byAlbum(titleOf(this.#album))
-            : words.byAlbumUnknown;
-    this.#title.textContent = title;
-    document.title = `${title} · ${language.words.name}`;
+  /** @param title `undefined`: it is not known yet */
+  #setTitle(title: string | undefined): void {
+    const { name } = language.words;
+    this.#title.textContent = title ?? '\u00a0'; // a line of it stays free
+    document.title = title === undefined ? name : `${title} · ${name}`;
   }
 
   #showPicture(picture: Blob): void {
@@ -57,18 +54,19 @@ export class SubjectLine {
   }
 
   async #showAlbum(id: number, request: SearchRequest): Promise<void> {
-    this.#picture.append(coverPicture(this.#client, id, { sizes: '6rem', lazy: false }));
+    const cover = coverPicture(this.#client, id, { sizes: '6rem', lazy: false });
+    this.#picture.append(cover);
     if (this.#album?.album_id !== id) {
-      try {
-        this.#album = await this.#client.album(id);
-      } catch (error) {
-        if (!(error instanceof Problem)) throw error;
-        return; // the search by this album says the same
-      }
+      this.#setTitle(undefined);
+      this.#album = await this.#client.album(id).catch((error: unknown) => {
+        if (error instanceof Problem) return undefined; // the search by this album says the same
+        throw error;
+      });
+      if (this.#request !== request) return;
     }
-    if (this.#request !== request) return;
-    this.#setTitle(request);
-    const image = this.#picture.querySelector('img');
-    if (image) image.alt = language.words.detail.cover(nameOf(this.#album));
+    const { results, detail } = language.words;
+    this.#setTitle(this.#album ? results.byAlbum(titleOf(this.#album)) : results.byAlbumUnknown);
+    const image = cover.querySelector('img');
+    if (image && this.#album) image.alt = detail.cover(nameOf(this.#album));
   }
 }
