@@ -208,6 +208,29 @@ describe('the page takes pictures', { skip: browserSkip }, () => {
         },
       ));
 
+  for (const [screen, size] of [
+    ['desktop', { width: 3000, height: 1200 }],
+    ['desktop', { width: 600, height: 1500 }],
+    ['phone', { width: 3000, height: 1200 }],
+    ['phone', { width: 600, height: 1500 }],
+  ] as const)
+    test(`a picture of ${String(size.width)} × ${String(size.height)} is shown whole and in its own shape (${screen})`, () =>
+      visit({ browser: screens[screen] }, async (page) => {
+        const picture = await sharp({ create: { ...size, channels: 3, background: '#a0522d' } })
+          .jpeg()
+          .toBuffer();
+        await pick(page, asFile(picture));
+        const dialog = await stage(page);
+        const shown = await page.locator('#stage-picture').boundingBox();
+        const search = await dialog.locator('#stage-search').boundingBox();
+        const { viewport } = screens[screen];
+        assert.ok(shown && search);
+        assert.ok(Math.abs(shown.width / shown.height / (size.width / size.height) - 1) < 0.02);
+        assert.ok(shown.x >= 0 && shown.x + shown.width <= viewport.width);
+        assert.ok(search.y + search.height <= viewport.height, 'the button is in sight');
+        assert.ok(shown.height > 80 && shown.width > 80, 'and not tiny');
+      }));
+
   /** Drags a corner of the crop to a point of the picture, in shares of its width and height. */
   const drag = async (page: Page, corner: string, x: number, y: number) => {
     const box = await page.locator('#stage-picture').boundingBox();

@@ -22,9 +22,12 @@ export class Stage {
   readonly #dialog = part('stage', HTMLDialogElement);
   readonly #image = part('stage-picture', HTMLImageElement);
   readonly #searchButton = part('stage-search', HTMLButtonElement);
-  readonly #cropper = new Cropper(part('cropper', HTMLElement));
+  readonly #box = part('cropper', HTMLElement);
+  readonly #cropper = new Cropper(this.#box);
   readonly #events: StageEvents;
-  #original: Blob | undefined;
+  /** What is shown: as it came, and decoded. */
+  #shown: { original: Blob; decoded: HTMLImageElement } | undefined;
+  #turn = 0;
 
   constructor(events: StageEvents) {
     this.#events = events;
@@ -50,16 +53,17 @@ export class Stage {
    * @returns `false` where this browser can't read it; then the dialog stays as it was
    */
   async show({ original, crop }: ChosenPicture): Promise<boolean> {
+    const turn = (this.#turn += 1);
     const url = URL.createObjectURL(original);
-    if (!(await canShow(url))) {
+    const decoded = await decode(url);
+    if (turn !== this.#turn || !decoded) {
       URL.revokeObjectURL(url);
-      return false;
+      return decoded !== null; // another one came meanwhile, or it is no picture
     }
     this.#forget();
-    this.#original = original;
+    this.#shown = { original, decoded };
     this.#image.src = url;
-    await this.#image.decode();
-    this.#image.style.setProperty('--ratio', String(ratioOf(this.#image)));
+    this.#box.style.setProperty('--ratio', String(decoded.naturalWidth / decoded.naturalHeight));
     this.#cropper.crop = crop;
     if (!this.#dialog.open) this.#dialog.showModal();
     this.#searchButton.focus();
@@ -71,12 +75,12 @@ export class Stage {
   }
 
   async #search(): Promise<void> {
-    const original = this.#original;
-    if (!original || this.#searchButton.ariaBusy === 'true') return;
+    if (!this.#shown || this.#searchButton.ariaBusy === 'true') return;
+    const { original, decoded } = this.#shown;
+    const { crop } = this.#cropper;
     this.#searchButton.ariaBusy = 'true';
     try {
-      const { crop } = this.#cropper;
-      const picture = await shrink(this.#image, crop);
+      const picture = await shrink(decoded, crop);
       this.close();
       await this.#events.search(picture, { original, crop });
     } finally {
@@ -87,20 +91,18 @@ export class Stage {
   #forget(): void {
     if (this.#image.src) URL.revokeObjectURL(this.#image.src);
     this.#image.removeAttribute('src');
-    this.#original = undefined;
+    this.#shown = undefined;
   }
 }
 
-const ratioOf = ({ naturalWidth, naturalHeight }: HTMLImageElement) => naturalWidth / naturalHeight;
-
-/** Whether the browser decodes it, and to some pixels: a drawing may have no size of its own. */
-async function canShow(url: string): Promise<boolean> {
-  const probe = new Image();
-  probe.src = url;
+/** @returns `null` where the browser can't read it, or to no pixels: a drawing may have no size of its own */
+async function decode(url: string): Promise<HTMLImageElement | null> {
+  const image = new Image();
+  image.src = url;
   try {
-    await probe.decode();
+    await image.decode();
   } catch {
-    return false;
+    return null;
   }
-  return probe.naturalWidth > 0 && probe.naturalHeight > 0;
+  return image.naturalWidth > 0 && image.naturalHeight > 0 ? image : null;
 }
