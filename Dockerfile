@@ -25,6 +25,7 @@ COPY infra infra
 COPY functions functions
 COPY lib lib
 COPY web web
+COPY cli cli
 COPY models/starter models/starter
 RUN node infra/bundle.mjs \
  && STARTER_DIR=models/starter node dist/infra/prepare-starter.cjs \

@@ -40,7 +40,7 @@ const restricted = (except) => [
 ];
 
 export default defineConfig(
-  { ignores: ['dist/', 'node_modules/', 'coverage/', 'models/', 'images/'] },
+  { ignores: ['dist/', 'node_modules/', 'coverage/', 'models/', 'images/', '**/cdk.out/'] },
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],

@@ -1,4 +1,4 @@
-// Size of each bundle, and the time from process start to its first answer.
+// Size of each bundle, the time from process start to its first answer, and the memory held then.
 // usage: npx tsx bench/functions.ts [--n 5]        (over the starter set, or the files that MODELS_DIR names)
 import { execFileSync } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
@@ -25,7 +25,7 @@ const functions: [string, object][] = [
   ['root', event('GET', '/')],
   ['health', event('GET', '/health')],
   ['stats', event('GET', '/api/stats')],
-  ['image', event('GET', '/api/image/0')],
+  ['image', event('GET', '/api/image/1')],
   ['search-by-text', event('GET', '/api/search-by-text', 'query=red+circle')],
   ['search-by-image', event('POST', '/api/search-by-image', '', picture)],
 ];
@@ -35,8 +35,9 @@ for (const [name, request] of functions) {
   const file = join(dist, `${name}.cjs`);
   const program = `const { handler } = require(${JSON.stringify(file)});
     handler(JSON.parse(require('node:fs').readFileSync(0, 'utf8')), {}).then(({ statusCode }) =>
-      process.stdout.write('DONE ' + statusCode + '\\n', () => process.exit(0)));`;
+      process.stdout.write('DONE ' + statusCode + ' ' + process.memoryUsage.rss() + '\\n', () => process.exit(0)));`;
   const taken: number[] = [];
+  const resident: number[] = [];
   let status = '';
   for (let round = 0; round < Number(values.n); round += 1) {
     const start = performance.now();
@@ -46,13 +47,15 @@ for (const [name, request] of functions) {
       encoding: 'utf8',
     });
     taken.push(performance.now() - start);
-    status = /DONE (\d+)/.exec(output)?.[1] ?? 'no answer';
+    const [, code = 'no answer', bytes = '0'] = /DONE (\d+) (\d+)/.exec(output) ?? [];
+    status = code;
+    resident.push(Number(bytes) / 2 ** 20);
   }
   const size = statSync(file).size;
   const natives = /require\("(onnxruntime-node|faiss-node|sharp)"\)/.test(
     readFileSync(file, 'utf8'),
   );
   console.log(
-    `${name}: ${(size / 1024).toFixed(0)} KB, first answer (${status}) after ${median(taken).toFixed(0)} ms${natives ? ', natives loaded when needed' : ''}`,
+    `${name}: ${(size / 1024).toFixed(0)} KB, first answer (${status}) after ${median(taken).toFixed(0)} ms, ${median(resident).toFixed(0)} MB${natives ? ', natives loaded when needed' : ''}`,
   );
 }

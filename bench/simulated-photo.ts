@@ -81,16 +81,16 @@ export async function simulatePhoto(
   const background = scene(random);
   const lit = lamp(mishaps, width, height, random);
   const pixels = Buffer.alloc(width * height * 3);
+  const shade: Shade = [0, 0, 0];
   for (let y = 0, at = 0; y < height; y += 1)
     for (let x = 0; x < width; x += 1, at += 3) {
       const [u, v] = toCover(x + 0.5, y + 0.5);
-      const onCover = u >= 0 && v >= 0 && u < info.width && v < info.height;
-      for (let channel = 0; channel < 3; channel += 1) {
-        const seen = onCover
-          ? bilinear(data, info.width, info.height, u - 0.5, v - 0.5, channel)
-          : background(x, y, channel);
-        pixels[at + channel] = Math.max(0, Math.min(255, lit(seen, x, y, channel)));
-      }
+      if (u >= 0 && v >= 0 && u < info.width && v < info.height)
+        bilinear(data, info.width, info.height, u - 0.5, v - 0.5, shade);
+      else background(x, y, shade);
+      lit(shade, x, y);
+      for (let channel = 0; channel < 3; channel += 1)
+        pixels[at + channel] = Math.max(0, Math.min(255, shade[channel] ?? 0));
     }
   const photo = sharp(pixels, { raw: { width, height, channels: 3 } });
   const sigma = random.next() * mishaps.blur;
@@ -163,30 +163,35 @@ function solve(rows: number[][]): number[] {
   return rows.map((row) => row[n] ?? 0);
 }
 
+/** A colour, 0 to 255 a channel, that is written over. */
+type Shade = [number, number, number];
+
+/** Writes the colour between four pixels. */
 function bilinear(
   data: Buffer,
   width: number,
   height: number,
   u: number,
   v: number,
-  channel: number,
-): number {
+  shade: Shade,
+): void {
   const x = Math.max(0, Math.min(width - 1, u));
   const y = Math.max(0, Math.min(height - 1, v));
   const [left, top] = [Math.floor(x), Math.floor(y)];
-  const [right, bottom] = [Math.min(width - 1, left + 1), Math.min(height - 1, top + 1)];
-  const pixel = (column: number, row: number) => data[3 * (row * width + column) + channel] ?? 0;
+  const right = left + 1 < width ? 3 : 0;
+  const below = top + 1 < height ? 3 * width : 0;
   const [fx, fy] = [x - left, y - top];
-  return (
-    (pixel(left, top) * (1 - fx) + pixel(right, top) * fx) * (1 - fy) +
-    (pixel(left, bottom) * (1 - fx) + pixel(right, bottom) * fx) * fy
-  );
+  const at = 3 * (top * width + left);
+  for (let channel = 0; channel < 3; channel += 1) {
+    const from = at + channel;
+    const upper = (data[from] ?? 0) * (1 - fx) + (data[from + right] ?? 0) * fx;
+    const lower = (data[from + below] ?? 0) * (1 - fx) + (data[from + below + right] ?? 0) * fx;
+    shade[channel] = upper * (1 - fy) + lower * fy;
+  }
 }
 
-type Shade = (x: number, y: number, channel: number) => number;
-
-/** A table top, a carpet or a plain wall in any colour. */
-function scene(random: Random): Shade {
+/** A table top, a carpet or a plain wall in any colour: writes the colour at a point. */
+function scene(random: Random): (x: number, y: number, shade: Shade) => void {
   const colour = [0, 1, 2].map(() => random.between(20, 235));
   const depth = random.between(0, 40);
   const kind = random.pick(['plain', 'wood', 'tiles'] as const);
@@ -195,17 +200,20 @@ function scene(random: Random): Shade {
     random.between(-0.4, 0.4),
     random.next(),
   ];
-  return (x, y, channel) => {
-    const base = colour[channel] ?? 128;
+  const relief = (x: number, y: number): number => {
+    if (kind === 'plain') return (depth * (x + y)) / 1600;
+    if (kind === 'tiles') return Math.sin(wave * x) * Math.sin(wave * y) > 0 ? depth : -depth;
     const across = x * Math.cos(along) + y * Math.sin(along);
-    if (kind === 'plain') return base + (depth * (x + y)) / 1600;
-    if (kind === 'wood')
-      return base + depth * Math.sin(wave * across + 6 * Math.sin(0.01 * y + phase)) * 0.7;
-    return base + (Math.sin(wave * x) * Math.sin(wave * y) > 0 ? depth : -depth);
+    return depth * Math.sin(wave * across + 6 * Math.sin(0.01 * y + phase)) * 0.7;
+  };
+  return (x, y, shade) => {
+    const added = relief(x, y);
+    for (let channel = 0; channel < 3; channel += 1)
+      shade[channel] = (colour[channel] ?? 0) + added;
   };
 }
 
-/** Light, colour cast and glare over a photo. */
+/** Light, colour cast and glare over a photo: changes the colour at a point. */
 function lamp({ light, cast, glare }: Mishaps, width: number, height: number, random: Random) {
   const gain = 1 + random.between(-light, light);
   const [across, down] = [random.between(-light, light), random.between(-light, light)];
@@ -213,9 +221,11 @@ function lamp({ light, cast, glare }: Mishaps, width: number, height: number, ra
   const opacity = random.next() * glare;
   const [cx, cy] = [random.next() * width, random.next() * height];
   const [rx, ry] = [random.between(0.08, 0.25) * short, random.between(0.08, 0.25) * short];
-  return (value: number, x: number, y: number, channel: number): number => {
+  return (shade: Shade, x: number, y: number): void => {
     const slope = 1 + 0.5 * (across * ((2 * x) / width - 1) + down * ((2 * y) / height - 1));
     const spot = opacity * Math.exp(-(((x - cx) / rx) ** 2) - ((y - cy) / ry) ** 2);
-    return value * gain * slope * (channels[channel] ?? 1) * (1 - spot) + 255 * spot;
+    for (let channel = 0; channel < 3; channel += 1)
+      shade[channel] =
+        (shade[channel] ?? 0) * gain * slope * (channels[channel] ?? 1) * (1 - spot) + 255 * spot;
   };
 }

@@ -34,10 +34,11 @@ const only = (...names: (keyof Mishaps)[]): Mishaps => ({
 
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
 
-/** Shares of the covers whose photograph finds their album first, and among five. */
-async function findByPhoto(mishaps: Mishaps, seed: number) {
+/** Shares of the covers (of every so manieth) whose photograph finds their album first, and among five. */
+async function findByPhoto(mishaps: Mishaps, seed: number, every = 1) {
   let [first, amongFive] = [0, 0];
-  for (const { row } of albums) {
+  const some = albums.filter((_, i) => i % every === 0);
+  for (const { row } of some) {
     const random = new Random(seed + row.local_id);
     const cover = await readFile(join(imagesDir, row.filename));
     const { hits } = await search.byImage(await simulatePhoto(cover, mishaps, random), {
@@ -48,7 +49,7 @@ async function findByPhoto(mishaps: Mishaps, seed: number) {
     if (place === 0) first += 1;
     if (place >= 0) amongFive += 1;
   }
-  return { first: first / albums.length, amongFive: amongFive / albums.length };
+  return { first: first / some.length, amongFive: amongFive / some.length };
 }
 
 interface Wish {
@@ -104,7 +105,8 @@ const lines = [
   '',
   '## Photographs',
   '',
-  'Each cover is photographed (720 x 960 pixels, simulated) and searched for.',
+  'Covers are photographed (720 x 960 pixels, simulated) and searched for: every third one for a single',
+  'mishap, every one twice for all of them at once.',
   '',
   '| what happened to the picture | its album first | among five |',
   '| --- | --- | --- |',
@@ -115,7 +117,7 @@ const say = (line: string) => {
 };
 console.log(lines.join('\n'));
 for (const [name, mishaps] of photos) {
-  const { first, amongFive } = await findByPhoto(mishaps, 1);
+  const { first, amongFive } = await findByPhoto(mishaps, 1, 3);
   say(`| ${name} | ${percent(first)} | ${percent(amongFive)} |`);
 }
 const rounds = [await findByPhoto(snapshot, 10_000), await findByPhoto(snapshot, 20_000)];
@@ -123,7 +125,7 @@ const mean = (pick: (round: (typeof rounds)[number]) => number) =>
   rounds.reduce((sum, round) => sum + pick(round), 0) / rounds.length;
 const [first, amongFive] = [mean((round) => round.first), mean((round) => round.amongFive)];
 say(
-  `| **all of these at once** (two photographs a cover) | **${percent(first)}** | **${percent(amongFive)}** |`,
+  `| **all of these at once** (1,080 photographs) | **${percent(first)}** | **${percent(amongFive)}** |`,
 );
 say('');
 say('Limits: 95 % and 99 %, for all at once.');

@@ -59,9 +59,10 @@ const steps = [
   {
     name: 'bundle',
     says: 'bundle the server and the functions (esbuild)',
-    key: () => digest(['package-lock.json', 'package.json', 'functions', 'lib', 'infra', 'web']),
+    key: () =>
+      digest(['package-lock.json', 'package.json', 'functions', 'lib', 'cli', 'infra', 'web']),
     done: () =>
-      ['functions/server.cjs', 'web/index.html'].every((path) =>
+      ['functions/server.cjs', 'cli/shazam-visual.cjs', 'web/index.html'].every((path) =>
         existsSync(join(root, 'dist', path)),
       ),
     async run() {

@@ -132,11 +132,11 @@ function downloadPrebuilt(folder, mend) {
     cwd: folder,
     encoding: 'utf8',
     timeout: 120_000,
-    env: { ...process.env, npm_config_loglevel: 'error' },
+    env: { ...process.env, npm_config_loglevel: 'warn' },
   });
   if (got.status === 0) return;
   throw new BuildError(
-    `there is no FAISS to build against, and faiss-node's prebuilt binary could not be fetched (${firstLine(got.stderr, /(?:ERR!|WARN) (.*)/)})`,
+    `there is no FAISS to build against, and faiss-node's prebuilt binary could not be fetched (${firstLine(got.stderr, /(?:err!|warn) (?:install )?(.*)/i)})`,
     mend,
   );
 }

@@ -17,7 +17,11 @@ export async function bundle(root) {
   await rm(outdir, { recursive: true, force: true });
   const { metafile } = await build({
     absWorkingDir: root,
-    entryPoints: [...functions.map((name) => `functions/${name}`), 'infra/prepare-starter.ts'],
+    entryPoints: [
+      ...functions.map((name) => `functions/${name}`),
+      'cli/shazam-visual.ts',
+      'infra/prepare-starter.ts',
+    ],
     outdir,
     outbase: root,
     outExtension: { '.js': '.cjs' },

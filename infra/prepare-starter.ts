@@ -1,7 +1,5 @@
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Catalog } from '../lib/catalog/catalog.ts';
-import { createImageEncoder } from '../lib/clip/image-encoder.ts';
 import { loadConfig } from '../lib/config.ts';
 import { renderSvgToJpeg } from '../lib/imaging/raster.ts';
 import { buildIndex } from '../lib/indexing/build-index.ts';
@@ -17,22 +15,22 @@ async function main(): Promise<void> {
   const catalogDir = join(starterDir, 'catalog');
   const unfinished = `${catalogDir}.new`;
   await rm(unfinished, { recursive: true, force: true });
-  const { imagesDir, metadataPath, clipDir, indexPath } = starterPaths(starterDir, unfinished);
-  await follow(
-    'drawing covers',
-    drawStarterCatalog({ imagesDir, metadataPath, render: renderSvgToJpeg }),
-  );
-  const catalog = await Catalog.open(metadataPath);
-  const encoder = await createImageEncoder({ modelDir: clipDir });
-  await follow('embedding covers', buildIndex({ catalog, imagesDir, encoder, indexPath }));
+  const { imagesDir, metadataPath, clipDir } = starterPaths(starterDir, unfinished);
+  const drawing = progress('drawing covers');
+  for await (const { done, total } of drawStarterCatalog({
+    imagesDir,
+    metadataPath,
+    render: renderSvgToJpeg,
+  }))
+    drawing(done, total);
+  const embedding = progress('embedding covers');
+  const build = buildIndex({ metadataPath, imagesDir, modelDir: clipDir, outDir: unfinished });
+  for await (const event of build) {
+    if (event.type === 'embedded') embedding(event.done, event.total);
+    if (event.type === 'skipped') throw new Error(`${event.file}: ${event.reason}`);
+  }
   await rm(catalogDir, { recursive: true, force: true });
   await rename(unfinished, catalogDir);
-}
-
-/** Runs to the end, showing how far it is. */
-async function follow(what: string, events: AsyncIterable<{ done: number; total: number }>) {
-  const show = progress(what);
-  for await (const { done, total } of events) show(done, total);
 }
 
 /** A line that is drawn over itself on a terminal; elsewhere one line a quarter of the way. */

@@ -35,6 +35,7 @@ const environment = z.object({
   MAX_WAITING_SEARCHES: integer(1, 10_000).default(16),
   UPLOAD_IDLE_SECONDS: integer(1, 3600).default(20),
   SHUTDOWN_SECONDS: integer(1, 3600).default(25),
+  RELOAD_SECONDS: integer(0, 86_400).default(10),
   RATE_LIMIT_PER_MINUTE: integer(0, 1_000_000).default(0),
   TRUST_PROXY_HOPS: integer(0, 10).default(0),
   CORS_ORIGINS: text('* or a comma-separated list of origins').default('*'),
@@ -50,6 +51,8 @@ export type Config = Readonly<{
     host: string;
     /** How long work in flight may take after SIGTERM, in seconds. */
     shutdownSeconds: number;
+    /** How often the manifest is looked at, to read new files, in seconds; 0: never. */
+    reloadSeconds: number;
     /** Reverse proxies in front whose `X-Forwarded-For` is believed. */
     trustProxyHops: number;
     /** Requests a minute per client address; 0 is no limit. */
@@ -102,6 +105,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
       port: value.PORT,
       host: value.HOST,
       shutdownSeconds: value.SHUTDOWN_SECONDS,
+      reloadSeconds: value.RELOAD_SECONDS,
       trustProxyHops: value.TRUST_PROXY_HOPS,
       rateLimitPerMinute: value.RATE_LIMIT_PER_MINUTE,
       corsOrigins:

@@ -4,7 +4,9 @@ import { createImageEncoder } from './clip/image-encoder.ts';
 import type { Tower } from './clip/model-files.ts';
 import { createTextEncoder } from './clip/text-encoder.ts';
 import type { Config } from './config.ts';
+import type { Corpus } from './corpus.ts';
 import { AppError } from './errors.ts';
+import { quickCheck } from './indexing/quick-check.ts';
 import { lazy, type Lazy } from './lazy.ts';
 import { SearchService } from './search/search-service.ts';
 import { indexName, metadataName } from './storage/assets.ts';
@@ -56,38 +58,79 @@ export function createServices(config: Config, log: Logger) {
     return found;
   });
 
-  const catalog = stage(
-    'catalog',
-    async () => Catalog.open(await (await assets()).metadata()),
-    ({ size, dirtyRows, blemishes }) => ({
-      albums: size,
-      dirty_rows: dirtyRows,
-      ...Object.fromEntries(blemishes),
-    }),
-  );
+  const makeCorpus = () => {
+    /** The files that were read. */
+    const paths = { index: '', metadata: '' };
+    const catalog = stage(
+      'catalog',
+      async () => Catalog.open((paths.metadata = await (await assets()).metadata())),
+      ({ size, dirtyRows, blemishes }) => ({
+        albums: size,
+        dirty_rows: dirtyRows,
+        ...Object.fromEntries(blemishes),
+      }),
+    );
+    const index = stage(
+      'index',
+      async () => {
+        const { index, place } = await assets();
+        const [opened, albums] = await Promise.all([
+          index().then((path) => VectorIndex.open((paths.index = path))),
+          catalog(),
+        ]);
+        if (opened.size !== albums.size)
+          throw new AppError(
+            'assets_inconsistent',
+            `In ${place}, ${indexName} holds ${String(opened.size)} vectors but ${metadataName} lists ${String(albums.size)} albums: ` +
+              'expected one album for each vector, in the same order.',
+          );
+        return opened;
+      },
+      ({ type, size, dimension }) => ({ type, vectors: size, dimension }),
+    );
+    return { catalog, index, paths } satisfies Corpus & { paths: object };
+  };
+  let corpus = makeCorpus();
 
-  const index = stage(
-    'index',
-    async () => {
-      const { index, place } = await assets();
-      const [opened, albums] = await Promise.all([
-        index().then((path) => VectorIndex.open(path)),
-        catalog(),
-      ]);
-      if (opened.size !== albums.size)
-        throw new AppError(
-          'assets_inconsistent',
-          `In ${place}, ${indexName} holds ${String(opened.size)} vectors but ${metadataName} lists ${String(albums.size)} albums: ` +
-            'expected one album for each vector, in the same order.',
-        );
-      return opened;
-    },
-    ({ type, size, dimension }) => ({ type, vectors: size, dimension }),
-  );
+  /** Loads a corpus and says what the quick check found. @throws AppError `assets_inconsistent` */
+  const loadChecked = async (loading: ReturnType<typeof makeCorpus>): Promise<void> => {
+    await loading.catalog();
+    const index = await loading.index();
+    const { manifest } = await assets();
+    const start = performance.now();
+    const found = await quickCheck({
+      index,
+      indexPath: loading.paths.index,
+      metadataPath: loading.paths.metadata,
+      manifestPath: await manifest(),
+    });
+    const line = { ms: Math.round(performance.now() - start), ...found };
+    if (found.oddNorms > 0) log.warn(line, 'checked: some vectors are no embeddings');
+    else log.info(line, 'checked');
+  };
+
+  /**
+   * Reads index and list anew, and puts them in the place of the old ones together. Searches under way end
+   * with the old ones.
+   *
+   * @throws AppError where the new files can't be served; the old ones go on being served then
+   */
+  const reload = async (): Promise<void> => {
+    const next = makeCorpus();
+    await loadChecked(next);
+    const { dimension } = await next.index();
+    const encoder = imageEncoder.made ?? textEncoder.made;
+    if (encoder && encoder.dimension !== dimension)
+      throw new AppError(
+        'assets_inconsistent',
+        `The new ${indexName} holds vectors of ${String(dimension)} dimensions but the model gives ${String(encoder.dimension)}.`,
+      );
+    corpus = next;
+  };
 
   /** @throws AppError `assets_inconsistent` where the model does not fit the index. */
   const fitting = async <T extends { dimension: number }>(encoder: T): Promise<T> => {
-    const { dimension } = await index();
+    const { dimension } = await corpus.index();
     if (encoder.dimension === dimension) return encoder;
     const { place } = await assets();
     throw new AppError(
@@ -133,12 +176,18 @@ export function createServices(config: Config, log: Logger) {
 
   return {
     assets,
-    catalog,
-    index,
+    get catalog() {
+      return corpus.catalog;
+    },
+    get index() {
+      return corpus.index;
+    },
+    loadChecked: () => loadChecked(corpus),
+    reload,
     imageEncoder,
     textEncoder,
     uploads,
-    search: new SearchService({ imageEncoder, textEncoder, index, catalog }),
+    search: new SearchService({ imageEncoder, textEncoder, corpus: () => corpus }),
   };
 }
 
@@ -149,8 +198,7 @@ export function createServices(config: Config, log: Logger) {
  * @throws the first failure
  */
 export async function warmUp(services: Services): Promise<void> {
-  await services.catalog();
-  await services.index();
+  await services.loadChecked();
   await services.imageEncoder();
   await services.textEncoder();
 }

@@ -9,7 +9,7 @@ export interface ImageEncoderOptions {
   /** Folder in the Hugging Face / transformers.js layout. */
   modelDir: string;
   /** Default: the first present of fp32, fp16, q8. */
-  dtype?: ClipDtype;
+  dtype?: ClipDtype | undefined;
   /** Largest picture to decode, in pixels. Default: 64 million. */
   maxPixels?: number;
 }

@@ -4,8 +4,8 @@ import { createLogger } from '../log.ts';
 import { startServer } from './server.ts';
 
 /**
- * The server's process: reads the environment, serves, and on SIGTERM or SIGINT finishes what is in flight
- * and exits with 0. What keeps it from starting is told in one line, with exit status 1.
+ * The server's process: reads the environment, serves, reads the files anew on SIGHUP, and on SIGTERM or
+ * SIGINT finishes what is in flight and exits with 0. What keeps it from starting is told in one line, with exit status 1.
  */
 export async function run(): Promise<void> {
   const log = createLogger('info');
@@ -14,6 +14,7 @@ export async function run(): Promise<void> {
     log.level = config.logLevel;
     const server = await startServer(config, log);
     server.warm.catch(() => undefined); // logged, and told by /ready
+    process.on('SIGHUP', () => void server.reload());
     for (const signal of ['SIGTERM', 'SIGINT'] as const)
       process.once(signal, () => {
         log.info({ signal }, 'finishing what is in flight');

@@ -22,7 +22,8 @@ export const albumResponse = (album: Album) => ({
 
 const imageUrl = ({ id }: Album) => `/api/image/${String(id)}`;
 
-const toResult = ({ album, similarity }: Hit) => ({
+/** One album of an answer, as the API gives it. */
+export const toResult = ({ album, similarity }: Hit) => ({
   album_id: album.id,
   artist: album.artist,
   album_name: album.albumName,

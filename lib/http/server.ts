@@ -8,6 +8,7 @@ import { createApp } from './app.ts';
 import type { HttpContext, Readiness } from './context.ts';
 import { Gate } from './gate.ts';
 import { problemBody, toAppError } from './problem.ts';
+import { watchFiles } from './reload.ts';
 import { albumsRouter } from './routes/albums.ts';
 import { healthRouter } from './routes/health.ts';
 import { imageRouter } from './routes/image.ts';
@@ -23,6 +24,8 @@ export interface RunningServer {
   url: string;
   /** Resolves when everything is loaded; rejects with the first failure, though the server lives on. */
   warm: Promise<void>;
+  /** Reads the files anew and serves them, without dropping a request. */
+  reload: () => Promise<void>;
   /** Takes no new connection, finishes what is in flight, then resolves; `false` where time ran out. */
   close: () => Promise<boolean>;
 }
@@ -62,10 +65,15 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   await listen(server, config.server);
   const url = urlOf(server.address() as AddressInfo);
   log.info({ url }, 'listening');
+  const files = watchFiles(services, log, config.server.reloadSeconds);
   return {
     url,
     warm: loading.start(),
-    close: () => closeGracefully(server, config.server.shutdownSeconds),
+    reload: () => files.reload('signal'),
+    close: () => {
+      files.stop();
+      return closeGracefully(server, config.server.shutdownSeconds);
+    },
   };
 }
 

@@ -218,6 +218,33 @@ export async function shrinkCover(
   }
 }
 
+/** Quality of a cover that had to be made a JPEG: beyond it only the file grows. */
+const jpegQuality = 92;
+
+/**
+ * A picture as a JPEG: one that is a JPEG stays as it is, byte for byte. It is decoded to its end either way.
+ *
+ * @throws AppError `not_an_image`, `unsupported_image` or `unreadable_image`
+ */
+export async function asJpeg(bytes: Buffer): Promise<Buffer> {
+  const format = acceptedFormat(bytes);
+  const sharp = await loadSharp();
+  const opened = sharp(bytes, { failOn: 'error', limitInputPixels: defaultMaxPixels });
+  try {
+    if (format === 'jpeg') {
+      await opened.stats();
+      return bytes;
+    }
+    return await opened
+      .autoOrient()
+      .flatten({ background: '#fff' })
+      .jpeg({ quality: jpegQuality })
+      .toBuffer();
+  } catch (error) {
+    throw isLibvipsError(error) ? unreadable(format, error) : error;
+  }
+}
+
 /**
  * Draws an SVG document as a square JPEG.
  *

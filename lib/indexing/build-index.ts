@@ -1,52 +1,118 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import type { Catalog } from '../catalog/catalog.ts';
-import type { ImageEncoder } from '../clip/image-encoder.ts';
+import { mkdir, readFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { Catalog } from '../catalog/catalog.ts';
+import { joinRows, splitRows } from '../catalog/metadata-rows.ts';
+import { createImageEncoder } from '../clip/image-encoder.ts';
+import type { ClipDtype } from '../clip/model-files.ts';
 import { VectorIndex } from '../vectors/vector-index.ts';
+import { assembleIndex, type AssembleEvent } from './assemble.ts';
+import { batchSize, embedCovers } from './embed-covers.ts';
+import { Journal, type Skipped } from './journal.ts';
+import { identifyModel, type Manifest, type Shard } from './manifest.ts';
+import { FileSet } from './file-set.ts';
 
 export interface BuildOptions {
-  catalog: Catalog;
-  /** Folder of `album_{local_id}.jpg`. */
+  metadataPath: string;
+  /** Folder of `album_{local_id}.jpg`, whatever raster format is in the file. */
   imagesDir: string;
-  encoder: ImageEncoder;
-  /** Where the index goes; it is written beside and renamed. */
-  indexPath: string;
+  /** Folder of the model, in the Hugging Face layout. */
+  modelDir: string;
+  /** Default: the first present of fp32, fp16, q8. */
+  dtype?: ClipDtype | undefined;
+  /** Where `album_covers.index`, `valid_metadata_final.json` and `manifest.json` go. */
+  outDir: string;
+  /** FAISS factory string. Default: `Flat`. */
+  type?: string | undefined;
+  /** Cells of an inverted file (IVF) that a search looks into. Default: a sixteenth of them. */
+  probes?: number | undefined;
+  /** Only this part of the albums, as a flat index to be merged with the others. */
+  shard?: Shard | undefined;
+  /** Go on where an earlier run ended. */
+  resume?: boolean;
+  signal?: AbortSignal | undefined;
 }
 
-export interface BuildEvent {
-  type: 'embedded';
-  done: number;
-  total: number;
-}
-
-/** Covers decoded together and then embedded together; more gain no time (bench/encode.ts). */
-const batchSize = 8;
+export type BuildEvent =
+  | { type: 'resumed'; done: number; total: number }
+  | ({ type: 'skipped' } & Skipped)
+  | { type: 'embedded'; done: number; total: number }
+  | AssembleEvent
+  | { type: 'written'; outDir: string; manifest: Manifest };
 
 /**
- * Embeds the cover of every album and writes a flat inner-product index of them, row for row in the order
- * of the catalog. Covers are decoded while the batch before them is in the model.
+ * Embeds the cover of every album, and writes index, metadata and manifest. Whatever ends it before that, the
+ * set that was there before stays; what has been embedded is kept for `resume`, and the result is the same
+ * to the last bit as that of a run that nothing disturbed.
  *
- * @throws the encoder's error for a cover that is missing or unreadable; nothing is written then
+ * @throws AppError `assets_missing`, `model_unreadable`, `catalog_unreadable`, or `assets_inconsistent` where
+ *   what there is to go on with was begun otherwise; the file system's error, e.g. ENOSPC
  */
 export async function* buildIndex(options: BuildOptions): AsyncGenerator<BuildEvent> {
-  const { catalog, imagesDir, encoder, indexPath } = options;
-  const index = await VectorIndex.create({ dimension: encoder.dimension, metric: 'inner_product' });
-  const decode = (from: number) =>
-    Promise.all(
-      Array.from({ length: Math.min(batchSize, catalog.size - from) }, async (_, i) => {
-        const { id } = catalog.atRow(from + i);
-        return encoder.preprocess(await readFile(join(imagesDir, `album_${String(id)}.jpg`)));
-      }),
-    );
-  let next = decode(0);
-  for (let from = 0; from < catalog.size; from += batchSize) {
-    const tensors = await next;
-    if (from + batchSize < catalog.size) {
-      next = decode(from + batchSize);
-      next.catch(() => undefined); // awaited, and thrown, in the next round
+  const { metadataPath, imagesDir, modelDir, outDir, shard, resume = false, signal } = options;
+  const type = shard ? 'Flat' : (options.type ?? 'Flat');
+  const catalog = await Catalog.open(metadataPath);
+  const text = await readFile(metadataPath, 'utf8');
+  const identity = await identifyModel(modelDir, options.dtype);
+  const encoder = await createImageEncoder({ modelDir, dtype: identity.model.dtype });
+  // A type that FAISS does not know is told before an hour of embedding.
+  await VectorIndex.create({ dimension: encoder.dimension, metric: 'inner_product', type });
+  const { from, to } = rangeOf(catalog.size, shard);
+  const albumIds = Array.from({ length: to - from }, (_, i) => catalog.atRow(from + i).id);
+  await mkdir(outDir, { recursive: true });
+  const plan = {
+    metadata: createHash('sha256').update(text).digest('hex'),
+    model: identity.model,
+    range: [from, to],
+  };
+  const journal = await Journal.open(outDir, plan, {
+    dimension: encoder.dimension,
+    batch: batchSize,
+    total: albumIds.length,
+    resume,
+  });
+  try {
+    const total = albumIds.length;
+    if (journal.done > 0) yield { type: 'resumed', done: journal.done, total };
+    for (const skipped of journal.skipped) yield { type: 'skipped', ...skipped };
+    for await (const skipped of embedCovers({ albumIds, imagesDir, encoder, journal, signal }))
+      yield skipped
+        ? { type: 'skipped', ...skipped }
+        : { type: 'embedded', done: journal.done, total };
+    const gone = new Set(journal.skipped.map(({ position }) => position));
+    const rows = splitRows(text)
+      .slice(from, to)
+      .filter((_, position) => !gone.has(position));
+    const set = await FileSet.begin(outDir);
+    try {
+      const index = yield* assembleIndex(set.indexPath, {
+        vectors: () => journal.vectors(),
+        dimension: encoder.dimension,
+        size: rows.length,
+        type,
+        probes: options.probes,
+      });
+      await set.writeMetadata(joinRows(rows));
+      const skipped = journal.skipped.map(({ albumId }) => albumId);
+      const manifest = await set.finish({ ...identity, index, skipped, ...(shard && { shard }) });
+      await journal.remove();
+      yield { type: 'written', outDir, manifest };
+    } catch (error) {
+      await set.abandon();
+      throw error;
     }
-    for (const embedding of await encoder.embedBatch(tensors)) index.add(embedding);
-    yield { type: 'embedded', done: from + tensors.length, total: catalog.size };
+  } finally {
+    await journal.close().catch(() => undefined); // it may have been removed
+    await encoder.dispose();
   }
-  await index.write(indexPath);
+}
+
+/**
+ * Which rows a part has. Parts begin at whole batches: a quantised model's embeddings depend a little on
+ * what else is in the batch, and the parts put together are to be what one run makes.
+ */
+function rangeOf(size: number, shard: Shard | undefined): { from: number; to: number } {
+  if (!shard) return { from: 0, to: size };
+  const batches = Math.ceil(size / batchSize);
+  const at = (part: number) => Math.min(size, Math.floor((batches * part) / shard.of) * batchSize);
+  return { from: at(shard.number - 1), to: at(shard.number) };
 }

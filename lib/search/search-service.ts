@@ -1,9 +1,8 @@
 import pLimit from 'p-limit';
 import type { Album } from '../catalog/album.ts';
-import type { Catalog } from '../catalog/catalog.ts';
 import type { AlbumFilter } from '../catalog/filter.ts';
+import type { Corpus } from '../corpus.ts';
 import { AppError } from '../errors.ts';
-import type { VectorIndex } from '../vectors/vector-index.ts';
 
 export interface SearchOptions {
   /** How many albums at most: an integer of 1 or more. */
@@ -40,8 +39,8 @@ interface Encoder<Query> {
 export interface SearchParts {
   imageEncoder: () => Promise<Encoder<Buffer>>;
   textEncoder: () => Promise<Encoder<string>>;
-  index: () => Promise<VectorIndex>;
-  catalog: () => Promise<Catalog>;
+  /** The albums and vectors that are current. */
+  corpus: () => Corpus;
 }
 
 /**
@@ -72,14 +71,14 @@ export class SearchService {
       options.signal?.throwIfAborted();
       return encoder.encode(picture);
     });
-    return this.#nearest(embedding, options, start);
+    return this.#nearest(this.#parts.corpus(), embedding, options, start);
   }
 
   /** The same for a description in words. */
   async byText(query: string, options: SearchOptions): Promise<SearchAnswer> {
     const start = performance.now();
     const encoder = await this.#parts.textEncoder();
-    return this.#nearest(await encoder.encode(query), options, start);
+    return this.#nearest(this.#parts.corpus(), await encoder.encode(query), options, start);
   }
 
   /**
@@ -89,21 +88,23 @@ export class SearchService {
    */
   async byAlbum(albumId: number, options: SearchOptions): Promise<SearchAnswer> {
     const start = performance.now();
-    const [index, catalog] = await Promise.all([this.#parts.index(), this.#parts.catalog()]);
+    const corpus = this.#parts.corpus();
+    const [index, catalog] = await Promise.all([corpus.index(), corpus.catalog()]);
     const row = catalog.rowOf(albumId);
     if (row === undefined)
       throw new AppError('album_not_found', `No album has the id ${String(albumId)}.`);
-    return this.#nearest(index.vectorOf(row), options, start, row);
+    return this.#nearest(corpus, index.vectorOf(row), options, start, row);
   }
 
   async #nearest(
+    corpus: Corpus,
     embedding: Float32Array,
     { k, offset = 0, filter }: SearchOptions,
     start: number,
     except?: number,
   ): Promise<SearchAnswer> {
     const encoded = performance.now();
-    const [index, catalog] = await Promise.all([this.#parts.index(), this.#parts.catalog()]);
+    const [index, catalog] = await Promise.all([corpus.index(), corpus.catalog()]);
     const found = index.search(embedding, offset + k, catalog.rowsMatching(filter, except));
     const hits = Array.from(found.rows, (row, i) => ({
       album: catalog.atRow(row),

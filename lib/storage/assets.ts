@@ -5,6 +5,8 @@ import type { Covers } from './covers.ts';
 export const indexName = 'album_covers.index';
 export const metadataName = 'valid_metadata_final.json';
 export const clipName = 'clip';
+/** Says what a set of files is: whether it is whole, and what it was made with. Not all sets have one. */
+export const manifestName = 'manifest.json';
 
 /** Where everything that is served comes from. Files that are elsewhere are fetched when they are asked for. */
 export interface Assets {
@@ -16,6 +18,10 @@ export interface Assets {
   readonly index: () => Promise<string>;
   /** Local path of the list of albums. */
   readonly metadata: () => Promise<string>;
+  /** Local path of the manifest, `null` where there is none. */
+  readonly manifest: () => Promise<string | null>;
+  /** Something that is another when the manifest is; asking for it fetches nothing. */
+  readonly version: () => Promise<string>;
   /**
    * Local folder in the Hugging Face layout that holds all that one tower needs.
    *

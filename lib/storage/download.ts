@@ -14,6 +14,7 @@ import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import pRetry from 'p-retry';
 import { AppError, isAppError } from '../errors.ts';
+import { writeAt } from '../files.ts';
 import { isOtherVersion, type ObjectInfo, type S3Folder } from './s3.ts';
 
 /** Length of a range, in bytes. S3 gives a connection about 85 MB/s: a few at a time fill the line. */
@@ -140,7 +141,7 @@ async function fetchRange(
     await pipeline(object.Body, async (chunks: AsyncIterable<Buffer>) => {
       for await (const chunk of chunks) {
         if (at + chunk.length > end) throw new Error('more came than was asked for');
-        await file.write(chunk, 0, chunk.length, at);
+        await writeAt(file, chunk, at);
         at += chunk.length;
       }
     });

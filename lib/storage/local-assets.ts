@@ -1,7 +1,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { AppError } from '../errors.ts';
-import { clipName, indexName, metadataName, type Assets } from './assets.ts';
+import { clipName, indexName, manifestName, metadataName, type Assets } from './assets.ts';
 
 /** A set of files on this machine. */
 export interface AssetPaths {
@@ -28,9 +28,16 @@ export const starterPaths = (
   imagesDir: join(catalogDir, 'images'),
 });
 
+const manifestOf = ({ indexPath }: AssetPaths) => join(dirname(indexPath), manifestName);
+
 const localAssets = (origin: Assets['origin'], place: string, paths: AssetPaths): Assets => ({
   origin,
   place,
+  manifest: async () => ((await isFile(manifestOf(paths))) ? manifestOf(paths) : null),
+  version: async () => {
+    const found = await stat(manifestOf(paths)).catch(() => null);
+    return found ? `${String(found.mtimeMs)} ${String(found.size)} ${String(found.ino)}` : '';
+  },
   index: () => Promise.resolve(paths.indexPath),
   metadata: () => Promise.resolve(paths.metadataPath),
   clip: () => Promise.resolve(paths.clipDir),

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { towerFiles } from '../clip/model-files.ts';
 import { lazy } from '../lazy.ts';
-import { clipName, indexName, metadataName, type Assets } from './assets.ts';
+import { clipName, indexName, manifestName, metadataName, type Assets } from './assets.ts';
 import { coverName, type CoverRequest, type CoverStream, type RemoteCovers } from './covers.ts';
 import { refreshCopy } from './download.ts';
 import { readWhole, retryBroken } from './read-whole.ts';
@@ -45,6 +45,8 @@ export function remoteAssets(options: {
   return {
     origin: 'user',
     place: root.uri(''),
+    manifest: async () => ((await models.info(manifestName)) ? fetch(manifestName) : null),
+    version: async () => (await models.info(manifestName))?.etag ?? '',
     index: () => fetch(indexName),
     metadata: () => fetch(metadataName),
     clip: async (tower, dtype) => {

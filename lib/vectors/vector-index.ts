@@ -1,4 +1,4 @@
-import { open, rename, rm } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import type { Index } from 'faiss-node';
 import { AppError } from '../errors.ts';
 import { readFaissHeader, typeName, type FaissHeader, type Metric } from './file-header.ts';
@@ -66,7 +66,7 @@ export class VectorIndex {
    * Makes an empty index.
    *
    * @param options.type a FAISS factory string, e.g. `Flat` (the default), `SQ8`, `HNSW32`
-   * @throws Error where faiss does not know the type
+   * @throws AppError `invalid_parameter` where faiss does not know the type
    */
   static async create(options: {
     dimension: number;
@@ -77,13 +77,36 @@ export class VectorIndex {
     const faiss = await loadFaiss();
     const metricType =
       metric === 'l2' ? faiss.MetricType.METRIC_L2 : faiss.MetricType.METRIC_INNER_PRODUCT;
-    const index = faiss.Index.fromFactory(dimension, type, metricType);
-    return new VectorIndex(index, { dimension, metric, type });
+    try {
+      const index = faiss.Index.fromFactory(dimension, type, metricType);
+      return new VectorIndex(index, { dimension, metric, type });
+    } catch (cause) {
+      throw new AppError('invalid_parameter', `FAISS knows no index of type ${type}.`, { cause });
+    }
   }
 
   /** Number of vectors. */
   get size(): number {
     return this.#index.ntotal();
+  }
+
+  /**
+   * Trains an index of a type that must be; does nothing for another.
+   *
+   * @param vectors `Float32Array` of n × dimension
+   * @throws AppError `invalid_parameter` where these are too few
+   */
+  train(vectors: Float32Array): void {
+    if (this.#index.isTrained()) return;
+    try {
+      this.#index.train(vectors);
+    } catch (cause) {
+      throw new AppError(
+        'invalid_parameter',
+        `${String(vectors.length / this.dimension)} vectors are too few for an index of type ${this.type}: take one with fewer cells or codes.`,
+        { cause },
+      );
+    }
   }
 
   /**
@@ -97,7 +120,7 @@ export class VectorIndex {
       throw new RangeError(
         `Expected a multiple of ${String(this.dimension)} floats but received ${String(vectors.length)}.`,
       );
-    if (!this.#index.isTrained()) this.#index.train(vectors);
+    this.train(vectors);
     this.#index.add(vectors);
   }
 
@@ -140,6 +163,11 @@ export class VectorIndex {
     };
   }
 
+  /** Whether {@link vectorOf} works: not with upstream's own prebuilt binding. */
+  get givesVectors(): boolean {
+    return 'reconstruct' in this.#index;
+  }
+
   /**
    * The vector of a row, as the index stores it (an approximation where its type compresses).
    *
@@ -165,22 +193,44 @@ export class VectorIndex {
    * Writes the index beside its place and renames it, so that a full disk or a killed process leaves what
    * was there before.
    *
-   * @throws the file system's error, e.g. ENOSPC
+   * @throws Error that names the file and the reason, e.g. that no space is left
    */
   async write(path: string): Promise<void> {
     const beside = `${path}.${String(process.pid)}.new`;
     try {
-      const file = await open(beside, 'w');
       try {
-        await file.writeFile(this.#index.toBuffer());
-        await file.sync();
-      } finally {
-        await file.close();
+        this.#index.write(beside);
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : 'unknown error';
+        throw new Error(`${path} could not be written: ${reason}`, { cause: error });
       }
       await rename(beside, path);
     } catch (error) {
       await rm(beside, { force: true });
       throw error;
     }
+  }
+
+  /**
+   * Removes rows; those after them move up. Only where {@link removesRows}.
+   *
+   * @returns how many were removed
+   */
+  remove(rows: readonly number[]): number {
+    return this.#index.removeIds([...rows]);
+  }
+
+  /** Whether rows can be removed in place: types that keep plain codes in the order of their rows. */
+  get removesRows(): boolean {
+    return /^(Flat|SQ)/.test(this.type);
+  }
+
+  /** Cells of an inverted file that a search looks into; 0 where the index has no cells. */
+  get probes(): number {
+    return 'probes' in this.#index ? this.#index.probes() : 0;
+  }
+
+  set probes(count: number) {
+    this.#index.probes(count);
   }
 }

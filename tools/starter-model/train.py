@@ -1,6 +1,6 @@
 """Trains the starter model and writes it in the Hugging Face layout.
 
-usage: python train.py COVERS_FOLDER OUT_FOLDER [--steps 3000] [--seed 1]
+usage: python train.py COVERS_FOLDER OUT_FOLDER [--steps 2000] [--seed 1]
 
 COVERS_FOLDER is what draw.ts wrote. Needs torch, numpy and onnx (see README.md here).
 """
@@ -177,7 +177,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Trains the starter model.")
     parser.add_argument("covers", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     tokens = Tokens()

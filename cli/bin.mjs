@@ -1,0 +1,15 @@
+#!/usr/bin/env node
+// The package's command: sets the project up where that has not been done, then runs the bundled program.
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const program = new URL('../dist/cli/shazam-visual.cjs', import.meta.url);
+
+if (!existsSync(program)) {
+  const bootstrap = fileURLToPath(new URL('../infra/bootstrap.mjs', import.meta.url));
+  // What the set-up says goes to standard error: standard output is the command's.
+  const { status } = spawnSync(process.execPath, [bootstrap], { stdio: ['ignore', 2, 2] });
+  if (status !== 0) process.exit(status ?? 1);
+}
+await import(program.href);

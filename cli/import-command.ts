@@ -1,0 +1,63 @@
+import { Command } from 'commander';
+import { importCsv } from '../lib/importing/import-csv.ts';
+import { runTask, wholeNumber, withJson } from './run.ts';
+
+interface ImportFlags {
+  out: string;
+  concurrency: number;
+  perHost: number;
+  attempts: number;
+  allowPrivate?: boolean;
+  json?: boolean;
+}
+
+/** `import csv`: a list of albums with the URLs of their covers, to metadata and covers. */
+export const importCommand = (): Command =>
+  new Command('import').description('make a catalog of other data').addCommand(
+    withJson(
+      new Command('csv')
+        .description('a CSV with artist, album, genre, year, score, best new music and cover URL')
+        .argument('<file>')
+        .requiredOption('--out <dir>', 'gets valid_metadata_final.json and images/')
+        .option('--concurrency <n>', 'covers fetched at a time', wholeNumber(1), 16)
+        .option('--per-host <n>', 'covers fetched from one host at a time', wholeNumber(1), 4)
+        .option('--attempts <n>', 'times that a cover is asked for', wholeNumber(1), 4)
+        .option('--allow-private', 'fetch from private addresses too'),
+    ).action((file: string, flags: ImportFlags) =>
+      runTask(flags, async ({ output, signal }) => {
+        const { out, concurrency, perHost, attempts } = flags;
+        const options = {
+          concurrency,
+          perHost,
+          attempts,
+          allowPrivate: flags.allowPrivate === true,
+        };
+        for await (const event of importCsv({ csvPath: file, outDir: out, signal, ...options }))
+          switch (event.type) {
+            case 'read':
+              output.result(event, `${event.albums.toLocaleString('en')} albums with a cover`);
+              if (event.withoutCover.length > 0)
+                output.note(
+                  { type: 'without_cover', lines: event.withoutCover },
+                  `${String(event.withoutCover.length)} rows without a cover's URL are left out (lines ${event.withoutCover.slice(0, 5).join(', ')}${event.withoutCover.length > 5 ? ', …' : ''})`,
+                );
+              break;
+            case 'present':
+              output.result(event, `${event.albums.toLocaleString('en')} covers are there already`);
+              break;
+            case 'downloaded':
+              output.progress('fetching covers', event.done, event.total);
+              break;
+            case 'failed':
+              output.note(event, `album ${String(event.albumId)}: ${event.url}: ${event.reason}`);
+              break;
+            case 'imported':
+              output.result(
+                event,
+                `${event.albums.toLocaleString('en')} albums in ${event.metadataPath}${event.failed > 0 ? `; ${event.failed.toLocaleString('en')} covers could not be had: run it again to try them once more` : ''}`,
+              );
+          }
+        return undefined;
+      }),
+    ),
+  );

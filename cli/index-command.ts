@@ -1,0 +1,249 @@
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import type { Config } from '../lib/config.ts';
+import { replaceFile } from '../lib/files.ts';
+import { buildIndex, type BuildEvent } from '../lib/indexing/build-index.ts';
+import { addToIndex, removeFromIndex, type ChangeEvent } from '../lib/indexing/change-index.ts';
+import type { Skipped } from '../lib/indexing/journal.ts';
+import type { Shard } from '../lib/indexing/manifest.ts';
+import { mergeShards } from '../lib/indexing/merge-shards.ts';
+import { modelFolder, withModel, type ModelOptions } from './model-option.ts';
+import { bytesText, type Output } from './output.ts';
+import { runTask, wholeNumber, withJson } from './run.ts';
+
+/** `index build`, `add`, `remove` and `merge`. */
+export function indexCommand(config: Config): Command {
+  return new Command('index')
+    .description('make and change the index of the covers')
+    .addCommand(buildCommand(config))
+    .addCommand(addCommand(config))
+    .addCommand(removeCommand())
+    .addCommand(mergeCommand());
+}
+
+const typeOption = [
+  '--type <factory>',
+  'FAISS factory string: Flat (exact), SQ8, HNSW32, IVF256,SQ8 … (default: Flat)',
+] as const;
+const probesOption = [
+  '--probes <n>',
+  'cells of an IVF index that a search looks into (default: a sixteenth of them)',
+] as const;
+
+interface BuildFlags extends ModelOptions {
+  images: string;
+  metadata: string;
+  out: string;
+  type?: string;
+  probes?: number;
+  shard?: Shard;
+  resume?: boolean;
+  json?: boolean;
+}
+
+const buildCommand = (config: Config): Command =>
+  withModel(
+    withJson(
+      new Command('build')
+        .description('embed every cover and write index, metadata and manifest')
+        .requiredOption('--images <dir>', 'folder of album_{local_id}.jpg')
+        .requiredOption('--metadata <file>', 'list of the albums, as pandas writes it')
+        .requiredOption('--out <dir>', 'where the three files go')
+        .option(...typeOption)
+        .option(probesOption[0], probesOption[1], wholeNumber(1))
+        .option('--shard <i/n>', 'only this part, e.g. 3/16, for index merge', parseShard)
+        .option('--resume', 'go on where an earlier run ended'),
+    ),
+  ).action((flags: BuildFlags) =>
+    runTask(flags, async ({ output, signal }) => {
+      const modelDir = await modelFolder(flags, config, output);
+      const { images, metadata, out, ...rest } = flags;
+      const skipped: Skipped[] = [];
+      for await (const event of buildIndex({
+        ...rest,
+        metadataPath: metadata,
+        imagesDir: images,
+        modelDir,
+        outDir: out,
+        signal,
+      })) {
+        if (event.type === 'skipped') skipped.push(event);
+        show(event, output);
+      }
+      await reportSkipped(out, skipped, output);
+      return undefined;
+    }),
+  );
+
+function parseShard(text: string): Shard {
+  const [, number = '', of = ''] = /^(\d+)\/(\d+)$/.exec(text) ?? [];
+  const shard = { number: Number(number), of: Number(of) };
+  if (number !== '' && shard.number >= 1 && shard.number <= shard.of) return shard;
+  throw new InvalidArgumentError('Expected a part of a whole like 3/16.');
+}
+
+interface AddFlags extends ModelOptions {
+  images: string;
+  metadata: string;
+  index: string;
+  resume?: boolean;
+  json?: boolean;
+}
+
+const addCommand = (config: Config): Command =>
+  withModel(
+    withJson(
+      new Command('add')
+        .description('add albums without embedding the others again')
+        .requiredOption('--images <dir>', 'folder of album_{local_id}.jpg')
+        .requiredOption('--metadata <file>', 'list of albums; those that are there are passed over')
+        .requiredOption('--index <dir>', 'folder of the set that is changed')
+        .option('--resume', 'go on where an earlier run ended'),
+    ),
+  ).action((flags: AddFlags) =>
+    runTask(flags, async ({ output, signal }) => {
+      const modelDir = await modelFolder(flags, config, output);
+      const skipped: Skipped[] = [];
+      for await (const event of addToIndex({
+        dir: flags.index,
+        metadataPath: flags.metadata,
+        imagesDir: flags.images,
+        modelDir,
+        resume: flags.resume === true,
+        signal,
+      })) {
+        if (event.type === 'skipped') skipped.push(event);
+        show(event, output);
+      }
+      await reportSkipped(flags.index, skipped, output);
+      return undefined;
+    }),
+  );
+
+interface RemoveFlags {
+  index: string;
+  ids?: number[];
+  idsFile?: string;
+  json?: boolean;
+}
+
+const removeCommand = (): Command =>
+  withJson(
+    new Command('remove')
+      .description('take albums out')
+      .requiredOption('--index <dir>', 'folder of the set that is changed')
+      .option('--ids <ids>', 'ids, separated by commas', parseIds)
+      .option('--ids-file <file>', 'ids, one a line'),
+  ).action((flags: RemoveFlags, command: Command) => {
+    if (flags.ids === undefined && flags.idsFile === undefined)
+      command.error('error: expected --ids or --ids-file');
+    return runTask(flags, async ({ output }) => {
+      const listed = flags.idsFile === undefined ? '' : await readFile(flags.idsFile, 'utf8');
+      const ids = [...(flags.ids ?? []), ...parseIds(listed)];
+      for await (const event of removeFromIndex(flags.index, ids)) show(event, output);
+      return undefined;
+    });
+  });
+
+const parseIds = (text: string): number[] =>
+  text
+    .split(/[\s,]+/)
+    .filter(Boolean)
+    .map((word) => {
+      if (!/^\d+$/.test(word))
+        throw new InvalidArgumentError(`Expected ids like 12,307 but received "${word}".`);
+      return Number(word);
+    });
+
+interface MergeFlags {
+  out: string;
+  type?: string;
+  probes?: number;
+  json?: boolean;
+}
+
+const mergeCommand = (): Command =>
+  withJson(
+    new Command('merge')
+      .description('put the parts of index build --shard together')
+      .argument('<dirs...>', 'folders of the parts, in any order')
+      .requiredOption('--out <dir>', 'where the three files go')
+      .option(...typeOption)
+      .option(probesOption[0], probesOption[1], wholeNumber(1)),
+  ).action((parts: string[], { out, ...flags }: MergeFlags) =>
+    runTask(flags, async ({ output }) => {
+      for await (const event of mergeShards({ ...flags, parts, outDir: out })) show(event, output);
+      return undefined;
+    }),
+  );
+
+function show(event: BuildEvent | ChangeEvent, output: Output): void {
+  switch (event.type) {
+    case 'resumed':
+      output.result(
+        event,
+        `going on after ${event.done.toLocaleString('en')} of ${event.total.toLocaleString('en')} covers`,
+      );
+      break;
+    case 'embedded':
+      output.progress('embedding covers', event.done, event.total);
+      break;
+    case 'skipped':
+      output.note(event, `skipped ${event.file}: ${event.reason}`);
+      break;
+    case 'indexing':
+      output.result(
+        event,
+        `making an index of type ${event.indexType} of ${event.vectors.toLocaleString('en')} vectors`,
+      );
+      break;
+    case 'measured': {
+      const recall =
+        event.recallAt10 === null
+          ? 'exact'
+          : `recall@10 ${event.recallAt10.toFixed(3)} on ${String(event.sample)} of the vectors`;
+      const share = (100 * event.bytes) / Math.max(1, event.flatBytes);
+      output.result(
+        event,
+        `${event.indexType}: ${bytesText(event.bytes)} (${share.toFixed(0)} % of the plain vectors), ${recall}`,
+      );
+      break;
+    }
+    case 'added':
+      output.result(
+        event,
+        `added ${event.albums.toLocaleString('en')} albums${event.present > 0 ? `; ${event.present.toLocaleString('en')} were there already` : ''}`,
+      );
+      break;
+    case 'removed':
+      output.result(event, `removed ${event.albums.toLocaleString('en')} albums`);
+      break;
+    case 'written':
+      output.result(
+        { type: 'written', out: event.outDir, manifest: event.manifest },
+        `${event.manifest.index.vectors.toLocaleString('en')} albums in ${event.outDir}`,
+      );
+  }
+}
+
+/** The report of covers that got no vector; none where there are none. */
+async function reportSkipped(
+  dir: string,
+  skipped: readonly Skipped[],
+  output: Output,
+): Promise<void> {
+  const path = join(dir, 'skipped-covers.jsonl');
+  if (skipped.length === 0) {
+    await rm(path, { force: true });
+    return;
+  }
+  const lines = skipped.map(({ albumId, file, reason }) =>
+    JSON.stringify({ album_id: albumId, file, reason }),
+  );
+  await replaceFile(path, `${lines.join('\n')}\n`);
+  output.note(
+    { type: 'report', path, skipped: skipped.length },
+    `${skipped.length.toLocaleString('en')} covers were skipped; ${path} lists them`,
+  );
+}

@@ -1,0 +1,83 @@
+import { readFile } from 'node:fs/promises';
+import { Command } from 'commander';
+import type { Config } from '../lib/config.ts';
+import { toResult } from '../lib/http/search-response.ts';
+import { createLogger } from '../lib/log.ts';
+import type { Hit, SearchAnswer, SearchService } from '../lib/search/search-service.ts';
+import { createServices } from '../lib/services.ts';
+import type { Output } from './output.ts';
+import { numberWithin, runTask, wholeNumber, withJson } from './run.ts';
+
+interface SearchFlags {
+  k: number;
+  genre?: string[];
+  yearMin?: number;
+  yearMax?: number;
+  scoreMin?: number;
+  bestNewMusic?: boolean;
+  json?: boolean;
+}
+
+/** `search image FILE` and `search text WORDS`, by the very services of the API. */
+export function searchCommand(config: Config): Command {
+  const find = (
+    flags: SearchFlags,
+    ask: (
+      search: SearchService,
+      options: Parameters<SearchService['byText']>[1],
+    ) => Promise<SearchAnswer>,
+  ) =>
+    runTask(flags, async ({ output }) => {
+      const { search } = createServices(config, createLogger('silent'));
+      const { k, genre, yearMin, yearMax, scoreMin, bestNewMusic } = flags;
+      const given = { genres: genre, yearMin, yearMax, scoreMin, bestNewMusic };
+      const filter = Object.fromEntries(
+        Object.entries(given).filter(([, value]) => value !== undefined),
+      );
+      const answer = await ask(search, { k, filter });
+      print(answer.hits, output);
+      return undefined;
+    });
+  return new Command('search')
+    .description('ask which albums look like a picture or a description')
+    .addCommand(
+      withFilters(new Command('image').description('by a picture').argument('<file>')).action(
+        (file: string, flags: SearchFlags) =>
+          find(flags, async (search, options) => search.byImage(await readFile(file), options)),
+      ),
+    )
+    .addCommand(
+      withFilters(new Command('text').description('by words').argument('<words...>')).action(
+        (words: string[], flags: SearchFlags) =>
+          find(flags, (search, options) => search.byText(words.join(' '), options)),
+      ),
+    );
+}
+
+const withFilters = (command: Command): Command =>
+  withJson(
+    command
+      .option('-k, --k <n>', 'how many albums', wholeNumber(1), 10)
+      .option('--genre <genre...>', 'only these genres')
+      .option('--year-min <year>', 'released in this year or later', wholeNumber(0))
+      .option('--year-max <year>', 'released in this year or earlier', wholeNumber(0))
+      .option('--score-min <score>', 'Pitchfork score of at least this', numberWithin(0, 10))
+      .option('--best-new-music', 'only Best New Music'),
+  );
+
+function print(hits: readonly Hit[], output: Output): void {
+  if (hits.length === 0) {
+    output.note({ type: 'none' }, 'No album passes these filters.');
+    return;
+  }
+  for (const [i, hit] of hits.entries()) {
+    const { album, similarity } = hit;
+    const about = [album.releaseYear, album.genre, album.score?.toFixed(1)].filter(
+      (part) => part != null,
+    );
+    output.result(
+      { type: 'hit', rank: i + 1, ...toResult(hit) },
+      `${String(i + 1).padStart(3)}  ${similarity.toFixed(3)}  ${album.artist ?? '(unknown)'} – ${album.albumName ?? '(untitled)'}  (${about.join(', ')})  #${String(album.id)}`,
+    );
+  }
+}

@@ -1,0 +1,108 @@
+import { clipName, indexName, metadataName } from '../../lib/storage/assets.ts';
+
+// Keys in the assets bucket below the prefix; `*` stands for any characters.
+const index = `models/${indexName}`;
+const metadata = `models/${metadataName}`;
+const clip = `models/${clipName}`;
+const visionTower = [
+  `${clip}/config.json`,
+  `${clip}/preprocessor_config.json`,
+  `${clip}/onnx/vision_model*`,
+];
+const textTower = [`${clip}/config.json`, `${clip}/tokenizer.json`, `${clip}/onnx/text_model*`];
+const covers = 'images/*';
+
+export type Route = `${'GET' | 'HEAD' | 'POST'} /${string}`;
+
+/** One Lambda function: what it answers, what it gets, and what it may touch. */
+export interface Endpoint {
+  /** Its entry point is `functions/<name>.ts`. */
+  readonly name: string;
+  readonly routes: readonly Route[];
+  /** Memory in MB; the share of processors follows it (1,769 MB is one). A new account stops at 3,008. */
+  readonly memoryMb: number;
+  /** Below the 30 s for which an HTTP API waits, so that the function's own answer arrives. */
+  readonly timeoutSeconds: number;
+  /** `/tmp` in MB, where files from S3 are kept. 512 MB are free of charge. */
+  readonly storageMb: number;
+  /** An alarm says so when the slowest hundredth of the invocations takes longer, in ms. */
+  readonly slowMs: number;
+  /** How many may run at a time; the next one is throttled. The sum leaves 100 of an account's 1,000. */
+  readonly reservedConcurrency: number;
+  /** Patterns of keys that it reads in the assets bucket, below the prefix. */
+  readonly reads: readonly string[];
+  /** What it does with objects in the uploads bucket. */
+  readonly uploads?: readonly ('GetObject' | 'PutObject' | 'DeleteObject')[];
+}
+
+/** What an endpoint needs that loads no model. */
+const light = { memoryMb: 512, timeoutSeconds: 10, storageMb: 512, slowMs: 5_000 };
+
+/** What a search needs: one tower, the index and the metadata in memory and, as files, in `/tmp`. */
+const search = { memoryMb: 3008, timeoutSeconds: 29, storageMb: 1024, slowMs: 10_000 };
+
+/** Every function. A new endpoint is a new row. */
+export const endpoints = [
+  {
+    name: 'root',
+    routes: ['GET /', 'GET /openapi.json', 'GET /docs', 'GET /docs/{proxy+}'],
+    ...light,
+    reservedConcurrency: 20,
+    reads: [index, metadata],
+  },
+  {
+    name: 'health',
+    routes: ['GET /health', 'GET /ready'],
+    ...light,
+    reservedConcurrency: 10,
+    reads: [index, metadata],
+  },
+  {
+    name: 'search-by-image',
+    routes: ['POST /api/search-by-image'],
+    ...search,
+    reservedConcurrency: 50,
+    reads: [index, metadata, ...visionTower],
+    uploads: ['GetObject', 'DeleteObject'],
+  },
+  {
+    name: 'search-by-text',
+    routes: ['GET /api/search-by-text'],
+    ...search,
+    reservedConcurrency: 50,
+    reads: [index, metadata, ...textTower],
+  },
+  {
+    name: 'albums',
+    routes: ['GET /api/albums/{album_id}', 'GET /api/albums/{album_id}/similar'],
+    ...light,
+    memoryMb: 1024,
+    reservedConcurrency: 50,
+    reads: [index, metadata],
+  },
+  {
+    name: 'image',
+    routes: ['GET /api/image/{album_id}', 'HEAD /api/image/{album_id}'],
+    ...light,
+    memoryMb: 1024,
+    reservedConcurrency: 100,
+    reads: [metadata, covers],
+  },
+  {
+    name: 'stats',
+    routes: ['GET /api/stats', 'GET /api/genres', 'GET /api/year-range'],
+    ...light,
+    reservedConcurrency: 20,
+    reads: [index, metadata],
+  },
+  {
+    name: 'uploads',
+    routes: ['POST /api/uploads'],
+    ...light,
+    reservedConcurrency: 20,
+    reads: [],
+    uploads: ['PutObject'],
+  },
+] as const satisfies readonly Endpoint[];
+
+export type EndpointName = (typeof endpoints)[number]['name'];

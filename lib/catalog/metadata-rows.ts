@@ -1,0 +1,51 @@
+/**
+ * The elements of the metadata file as they are written there, so that those which are kept stay as pandas
+ * wrote them, literal `NaN` and `2012.0` included.
+ *
+ * @param text a JSON list in the wider sense of {@link parsePandasJson}
+ * @throws SyntaxError where it is no list, or ends too early
+ */
+export function splitRows(text: string): string[] {
+  const rows: string[] = [];
+  let at = skipSpace(text, 0);
+  if (text[at] !== '[') throw new SyntaxError('expected a JSON list');
+  let from = at + 1;
+  let depth = 0;
+  for (at = from; at < text.length; at += 1) {
+    const character = text.charCodeAt(at);
+    if (character === quote) at = endOfString(text, at);
+    else if (character === openBrace || character === openBracket) depth += 1;
+    else if (character === closeBrace) depth -= 1;
+    else if (character === closeBracket && depth > 0) depth -= 1;
+    else if ((character === comma && depth === 0) || character === closeBracket) {
+      const row = text.slice(from, at).trim();
+      if (row !== '') rows.push(row);
+      if (character === closeBracket) return rows;
+      from = at + 1;
+    }
+  }
+  throw new SyntaxError('the list does not end');
+}
+
+/** The list as pandas' `json.dump(indent=2)` lays it out. */
+export const joinRows = (rows: readonly string[]): string =>
+  rows.length === 0 ? '[]' : `[\n  ${rows.join(',\n  ')}\n]`;
+
+const [quote, backslash, comma] = [0x22, 0x5c, 0x2c];
+const [openBrace, closeBrace, openBracket, closeBracket] = [0x7b, 0x7d, 0x5b, 0x5d];
+
+const skipSpace = (text: string, from: number): number => {
+  let at = from;
+  while (at < text.length && /[\s\uFEFF]/.test(text.charAt(at))) at += 1;
+  return at;
+};
+
+/** Where the string that begins at `from` has its closing quote. */
+function endOfString(text: string, from: number): number {
+  for (let at = from + 1; at < text.length; at += 1) {
+    const character = text.charCodeAt(at);
+    if (character === backslash) at += 1;
+    else if (character === quote) return at;
+  }
+  throw new SyntaxError('a string does not end');
+}

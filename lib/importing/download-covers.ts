@@ -1,0 +1,113 @@
+import { mkdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pLimit, { type LimitFunction } from 'p-limit';
+import { isAppError } from '../errors.ts';
+import { replaceFile } from '../files.ts';
+import { asJpeg } from '../imaging/raster.ts';
+import { coverName } from '../storage/covers.ts';
+import type { CsvAlbum } from './csv-catalog.ts';
+import { FetchError, PublicFetcher } from './public-fetch.ts';
+
+export interface DownloadOptions {
+  albums: readonly CsvAlbum[];
+  imagesDir: string;
+  /** Covers fetched from one host at a time. */
+  perHost: number;
+  /** Covers fetched at a time in all. */
+  concurrency: number;
+  /** Times that a cover is asked for. */
+  attempts: number;
+  allowPrivate: boolean;
+  signal?: AbortSignal | undefined;
+}
+
+export type DownloadEvent =
+  | { type: 'present'; albums: number }
+  | { type: 'downloaded'; done: number; total: number }
+  | { type: 'failed'; albumId: number; url: string; reason: string };
+
+/** Largest cover, in bytes. */
+const maxBytes = 10e6;
+
+/** Pause before the second attempt, in milliseconds; it doubles. A server's `Retry-After` goes before it. */
+const pauseMs = 500;
+/** Longest pause that a server may ask for, in seconds. */
+const mostSeconds = 60;
+
+/**
+ * Fetches the covers that are not there yet. A cover is put in place when it is whole and has been decoded; one
+ * that is no JPEG is made one.
+ *
+ * @returns ids of the albums whose cover is there
+ */
+export async function* downloadCovers(
+  options: DownloadOptions,
+): AsyncGenerator<DownloadEvent, Set<number>> {
+  const { albums, imagesDir, signal } = options;
+  await mkdir(imagesDir, { recursive: true });
+  const there = new Set<number>();
+  const wanted: CsvAlbum[] = [];
+  for (const album of albums) {
+    const found = await stat(join(imagesDir, coverName(album.localId))).catch(() => null);
+    if (found?.isFile() && found.size > 0) there.add(album.localId);
+    else wanted.push(album);
+  }
+  if (there.size > 0) yield { type: 'present', albums: there.size };
+  const fetcher = new PublicFetcher(options);
+  const all = pLimit(options.concurrency);
+  const hosts = new Map<string, LimitFunction>();
+  const ofHost = (url: string): LimitFunction => {
+    const { host } = new URL(url);
+    const limit = hosts.get(host) ?? pLimit(options.perHost);
+    hosts.set(host, limit);
+    return limit;
+  };
+  const fetchOne = async (album: CsvAlbum): Promise<DownloadEvent | null> => {
+    if (signal?.aborted) return null;
+    try {
+      const bytes = await fetchCover(fetcher, album.coverUrl, options.attempts);
+      await replaceFile(join(imagesDir, coverName(album.localId)), bytes);
+      there.add(album.localId);
+      return null;
+    } catch (error) {
+      if (!(error instanceof FetchError)) throw error;
+      return { type: 'failed', albumId: album.localId, url: album.coverUrl, reason: error.message };
+    }
+  };
+  // The place in the host's queue is taken first, so that a slow host does not fill up the common one.
+  const fetching = wanted.map((album) => ofHost(album.coverUrl)(() => all(() => fetchOne(album))));
+  for (const one of fetching) one.catch(() => undefined); // awaited below, in order
+  try {
+    let done = 0;
+    for (const one of fetching) {
+      const failed = await one;
+      if (failed) yield failed;
+      done += 1;
+      yield { type: 'downloaded', done, total: wanted.length };
+    }
+    signal?.throwIfAborted();
+    return there;
+  } finally {
+    await Promise.allSettled(fetching);
+    await fetcher.close();
+  }
+}
+
+/** @returns a whole JPEG @throws FetchError */
+async function fetchCover(fetcher: PublicFetcher, url: string, attempts: number): Promise<Buffer> {
+  for (let attempt = 1; ; attempt += 1)
+    try {
+      return await asJpeg(await fetcher.get(url, maxBytes));
+    } catch (error) {
+      if (isAppError(error))
+        throw new FetchError('it is not a picture that can be read', {
+          retry: false,
+          cause: error,
+        });
+      if (!(error instanceof FetchError) || !error.retry || attempt >= attempts) throw error;
+      const asked = error.afterSeconds === undefined ? undefined : 1000 * error.afterSeconds;
+      if (asked !== undefined && asked > 1000 * mostSeconds) throw error;
+      await sleep(asked ?? pauseMs * 2 ** (attempt - 1));
+    }
+}

@@ -1,0 +1,61 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { joinRows } from '../catalog/metadata-rows.ts';
+import { AppError } from '../errors.ts';
+import { replaceFile } from '../files.ts';
+import { metadataName } from '../storage/assets.ts';
+import { pandasRow, readCsvCatalog } from './csv-catalog.ts';
+import { downloadCovers, type DownloadEvent, type DownloadOptions } from './download-covers.ts';
+
+export interface ImportOptions extends Omit<DownloadOptions, 'albums' | 'imagesDir'> {
+  csvPath: string;
+  /** Gets `valid_metadata_final.json` and `images/`. */
+  outDir: string;
+}
+
+export type ImportEvent =
+  | { type: 'read'; albums: number; withoutCover: number[] }
+  | DownloadEvent
+  | { type: 'imported'; albums: number; failed: number; metadataPath: string };
+
+/** Says which list the ids in the folder were given for. */
+const planName = '.import.json';
+
+/**
+ * Makes metadata and covers of a CSV. Ids are given in the order of the rows, before any cover is fetched; an
+ * album whose cover can't be had is left out, and its id stays a gap. Run again, it fetches what is lacking.
+ *
+ * @throws AppError `catalog_unreadable`, or `assets_inconsistent` where the folder was begun with another CSV
+ */
+export async function* importCsv(options: ImportOptions): AsyncGenerator<ImportEvent> {
+  const { csvPath, outDir } = options;
+  const text = await readFile(csvPath, 'utf8');
+  const { albums, withoutCover } = readCsvCatalog(csvPath, text);
+  yield { type: 'read', albums: albums.length, withoutCover };
+  await mkdir(outDir, { recursive: true });
+  await claim(outDir, csvPath, text);
+  const there = yield* downloadCovers({ ...options, albums, imagesDir: join(outDir, 'images') });
+  const rows = albums.filter(({ localId }) => there.has(localId)).map(pandasRow);
+  const metadataPath = join(outDir, metadataName);
+  await replaceFile(metadataPath, joinRows(rows));
+  yield {
+    type: 'imported',
+    albums: rows.length,
+    failed: albums.length - rows.length,
+    metadataPath,
+  };
+}
+
+/** Covers are named by ids that another list would give to other albums. */
+async function claim(outDir: string, csvPath: string, text: string): Promise<void> {
+  const path = join(outDir, planName);
+  const wanted = JSON.stringify({ csv: createHash('sha256').update(text).digest('hex') });
+  const found = await readFile(path, 'utf8').catch(() => null);
+  if (found === null) await replaceFile(path, wanted);
+  else if (found !== wanted)
+    throw new AppError(
+      'assets_inconsistent',
+      `${outDir} was begun with another list than ${csvPath}, whose ids are others: take a new folder.`,
+    );
+}

@@ -1,0 +1,175 @@
+import { lookup } from 'node:dns';
+import { BlockList, isIP } from 'node:net';
+import { buildConnector, Agent, request, type Dispatcher } from 'undici';
+
+/** Times in which an answer must begin, and in which the next bytes of it must come, in milliseconds. */
+const answerMs = 15_000;
+
+/** Redirects that are followed. */
+const mostRedirects = 5;
+
+/**
+ * Addresses that a URL from a list must not lead to: this machine, its network, and what is no host at all.
+ * (IPv4 addresses written as IPv6 ones are compared with the IPv4 networks.)
+ */
+const notPublic = new BlockList();
+for (const [network, prefix] of [
+  ['0.0.0.0', 8],
+  ['10.0.0.0', 8],
+  ['100.64.0.0', 10],
+  ['127.0.0.0', 8],
+  ['169.254.0.0', 16],
+  ['172.16.0.0', 12],
+  ['192.0.0.0', 24],
+  ['192.168.0.0', 16],
+  ['198.18.0.0', 15],
+  ['224.0.0.0', 3],
+] as const)
+  notPublic.addSubnet(network, prefix, 'ipv4');
+for (const [network, prefix] of [
+  ['::', 127],
+  ['64:ff9b::', 96],
+  ['fc00::', 7],
+  ['fe80::', 10],
+  ['ff00::', 8],
+] as const)
+  notPublic.addSubnet(network, prefix, 'ipv6');
+
+/** Why a file could not be had. `retry`: whether it is worth trying again, and after how many seconds. */
+export class FetchError extends Error {
+  readonly retry: boolean;
+  readonly afterSeconds: number | undefined;
+
+  constructor(
+    message: string,
+    options: { retry: boolean; afterSeconds?: number; cause?: unknown },
+  ) {
+    super(message, { cause: options.cause });
+    this.name = 'FetchError';
+    this.retry = options.retry;
+    this.afterSeconds = options.afterSeconds;
+  }
+}
+
+export const isPublicAddress = (address: string): boolean =>
+  !notPublic.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+
+/** A connection only to public addresses: what a name means is looked at when it is connected to, not before. */
+function publicAgent(): Agent {
+  const connect = buildConnector({
+    timeout: answerMs,
+    lookup: (host, options, callback) => {
+      lookup(host, { ...options, all: true }, (error, addresses) => {
+        if (error) {
+          callback(error, '', 0);
+          return;
+        }
+        const refused = addresses.find(({ address }) => !isPublicAddress(address));
+        const [first] = addresses;
+        if (refused || !first) callback(privateAddress(host), '', 0);
+        else if (options.all) (callback as unknown as AllCallback)(null, addresses);
+        else callback(null, first.address, first.family);
+      });
+    },
+  });
+  return new Agent({ connect, headersTimeout: answerMs, bodyTimeout: answerMs });
+}
+
+type AllCallback = (error: null, addresses: { address: string; family: number }[]) => void;
+
+const privateAddress = (host: string): Error & { code: string } =>
+  Object.assign(new Error(`${host} is a private address`), { code: 'PRIVATE_ADDRESS' });
+
+/** Fetches files from the web, politely to a network of one's own. */
+export class PublicFetcher {
+  readonly #dispatcher: Dispatcher;
+  readonly #allowPrivate: boolean;
+
+  /** @param options.allowPrivate for tests and for a server of one's own */
+  constructor({ allowPrivate }: { allowPrivate: boolean }) {
+    this.#allowPrivate = allowPrivate;
+    this.#dispatcher = allowPrivate
+      ? new Agent({ headersTimeout: answerMs, bodyTimeout: answerMs })
+      : publicAgent();
+  }
+
+  /**
+   * @param maxBytes of the file
+   * @throws FetchError
+   */
+  async get(url: string, maxBytes: number): Promise<Buffer> {
+    let at = new URL(url);
+    for (let hop = 0; hop <= mostRedirects; hop += 1) {
+      const answer = await this.#ask(at);
+      const { location } = answer.headers;
+      if (answer.statusCode >= 300 && answer.statusCode < 400 && typeof location === 'string') {
+        answer.body.on('error', () => undefined).destroy();
+        at = new URL(location, at);
+        if (!['http:', 'https:'].includes(at.protocol))
+          throw new FetchError(`it leads to ${at.protocol}//`, { retry: false });
+        continue;
+      }
+      return readBody(answer, maxBytes);
+    }
+    throw new FetchError(`it was redirected ${String(mostRedirects)} times`, { retry: false });
+  }
+
+  close(): Promise<void> {
+    return this.#dispatcher.close();
+  }
+
+  async #ask(url: URL): Promise<Dispatcher.ResponseData> {
+    const host = url.hostname.replace(/^\[|\]$/g, '');
+    if (!this.#allowPrivate && isIP(host) !== 0 && !isPublicAddress(host))
+      throw new FetchError(`${host} is a private address`, { retry: false });
+    try {
+      return await request(url, {
+        dispatcher: this.#dispatcher,
+        headers: { 'user-agent': 'shazam-visual (cover import)', accept: 'image/*' },
+      });
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+      const message = error instanceof Error ? error.message : 'unknown error';
+      const hopeless = ['PRIVATE_ADDRESS', 'ENOTFOUND', 'ERR_TLS_CERT_ALTNAME_INVALID'];
+      throw new FetchError(message || code, { retry: !hopeless.includes(code), cause: error });
+    }
+  }
+}
+
+async function readBody(
+  { statusCode, headers, body }: Dispatcher.ResponseData,
+  maxBytes: number,
+): Promise<Buffer> {
+  const giveUp = (error: FetchError) => {
+    body.on('error', () => undefined).destroy();
+    return error;
+  };
+  if (statusCode !== 200) {
+    const wait = Number(headers['retry-after']);
+    throw giveUp(
+      new FetchError(`the server answers ${String(statusCode)}`, {
+        retry: statusCode === 408 || statusCode === 429 || statusCode >= 500,
+        ...(Number.isFinite(wait) && { afterSeconds: wait }),
+      }),
+    );
+  }
+  const expected = Number(headers['content-length'] ?? NaN);
+  const tooLarge = () =>
+    giveUp(new FetchError(`it is larger than ${String(maxBytes / 1e6)} MB`, { retry: false }));
+  if (expected > maxBytes) throw tooLarge();
+  const chunks: Buffer[] = [];
+  let size = 0;
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > maxBytes) throw tooLarge();
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    if (error instanceof FetchError) throw error;
+    throw new FetchError('it broke off', { retry: true, cause: error });
+  }
+  if (Number.isFinite(expected) && size !== expected)
+    throw new FetchError(`${String(size)} of ${String(expected)} bytes came`, { retry: true });
+  return Buffer.concat(chunks);
+}

@@ -1,0 +1,104 @@
+import { VectorIndex } from '../vectors/vector-index.ts';
+import { writeFlatIndex } from '../vectors/flat-file.ts';
+import { digestFile, type Manifest } from './manifest.ts';
+
+export type AssembleEvent =
+  | { type: 'indexing'; indexType: string; vectors: number }
+  | {
+      type: 'measured';
+      indexType: string;
+      bytes: number;
+      /** What the vectors take as they are. */
+      flatBytes: number;
+      /** Share of the ten nearest that a search finds, on a sample; `null` for an exact index. */
+      recallAt10: number | null;
+      sample: number;
+    };
+
+export interface AssembleOptions {
+  /** The vectors in blocks of n × dimension; called once for each time that they are read. */
+  vectors: () => AsyncIterable<Float32Array>;
+  dimension: number;
+  /** Number of vectors. */
+  size: number;
+  /** FAISS factory string. */
+  type: string;
+  probes?: number | undefined;
+}
+
+/** Queries by which recall is measured. */
+const sampleSize = 200;
+const depth = 10;
+
+/**
+ * Writes an index of the vectors. A flat one goes straight to the disk; another type is trained on all of
+ * them, and what it costs and gains is told.
+ *
+ * @param path where it goes; written as it is, not beside
+ * @throws Error where FAISS does not know the type, has too few vectors to train it, or the disk is full
+ */
+export async function* assembleIndex(
+  path: string,
+  options: AssembleOptions,
+): AsyncGenerator<AssembleEvent, Manifest['index']> {
+  const { vectors, dimension, size, type } = options;
+  yield { type: 'indexing', indexType: type, vectors: size };
+  const flatBytes = 4 * dimension * size;
+  let recallAt10: number | null = null;
+  let sample = 0;
+  if (type === 'Flat') await writeFlatIndex(path, { dimension, size }, vectors());
+  else {
+    const all = await gather(vectors(), size * dimension);
+    const index = await makeIndex(all, options);
+    await index.write(path);
+    ({ recallAt10, sample } = await measureRecall(index, all));
+  }
+  const { bytes } = await digestFile(path);
+  yield { type: 'measured', indexType: type, bytes, flatBytes, recallAt10, sample };
+  return { type, metric: 'inner_product', dimension, vectors: size };
+}
+
+async function gather(blocks: AsyncIterable<Float32Array>, length: number): Promise<Float32Array> {
+  const all = new Float32Array(length);
+  let at = 0;
+  for await (const block of blocks) {
+    all.set(block, at);
+    at += block.length;
+  }
+  return all;
+}
+
+/** Trained on all vectors, which then are added one by one: HNSW joins several at a time in no fixed order. */
+async function makeIndex(
+  all: Float32Array,
+  { dimension, type, probes }: AssembleOptions,
+): Promise<VectorIndex> {
+  const index = await VectorIndex.create({ dimension, metric: 'inner_product', type });
+  index.train(all);
+  for (let at = 0; at < all.length; at += dimension) index.add(all.subarray(at, at + dimension));
+  const cells = /IVF(\d+)/.exec(type)?.[1];
+  if (cells !== undefined) index.probes = probes ?? Math.max(1, Math.round(Number(cells) / 16));
+  return index;
+}
+
+/** Of the ten nearest of some of the vectors, the share that the index finds too. */
+async function measureRecall(
+  index: VectorIndex,
+  all: Float32Array,
+): Promise<{ recallAt10: number; sample: number }> {
+  const { dimension } = index;
+  const exact = await VectorIndex.create({ dimension, metric: 'inner_product' });
+  exact.add(all);
+  const size = all.length / dimension;
+  const sample = Math.min(sampleSize, size);
+  let found = 0;
+  let asked = 0;
+  for (let i = 0; i < sample; i += 1) {
+    const row = Math.floor((i * size) / sample);
+    const query = all.subarray(row * dimension, (row + 1) * dimension);
+    const nearest = new Set(exact.search(query, depth).rows);
+    asked += nearest.size;
+    for (const one of index.search(query, depth).rows) if (nearest.has(one)) found += 1;
+  }
+  return { recallAt10: asked === 0 ? 1 : found / asked, sample };
+}

@@ -1,0 +1,216 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { Catalog } from '../catalog/catalog.ts';
+import { joinRows, splitRows } from '../catalog/metadata-rows.ts';
+import { createImageEncoder } from '../clip/image-encoder.ts';
+import type { ClipDtype } from '../clip/model-files.ts';
+import { AppError } from '../errors.ts';
+import { indexName, metadataName } from '../storage/assets.ts';
+import { VectorIndex } from '../vectors/vector-index.ts';
+import { assembleIndex } from './assemble.ts';
+import { batchSize, embedCovers } from './embed-covers.ts';
+import { FileSet } from './file-set.ts';
+import { Journal, type Skipped } from './journal.ts';
+import { identifyModel, readManifest, type Manifest } from './manifest.ts';
+
+export type ChangeEvent =
+  | { type: 'resumed'; done: number; total: number }
+  | ({ type: 'skipped' } & Skipped)
+  | { type: 'embedded'; done: number; total: number }
+  | { type: 'added'; albums: number; present: number }
+  | { type: 'removed'; albums: number }
+  | { type: 'written'; outDir: string; manifest: Manifest };
+
+/** A set of files that is there already. */
+interface Present {
+  index: VectorIndex;
+  catalog: Catalog;
+  /** The metadata's elements as they are written. */
+  rows: string[];
+  manifest: Manifest;
+}
+
+export interface AddOptions {
+  /** Folder of the set, which is changed. */
+  dir: string;
+  /** Metadata of the new albums; those that are in the set already are passed over. */
+  metadataPath: string;
+  imagesDir: string;
+  modelDir: string;
+  resume?: boolean;
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * Adds albums behind those that are there; none of the old ones is embedded again.
+ *
+ * @throws AppError `assets_inconsistent` where the set was made with another model or dtype, and as
+ *   `buildIndex`
+ */
+export async function* addToIndex(options: AddOptions): AsyncGenerator<ChangeEvent> {
+  const { dir, metadataPath, imagesDir, modelDir, resume = false, signal } = options;
+  const present = await openSet(dir);
+  const { dtype } = present.manifest.model;
+  const identity = await identifyModel(modelDir, dtype);
+  assertSameModel(dir, present.manifest, identity.model);
+  const text = await readFile(metadataPath, 'utf8');
+  const given = await Catalog.open(metadataPath);
+  const texts = splitRows(text);
+  const fresh = texts
+    .map((row, i) => ({ row, albumId: given.atRow(i).id }))
+    .filter(({ albumId }) => present.catalog.byId(albumId) === undefined);
+  const albumIds = fresh.map(({ albumId }) => albumId);
+  const encoder = await createImageEncoder({ modelDir, dtype });
+  const plan = {
+    metadata: createHash('sha256').update(text).digest('hex'),
+    model: identity.model,
+    behind: present.manifest.files,
+  };
+  const total = albumIds.length;
+  const journal = await Journal.open(dir, plan, {
+    dimension: encoder.dimension,
+    batch: batchSize,
+    total,
+    resume,
+  });
+  try {
+    if (journal.done > 0) yield { type: 'resumed', done: journal.done, total };
+    for (const skipped of journal.skipped) yield { type: 'skipped', ...skipped };
+    for await (const skipped of embedCovers({ albumIds, imagesDir, encoder, journal, signal }))
+      yield skipped
+        ? { type: 'skipped', ...skipped }
+        : { type: 'embedded', done: journal.done, total };
+    for await (const block of journal.vectors()) present.index.add(block);
+    const gone = new Set(journal.skipped.map(({ position }) => position));
+    const added = fresh.filter((_, position) => !gone.has(position)).map(({ row }) => row);
+    const skipped = journal.skipped.map(({ albumId }) => albumId);
+    const manifest = await writeSet(dir, present, {
+      rows: [...present.rows, ...added],
+      skipped: [...new Set([...present.manifest.skipped, ...skipped])],
+    });
+    await journal.remove();
+    yield { type: 'added', albums: added.length, present: texts.length - fresh.length };
+    yield { type: 'written', outDir: dir, manifest };
+  } finally {
+    await journal.close().catch(() => undefined); // it may have been removed
+    await encoder.dispose();
+  }
+}
+
+/**
+ * Takes albums out of a set. Vectors of the others stay as they are; an index of a type that can't lose rows
+ * is built anew of them.
+ *
+ * @param albumIds public ids
+ * @throws AppError `album_not_found` naming the first that is not there; nothing is changed then
+ */
+export async function* removeFromIndex(
+  dir: string,
+  albumIds: readonly number[],
+): AsyncGenerator<ChangeEvent> {
+  const present = await openSet(dir);
+  const rows = albumIds.map((albumId) => {
+    const row = present.catalog.rowOf(albumId);
+    if (row === undefined)
+      throw new AppError('album_not_found', `No album in ${dir} has the id ${String(albumId)}.`);
+    return row;
+  });
+  const gone = new Set(rows);
+  const kept = present.rows.filter((_, row) => !gone.has(row));
+  const change = { rows: kept, skipped: present.manifest.skipped };
+  const manifest = present.index.removesRows
+    ? (present.index.remove([...gone]), await writeSet(dir, present, change))
+    : await rebuildSet(dir, present, gone, change);
+  yield { type: 'removed', albums: gone.size };
+  yield { type: 'written', outDir: dir, manifest };
+}
+
+/** @throws AppError where a file is missing or damaged, or the three do not fit each other */
+async function openSet(dir: string): Promise<Present> {
+  const manifest = await readManifest(dir);
+  if (!manifest)
+    throw new AppError(
+      'assets_missing',
+      `${dir} has no manifest.json, so what its index was made with is not known: build it with index build.`,
+    );
+  const index = await VectorIndex.open(join(dir, indexName));
+  const catalog = await Catalog.open(join(dir, metadataName));
+  const rows = splitRows(await readFile(join(dir, metadataName), 'utf8'));
+  if (index.size !== catalog.size)
+    throw new AppError(
+      'assets_inconsistent',
+      `In ${dir}, the index holds ${String(index.size)} vectors but the metadata lists ${String(catalog.size)} albums.`,
+    );
+  return { index, catalog, rows, manifest };
+}
+
+function assertSameModel(
+  dir: string,
+  { model }: Manifest,
+  other: { name: string; dtype: ClipDtype; files: Record<string, string> },
+): void {
+  if (JSON.stringify(model.files) === JSON.stringify(other.files)) return;
+  throw new AppError(
+    'assets_inconsistent',
+    `The index in ${dir} was made with another model (${model.name}, ${model.dtype}) than the one given (${other.name}, ${other.dtype}): their vectors can't be compared.`,
+  );
+}
+
+async function writeSet(
+  dir: string,
+  { index, manifest }: Present,
+  change: { rows: readonly string[]; skipped: number[] },
+): Promise<Manifest> {
+  const set = await FileSet.begin(dir);
+  try {
+    await index.write(set.indexPath);
+    return await finishSet(set, manifest, { ...manifest.index, vectors: index.size }, change);
+  } catch (error) {
+    await set.abandon();
+    throw error;
+  }
+}
+
+async function rebuildSet(
+  dir: string,
+  { index, manifest }: Present,
+  gone: ReadonlySet<number>,
+  change: { rows: readonly string[]; skipped: number[] },
+): Promise<Manifest> {
+  const set = await FileSet.begin(dir);
+  try {
+    const assembling = assembleIndex(set.indexPath, {
+      vectors: () => keptVectors(index, gone),
+      dimension: index.dimension,
+      size: change.rows.length,
+      type: manifest.index.type,
+      probes: index.probes || undefined,
+    });
+    let step = await assembling.next();
+    while (step.done !== true) step = await assembling.next();
+    return await finishSet(set, manifest, step.value, change);
+  } catch (error) {
+    await set.abandon();
+    throw error;
+  }
+}
+
+async function finishSet(
+  set: FileSet,
+  manifest: Manifest,
+  index: Manifest['index'],
+  { rows, skipped }: { rows: readonly string[]; skipped: number[] },
+): Promise<Manifest> {
+  await set.writeMetadata(joinRows(rows));
+  const { model, preprocessing, shard } = manifest;
+  return set.finish({ model, preprocessing, index, skipped, ...(shard && { shard }) });
+}
+
+// eslint-disable-next-line @typescript-eslint/require-await -- read like the vectors of a file
+async function* keptVectors(
+  index: VectorIndex,
+  gone: ReadonlySet<number>,
+): AsyncGenerator<Float32Array> {
+  for (let row = 0; row < index.size; row += 1) if (!gone.has(row)) yield index.vectorOf(row);
+}

@@ -1,0 +1,63 @@
+import { open, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { indexName, manifestName, metadataName } from '../storage/assets.ts';
+import { digestFile, type Manifest } from './manifest.ts';
+
+/**
+ * The three files of a set, written beside those that are there and put in their place together when all of
+ * them are whole. The manifest comes last: where it does not fit the other two, something was in between.
+ */
+export class FileSet {
+  readonly #dir: string;
+
+  private constructor(dir: string) {
+    this.#dir = dir;
+  }
+
+  static async begin(dir: string): Promise<FileSet> {
+    const set = new FileSet(dir);
+    await set.abandon(); // what an earlier run may have left
+    return set;
+  }
+
+  /** Where the new index is to be written. */
+  get indexPath(): string {
+    return this.#beside(indexName);
+  }
+
+  async writeMetadata(text: string): Promise<void> {
+    const file = await open(this.#beside(metadataName), 'w');
+    try {
+      await writeFile(file, text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Writes the manifest and puts all three in their place. */
+  async finish(about: Omit<Manifest, 'format' | 'files'>): Promise<Manifest> {
+    const manifest: Manifest = {
+      format: 1,
+      ...about,
+      files: {
+        [indexName]: await digestFile(this.#beside(indexName)),
+        [metadataName]: await digestFile(this.#beside(metadataName)),
+      },
+    };
+    await writeFile(this.#beside(manifestName), `${JSON.stringify(manifest, null, 2)}\n`);
+    for (const name of [indexName, metadataName, manifestName])
+      await rename(this.#beside(name), join(this.#dir, name));
+    return manifest;
+  }
+
+  /** Removes what has been written and is not in its place. */
+  async abandon(): Promise<void> {
+    for (const name of [indexName, metadataName, manifestName])
+      await rm(this.#beside(name), { force: true });
+  }
+
+  #beside(name: string): string {
+    return join(this.#dir, `${name}.new`);
+  }
+}

@@ -1,0 +1,99 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import * as z from 'zod';
+import { clipDtypes, findTower, readModelJson, type ClipDtype } from '../clip/model-files.ts';
+import { AppError } from '../errors.ts';
+import { manifestName } from '../storage/assets.ts';
+
+const digest = z.object({
+  bytes: z.number().int().nonnegative(),
+  /** In hex. */
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+});
+
+const shard = z.object({ number: z.number().int().min(1), of: z.number().int().min(1) });
+
+const manifest = z.object({
+  format: z.literal(1),
+  model: z.object({
+    /** As `config.json` calls it, else its folder's name. */
+    name: z.string(),
+    dtype: z.enum(clipDtypes),
+    /** SHA-256 of every file that has a say in an image's embedding, by its name in the model's folder. */
+    files: z.record(z.string(), z.string()),
+  }),
+  /** `preprocessor_config.json`. */
+  preprocessing: z.unknown(),
+  index: z.object({
+    /** FAISS factory string. */
+    type: z.string(),
+    metric: z.literal('inner_product'),
+    dimension: z.number().int().positive(),
+    vectors: z.number().int().nonnegative(),
+  }),
+  /** Ids of the albums that have no vector, since their cover is missing or unreadable. */
+  skipped: z.array(z.number().int()),
+  /** Which part of a larger set this is. */
+  shard: shard.optional(),
+  files: z.record(z.string(), digest),
+});
+
+export type Manifest = z.output<typeof manifest>;
+export type FileDigest = z.output<typeof digest>;
+export type Shard = z.output<typeof shard>;
+
+/** @returns `null` where there is none @throws AppError `assets_inconsistent` where it is no manifest */
+export const readManifest = (dir: string): Promise<Manifest | null> =>
+  readManifestFile(join(dir, manifestName));
+
+/** The same by the file's path. */
+export async function readManifestFile(path: string): Promise<Manifest | null> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch {
+    return null;
+  }
+  try {
+    return manifest.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new AppError('assets_inconsistent', `${path} is not a manifest of this service.`, {
+      cause,
+    });
+  }
+}
+
+/** Size and checksum of a file. */
+export async function digestFile(path: string): Promise<FileDigest> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path), hash);
+  return { bytes: (await stat(path)).size, sha256: hash.digest('hex') };
+}
+
+/**
+ * What identifies a model's image tower.
+ *
+ * @throws AppError `assets_missing` or `model_unreadable`
+ */
+export async function identifyModel(
+  modelDir: string,
+  dtype?: ClipDtype,
+): Promise<Pick<Manifest, 'model' | 'preprocessing'>> {
+  const tower = await findTower(modelDir, 'vision', dtype);
+  const config = (await readModelJson(modelDir, 'config.json')) as Record<string, unknown>;
+  const name = config['_name_or_path'];
+  const files: Record<string, string> = {};
+  for (const path of ['preprocessor_config.json', tower.path.slice(join(modelDir, '/').length)])
+    files[path] = (await digestFile(join(modelDir, path))).sha256;
+  return {
+    model: {
+      name: typeof name === 'string' && name !== '' ? name : String(config['model_type']),
+      dtype: tower.dtype,
+      files,
+    },
+    preprocessing: await readModelJson(modelDir, 'preprocessor_config.json'),
+  };
+}

@@ -1,0 +1,101 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { joinRows, splitRows } from '../catalog/metadata-rows.ts';
+import { AppError } from '../errors.ts';
+import { indexName, metadataName } from '../storage/assets.ts';
+import { readFlatIndex } from '../vectors/flat-file.ts';
+import { assembleIndex, type AssembleEvent } from './assemble.ts';
+import { FileSet } from './file-set.ts';
+import { readManifest, type Manifest } from './manifest.ts';
+
+export interface MergeOptions {
+  /** Folders of the parts, in any order. */
+  parts: readonly string[];
+  outDir: string;
+  /** FAISS factory string. Default: `Flat`. */
+  type?: string | undefined;
+  probes?: number | undefined;
+}
+
+export type MergeEvent = AssembleEvent | { type: 'written'; outDir: string; manifest: Manifest };
+
+/**
+ * Puts the parts of a build together. The result is what one run over all albums makes, to the last bit.
+ *
+ * @throws AppError `assets_missing` where a part has no manifest or a part is lacking, `assets_inconsistent`
+ *   where two do not belong together; the file system's error, e.g. ENOSPC
+ */
+export async function* mergeShards(options: MergeOptions): AsyncGenerator<MergeEvent> {
+  const { outDir, type = 'Flat', probes } = options;
+  const parts = await inOrder(options.parts);
+  const [first] = parts;
+  if (!first) throw new AppError('assets_missing', 'Expected the folders of the parts to merge.');
+  await mkdir(outDir, { recursive: true });
+  const set = await FileSet.begin(outDir);
+  try {
+    const index = yield* assembleIndex(set.indexPath, {
+      vectors: () => vectorsOf(parts),
+      dimension: first.manifest.index.dimension,
+      size: parts.reduce((sum, { manifest }) => sum + manifest.index.vectors, 0),
+      type,
+      probes,
+    });
+    const rows: string[] = [];
+    for (const { dir } of parts)
+      rows.push(...splitRows(await readFile(join(dir, metadataName), 'utf8')));
+    await set.writeMetadata(joinRows(rows));
+    const { model, preprocessing } = first.manifest;
+    const skipped = parts.flatMap(({ manifest }) => manifest.skipped);
+    const manifest = await set.finish({ model, preprocessing, index, skipped });
+    yield { type: 'written', outDir, manifest };
+  } catch (error) {
+    await set.abandon();
+    throw error;
+  }
+}
+
+interface Part {
+  dir: string;
+  manifest: Manifest;
+}
+
+async function* vectorsOf(parts: readonly Part[]): AsyncGenerator<Float32Array> {
+  for (const { dir } of parts) yield* readFlatIndex(join(dir, indexName));
+}
+
+/** The parts from first to last, checked to be all of one whole. */
+async function inOrder(dirs: readonly string[]): Promise<Part[]> {
+  const parts: Part[] = [];
+  for (const dir of dirs) {
+    const manifest = await readManifest(dir);
+    if (!manifest?.shard)
+      throw new AppError('assets_missing', `${dir} is not a part made by index build --shard.`);
+    parts.push({ dir, manifest });
+  }
+  parts.sort((a, b) => (a.manifest.shard?.number ?? 0) - (b.manifest.shard?.number ?? 0));
+  const [first] = parts;
+  const of = first?.manifest.shard?.of ?? 0;
+  for (const { dir, manifest } of parts) {
+    if (manifest.shard?.of !== of)
+      throw new AppError(
+        'assets_inconsistent',
+        `${dir} is one of ${String(manifest.shard?.of)} parts and ${String(first?.dir)} one of ${String(of)}.`,
+      );
+    if (JSON.stringify(manifest.model) !== JSON.stringify(first?.manifest.model))
+      throw new AppError(
+        'assets_inconsistent',
+        `${dir} was made with another model or dtype than ${String(first?.dir)}.`,
+      );
+  }
+  for (let number = 1; number <= of; number += 1) {
+    const found = parts.filter(({ manifest }) => manifest.shard?.number === number);
+    if (found.length === 1) continue;
+    throw new AppError(
+      'assets_missing',
+      found.length === 0
+        ? `Part ${String(number)} of ${String(of)} is lacking.`
+        : `Part ${String(number)} of ${String(of)} comes twice: ${found.map(({ dir }) => dir).join(', ')}.`,
+    );
+  }
+  return parts;
+}

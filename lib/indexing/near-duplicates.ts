@@ -1,0 +1,49 @@
+import type { VectorIndex } from '../vectors/vector-index.ts';
+
+/** Neighbours looked at for each cover; a larger group is joined by way of its members. */
+const neighbours = 8;
+
+/** Rows between two reports of progress. */
+const stride = 500;
+
+/**
+ * Groups of rows whose vectors are nearly the same.
+ *
+ * @param similarity cosine from which two count as nearly the same
+ * @returns groups of two or more rows, ascending, the group with the first row first
+ */
+export function* nearDuplicates(
+  index: VectorIndex,
+  similarity: number,
+): Generator<{ done: number; total: number }, number[][]> {
+  const parent = Array.from({ length: index.size }, (_, row) => row);
+  const rootOf = (row: number): number => {
+    let root = row;
+    while (parent[root] !== root) root = parent[root] ?? root;
+    for (let at = row; at !== root;) {
+      const next = parent[at] ?? root;
+      parent[at] = root;
+      at = next;
+    }
+    return root;
+  };
+  for (let row = 0; row < index.size; row += 1) {
+    const vector = index.vectorOf(row);
+    if (vector.every(Number.isFinite)) {
+      const { rows, distances } = index.search(vector, neighbours);
+      for (const [i, other] of rows.entries())
+        if (other !== row && index.similarity(distances[i] ?? NaN) >= similarity) {
+          const [a, b] = [rootOf(row), rootOf(other)];
+          parent[Math.max(a, b)] = Math.min(a, b);
+        }
+    }
+    if ((row + 1) % stride === 0 || row + 1 === index.size)
+      yield { done: row + 1, total: index.size };
+  }
+  const groups = new Map<number, number[]>();
+  for (let row = 0; row < index.size; row += 1) {
+    const root = rootOf(row);
+    groups.set(root, [...(groups.get(root) ?? []), row]);
+  }
+  return [...groups.values()].filter((rows) => rows.length > 1);
+}

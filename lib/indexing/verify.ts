@@ -1,0 +1,365 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Catalog } from '../catalog/catalog.ts';
+import { createImageEncoder } from '../clip/image-encoder.ts';
+import type { ClipDtype } from '../clip/model-files.ts';
+import { isAppError } from '../errors.ts';
+import { shrinkCover } from '../imaging/raster.ts';
+import { indexName, manifestName, metadataName } from '../storage/assets.ts';
+import { coverName } from '../storage/covers.ts';
+import { VectorIndex } from '../vectors/vector-index.ts';
+import { digestFile, identifyModel, readManifest, type Manifest } from './manifest.ts';
+import { nearDuplicates } from './near-duplicates.ts';
+import { isOdd } from './quick-check.ts';
+
+export type Level = 'ok' | 'note' | 'warning' | 'error';
+
+/** What one check found. */
+export interface Finding {
+  type: 'finding';
+  check: string;
+  level: Level;
+  /** One line for people. */
+  message: string;
+  /** The same for programs: ids, figures. */
+  details?: Record<string, unknown>;
+}
+
+export type VerifyEvent =
+  Finding | { type: 'progress'; check: string; done: number; total: number };
+
+export interface VerifyOptions {
+  /** Folder of `album_covers.index`, `valid_metadata_final.json` and, maybe, `manifest.json`. */
+  dir: string;
+  /** Folder of the covers; without it nothing about covers is checked. */
+  imagesDir?: string | undefined;
+  /** Folder of the model; without it drift is not checked. */
+  modelDir?: string | undefined;
+  /** Default: the manifest's, else the first present of fp32, fp16, q8. */
+  dtype?: ClipDtype | undefined;
+  /** Covers that are embedded again. */
+  driftSample: number;
+  /** Similarity from which two covers count as nearly the same. */
+  duplicateSimilarity: number;
+}
+
+/**
+ * Looks for everything that can be wrong with a set of files. It ends early where there is nothing to go on
+ * with: an index or a list that can't be read.
+ */
+export async function* verifyFiles(options: VerifyOptions): AsyncGenerator<VerifyEvent> {
+  const { dir, imagesDir, modelDir } = options;
+  const index = await attempt('index', () => VectorIndex.open(join(dir, indexName)));
+  const catalog = await attempt('metadata', () => Catalog.open(join(dir, metadataName)));
+  for (const opened of [index, catalog]) if (opened.failure) yield opened.failure;
+  const manifest = await attempt('manifest', () => readManifest(dir));
+  if (manifest.failure) yield manifest.failure;
+  else yield* checkManifest(dir, manifest.value ?? null);
+  if (index.value && catalog.value) yield* checkCounts(index.value, catalog.value);
+  if (catalog.value) yield* checkRows(catalog.value);
+  if (index.value) yield* checkVectors(index.value);
+  const set = together(index.value, catalog.value, manifest.value ?? null);
+  if (!set) return;
+  if (imagesDir !== undefined) yield* checkCovers(set.catalog, imagesDir);
+  yield* checkDuplicates(set, options.duplicateSimilarity);
+  if (imagesDir !== undefined && modelDir !== undefined)
+    yield* checkDrift(set, {
+      imagesDir,
+      modelDir,
+      dtype: options.dtype,
+      sample: options.driftSample,
+    });
+}
+
+interface FileSetInMemory {
+  index: VectorIndex;
+  catalog: Catalog;
+  manifest: Manifest | null;
+}
+
+/** Index and list, where both are there and as long as each other: the rest makes sense only then. */
+const together = (
+  index: VectorIndex | undefined,
+  catalog: Catalog | undefined,
+  manifest: Manifest | null,
+): FileSetInMemory | null => {
+  if (!index || !catalog) return null;
+  return index.size === catalog.size ? { index, catalog, manifest } : null;
+};
+
+const finding = (
+  check: string,
+  level: Level,
+  message: string,
+  details?: Record<string, unknown>,
+): Finding => ({ type: 'finding', check, level, message, ...(details && { details }) });
+
+const plural = (count: number, one: string, many = `${one}s`): string =>
+  `${count.toLocaleString('en')} ${count === 1 ? one : many}`;
+
+/** The first of a list, for a message. */
+const some = (list: readonly (string | number)[], most = 5): string =>
+  list.slice(0, most).join(', ') + (list.length > most ? ', …' : '');
+
+/** A part that can't be read is a finding, not the end. */
+async function attempt<T>(
+  check: string,
+  read: () => Promise<T>,
+): Promise<{ value?: T; failure?: Finding }> {
+  try {
+    return { value: await read() };
+  } catch (error) {
+    if (!isAppError(error)) throw error;
+    return { failure: finding(check, 'error', error.detail, { code: error.code }) };
+  }
+}
+
+async function* checkManifest(dir: string, manifest: Manifest | null): AsyncGenerator<VerifyEvent> {
+  if (!manifest) {
+    yield finding(
+      'manifest',
+      'note',
+      `there is no ${manifestName}: what the index was made with can't be told for sure`,
+    );
+    return;
+  }
+  const wrong: string[] = [];
+  for (const [name, expected] of Object.entries(manifest.files)) {
+    const found = await digestFile(join(dir, name)).catch(() => null);
+    if (found?.sha256 !== expected.sha256) wrong.push(name);
+  }
+  const { model, index } = manifest;
+  yield wrong.length > 0
+    ? finding('manifest', 'error', `${wrong.join(' and ')} differ from what ${manifestName} says`, {
+        files: wrong,
+      })
+    : finding(
+        'manifest',
+        'ok',
+        `fits: ${index.type}, ${plural(index.vectors, 'vector')}, made with ${model.name} (${model.dtype})`,
+      );
+  if (manifest.skipped.length > 0)
+    yield finding(
+      'skipped',
+      'note',
+      `${plural(manifest.skipped.length, 'album')} had no readable cover and got no vector: ${some(manifest.skipped)}`,
+      { album_ids: manifest.skipped },
+    );
+}
+
+function* checkCounts(index: VectorIndex, catalog: Catalog): Generator<VerifyEvent> {
+  yield index.size === catalog.size
+    ? finding(
+        'counts',
+        'ok',
+        `${plural(index.size, 'vector')} of ${String(index.dimension)} dimensions (${index.type}), as many albums`,
+      )
+    : finding(
+        'counts',
+        'error',
+        `the index holds ${plural(index.size, 'vector')} but the metadata lists ${plural(catalog.size, 'album')}`,
+        { vectors: index.size, albums: catalog.size },
+      );
+}
+
+function* checkRows(catalog: Catalog): Generator<VerifyEvent> {
+  const ids = Array.from({ length: catalog.size }, (_, row) => catalog.atRow(row).id);
+  const last = Math.max(...ids);
+  const moved = ids.filter((id, row) => id !== row).length;
+  const ascending = ids.every((id, row) => row === 0 || id > (ids[row - 1] ?? -1));
+  yield finding(
+    'ids',
+    ascending ? 'ok' : 'warning',
+    `ids run from ${String(Math.min(...ids))} to ${String(last)} with ${plural(last + 1 - ids.length, 'gap')}, none twice; ${plural(moved, 'album')} ${moved === 1 ? 'has' : 'have'} an id that is not the row` +
+      (ascending ? '' : '; they do not ascend'),
+    { last, gaps: last + 1 - ids.length, moved },
+  );
+  const { dirtyRows, blemishes } = catalog;
+  yield dirtyRows === 0
+    ? finding('rows', 'ok', 'no dirty rows')
+    : finding(
+        'rows',
+        'note',
+        `${plural(dirtyRows, 'dirty row')}, read round: ${[...blemishes].map(([what, count]) => `${what.replaceAll('_', ' ')} ${String(count)}`).join(', ')}`,
+        Object.fromEntries(blemishes),
+      );
+}
+
+function* checkVectors(index: VectorIndex): Generator<VerifyEvent> {
+  const odd: number[] = [];
+  let notNumbers = 0;
+  for (let row = 0; row < index.size; row += 1) {
+    const vector = index.vectorOf(row);
+    if (!isOdd(vector)) continue;
+    odd.push(row);
+    if (vector.some((value) => !Number.isFinite(value))) notNumbers += 1;
+  }
+  yield odd.length === 0
+    ? finding('norms', 'ok', 'every vector has length 1')
+    : finding(
+        'norms',
+        'error',
+        `${plural(odd.length, 'vector')} ${odd.length === 1 ? 'is' : 'are'} not of length 1 (${String(notNumbers)} with NaN), in the rows ${some(odd)}`,
+        { rows: odd, with_nan: notNumbers },
+      );
+}
+
+/** Covers decoded at a time: as many as libuv has threads. */
+const coversAtATime = 4;
+
+async function* checkCovers(catalog: Catalog, imagesDir: string): AsyncGenerator<VerifyEvent> {
+  const missing: number[] = [];
+  const unreadable: number[] = [];
+  const look = async (row: number) => {
+    const { id } = catalog.atRow(row);
+    const bytes = await readFile(join(imagesDir, coverName(id))).catch(() => null);
+    if (!bytes) missing.push(id);
+    else
+      // the whole picture is decoded: a truncated one has a sound header
+      await shrinkCover(bytes, 16, 'jpeg').catch((error: unknown) => {
+        if (!isAppError(error)) throw error;
+        unreadable.push(id);
+      });
+  };
+  for (let from = 0; from < catalog.size; from += coversAtATime) {
+    const rows = Array.from(
+      { length: Math.min(coversAtATime, catalog.size - from) },
+      (_, i) => from + i,
+    );
+    await Promise.all(rows.map(look));
+    yield { type: 'progress', check: 'covers', done: from + rows.length, total: catalog.size };
+  }
+  if (missing.length + unreadable.length === 0)
+    yield finding('covers', 'ok', `all ${plural(catalog.size, 'cover')} are there and can be read`);
+  if (missing.length > 0)
+    yield finding(
+      'covers',
+      'warning',
+      `${plural(missing.length, 'cover')} missing: ${some(missing)}`,
+      {
+        missing,
+      },
+    );
+  if (unreadable.length > 0)
+    yield finding(
+      'covers',
+      'warning',
+      `${plural(unreadable.length, 'cover')} can't be read: ${some(unreadable)}`,
+      { unreadable },
+    );
+}
+
+function* checkDuplicates(
+  { index, catalog }: FileSetInMemory,
+  similarity: number,
+): Generator<VerifyEvent> {
+  const search = nearDuplicates(index, similarity);
+  let step = search.next();
+  for (; step.done !== true; step = search.next())
+    yield { type: 'progress', check: 'duplicates', ...step.value };
+  const groups = step.value.map((rows) => rows.map((row) => catalog.atRow(row).id));
+  const albums = groups.reduce((sum, group) => sum + group.length, 0);
+  yield groups.length === 0
+    ? finding(
+        'duplicates',
+        'ok',
+        `no two covers are nearly the same (similarity ${String(similarity)})`,
+      )
+    : finding(
+        'duplicates',
+        'note',
+        `${plural(albums, 'album')} in ${plural(groups.length, 'group')} share a cover, or nearly (similarity ${String(similarity)}): ${some(
+          groups.map((group) => `[${some(group)}]`),
+          3,
+        )}`,
+        { groups },
+      );
+}
+
+/**
+ * What a median similarity of stored and new embeddings says. The same model, dtype and pre-processing give
+ * 1.0000 (a q8 model, whose batches share a scale, 0.9999); q8 against fp32 gives 0.98 to 0.999 and another
+ * resampling filter 0.99 to 0.999; another model gives anything near 0.
+ */
+const sameFrom = 0.9995;
+const relatedFrom = 0.9;
+
+async function* checkDrift(
+  { index, catalog, manifest }: FileSetInMemory,
+  options: {
+    imagesDir: string;
+    modelDir: string;
+    dtype: ClipDtype | undefined;
+    sample: number;
+  },
+): AsyncGenerator<VerifyEvent> {
+  const { imagesDir, modelDir } = options;
+  const dtype = options.dtype ?? manifest?.model.dtype;
+  const opened = await attempt('drift', async () => ({
+    identity: await identifyModel(modelDir, dtype),
+    encoder: await createImageEncoder({ modelDir, dtype }),
+  }));
+  if (!opened.value) {
+    if (opened.failure) yield opened.failure;
+    return;
+  }
+  const { identity, encoder } = opened.value;
+  try {
+    if (encoder.dimension !== index.dimension) {
+      yield finding(
+        'drift',
+        'error',
+        `the model gives ${String(encoder.dimension)} dimensions, the index has ${String(index.dimension)}`,
+      );
+      return;
+    }
+    const similarities: number[] = [];
+    const sample = Math.min(options.sample, catalog.size);
+    for (let i = 0; i < sample; i += 1) {
+      const row = Math.floor(((i + 0.5) * catalog.size) / sample);
+      const cover = await readFile(join(imagesDir, coverName(catalog.atRow(row).id))).catch(
+        () => null,
+      );
+      const embedding =
+        cover &&
+        (await encoder.encode(cover).catch((error: unknown) => {
+          if (isAppError(error)) return null; // told by the check of covers
+          throw error;
+        }));
+      if (embedding) similarities.push(dot(embedding, index.vectorOf(row)));
+      yield { type: 'progress', check: 'drift', done: i + 1, total: sample };
+    }
+    yield judgeDrift(similarities, manifest, identity.model);
+  } finally {
+    await encoder.dispose();
+  }
+}
+
+const dot = (a: Float32Array, b: Float32Array): number =>
+  a.reduce((sum, value, i) => sum + value * (b[i] ?? NaN), 0);
+
+function judgeDrift(
+  similarities: number[],
+  manifest: Manifest | null,
+  model: Manifest['model'],
+): Finding {
+  if (similarities.length === 0)
+    return finding('drift', 'warning', 'no cover of the sample could be embedded again');
+  const sorted = [...similarities].sort((a, b) => a - b);
+  const median = sorted[sorted.length >> 1] ?? NaN;
+  const figures = { median, least: sorted[0], sample: sorted.length, dtype: model.dtype };
+  const said = `${plural(sorted.length, 'cover')} embedded again with ${model.name} (${model.dtype}): similarity to the stored vectors ${median.toFixed(5)} (median), ${(sorted[0] ?? NaN).toFixed(5)} (least)`;
+  const other = manifest && JSON.stringify(manifest.model.files) !== JSON.stringify(model.files);
+  if (median >= sameFrom)
+    return finding(
+      'drift',
+      other ? 'note' : 'ok',
+      `none. ${said}${other ? '; the manifest names other model files' : ''}`,
+      figures,
+    );
+  const why =
+    median >= relatedFrom
+      ? 'the index was made with another dtype or pre-processing'
+      : 'the index was made with another model, or rows and covers do not belong together';
+  return finding('drift', 'error', `${why}. ${said}`, figures);
+}

@@ -1,0 +1,406 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { after, before, describe, test } from 'node:test';
+import { joinRows, splitRows } from '../lib/catalog/metadata-rows.ts';
+import { VectorIndex } from '../lib/vectors/vector-index.ts';
+import { cli, eventsOf, startCli } from './support/cli.ts';
+import { json } from './support/cases.ts';
+import { httpDoor } from './support/doors.ts';
+import { coverFile, starter, upload } from './support/requests.ts';
+import { startServer } from './support/server.ts';
+import { smallCatalog, type SmallCatalog } from './support/small-catalog.ts';
+
+const setFiles = ['album_covers.index', 'valid_metadata_final.json', 'manifest.json'];
+
+const sha256 = async (path: string) =>
+  createHash('sha256')
+    .update(await readFile(path))
+    .digest('hex');
+
+/** The checksums of a set's three files. */
+const sumsOf = (dir: string) => Promise.all(setFiles.map((name) => sha256(join(dir, name))));
+
+describe('the rows of a list as they are written', () => {
+  test('come apart and go together again, literal NaN and all', () => {
+    const text =
+      '[\n  {\n    "a": NaN,\n    "b": "x ] } , \\" \\\\",\n    "c": [1, {"d": 2.0}]\n  },\n  {\n    "a": 2012.0\n  }\n]';
+    const rows = splitRows(text);
+    assert.equal(rows.length, 2);
+    assert.equal(joinRows(rows), text);
+    assert.deepEqual(splitRows('[]'), []);
+    for (const broken of ['', '{}', '[1', '["x]', 'null'])
+      assert.throws(() => splitRows(broken), SyntaxError, broken);
+  });
+});
+
+describe('the command index', { timeout: 600_000 }, () => {
+  let folder = '';
+  let catalog: SmallCatalog;
+  /** What an undisturbed run makes. */
+  let whole = '';
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'index-command-'));
+    catalog = await smallCatalog(join(folder, 'catalog'), 0, 60);
+    whole = join(folder, 'whole');
+    const { status, errors } = await cli(buildArgs(whole));
+    assert.equal(status, 0, errors);
+  });
+  after(() => rm(folder, { recursive: true }));
+
+  const buildArgs = (out: string, ...more: string[]) => [
+    ...['index', 'build', '--images', catalog.imagesDir, '--metadata', catalog.metadataPath],
+    ...['--out', out, '--model', starter.clipDir, ...more],
+  ];
+
+  test('build writes the three files, and the list as it was', async () => {
+    assert.deepEqual((await readdir(whole)).sort(), [...setFiles].sort());
+    assert.equal(
+      await readFile(join(whole, 'valid_metadata_final.json'), 'utf8'),
+      await readFile(catalog.metadataPath, 'utf8'),
+    );
+    const manifest = JSON.parse(await readFile(join(whole, 'manifest.json'), 'utf8')) as Record<
+      string,
+      Record<string, unknown>
+    >;
+    assert.deepEqual(manifest['index'], {
+      type: 'Flat',
+      metric: 'inner_product',
+      dimension: 512,
+      vectors: 60,
+    });
+    assert.equal(
+      (manifest['files']?.['album_covers.index'] as { sha256: string }).sha256,
+      await sha256(join(whole, 'album_covers.index')),
+    );
+    assert.equal(manifest['model']?.['dtype'], 'fp32');
+  });
+
+  test('what is written straight to the disk is what FAISS itself writes', async () => {
+    const index = await VectorIndex.open(join(whole, 'album_covers.index'));
+    const copy = join(folder, 'copy.index');
+    await index.write(copy);
+    assert.equal(await sha256(copy), await sha256(join(whole, 'album_covers.index')));
+  });
+
+  test("its vectors are the starter's own, which was made the same way", async () => {
+    const index = await VectorIndex.open(join(whole, 'album_covers.index'));
+    const own = await VectorIndex.open(starter.indexPath);
+    for (let row = 0; row < index.size - 8; row += 1)
+      assert.deepEqual(index.vectorOf(row), own.vectorOf(row));
+  });
+
+  for (const ms of [250, 420, 600])
+    test(`killed after ${String(ms)} ms, it leaves nothing half, and --resume makes the same to the last bit`, async () => {
+      const out = join(folder, `killed-${String(ms)}`);
+      const killed = startCli(buildArgs(out));
+      await sleep(ms);
+      killed.child.kill('SIGKILL');
+      await killed.ended;
+      const left = await readdir(out).catch((): string[] => []);
+      if (!left.includes('manifest.json'))
+        assert.deepEqual(
+          left.filter((name) => setFiles.includes(name)),
+          [],
+        );
+      const { status, errors } = await cli(buildArgs(out, '--resume'));
+      assert.equal(status, 0, errors);
+      assert.deepEqual(await sumsOf(out), await sumsOf(whole));
+      assert.deepEqual((await readdir(out)).sort(), [...setFiles].sort());
+    });
+
+  test('a journal cut at any byte is gone on with', async () => {
+    const out = join(folder, 'cut');
+    await mkdir(out);
+    const running = startCli(buildArgs(out, '--json'));
+    const vectors = join(out, '.index-build', 'vectors.f32');
+    while ((await readFile(vectors).catch(() => Buffer.alloc(0))).length < 20 * 2048)
+      await sleep(5);
+    running.child.kill('SIGKILL');
+    await running.ended;
+    await truncate(vectors, 17 * 2048 + 1001); // in the middle of a row of the third batch
+    const { status, output } = await cli(buildArgs(out, '--resume', '--json'));
+    assert.equal(status, 0);
+    const resumed = eventsOf(output).find((event) => event['type'] === 'resumed');
+    assert.equal(resumed?.['done'], 16);
+    assert.deepEqual(await sumsOf(out), await sumsOf(whole));
+  });
+
+  test('Ctrl-C stops after a batch with status 130, and --resume goes on', async () => {
+    const out = join(folder, 'interrupted');
+    const running = startCli(buildArgs(out, '--json'));
+    while (!running.output().includes('"what":"embedding covers"')) await sleep(5);
+    running.child.kill('SIGINT');
+    const status = await running.ended;
+    if (status === 0) return; // it was done before the signal came
+    assert.equal(status, 130);
+    assert.deepEqual(
+      (await readdir(out)).filter((name) => setFiles.includes(name)),
+      [],
+    );
+    assert.equal((await cli(buildArgs(out, '--resume'))).status, 0);
+    assert.deepEqual(await sumsOf(out), await sumsOf(whole));
+  });
+
+  test('what was begun with another list is not gone on with', async () => {
+    const out = join(folder, 'other-plan');
+    await mkdir(join(out, '.index-build'), { recursive: true });
+    await writeFile(join(out, '.index-build', 'plan.json'), '{"metadata":"other"}');
+    const { status, errors } = await cli(buildArgs(out, '--resume'));
+    assert.equal(status, 1);
+    assert.match(errors, /was begun otherwise \(another metadata.*\): begin anew without --resume/);
+  });
+
+  test('a cover that is missing or unreadable is skipped and reported, and its album left out', async () => {
+    const some = await smallCatalog(join(folder, 'damaged'), 0, 20);
+    const [missing, text, cut] = [some.ids[3] ?? 0, some.ids[8] ?? 0, some.ids[19] ?? 0];
+    await rm(some.coverPath(missing));
+    await writeFile(some.coverPath(text), 'not a picture');
+    await truncate(some.coverPath(cut), 5000);
+    const out = join(folder, 'damaged-out');
+    const { status, errors } = await cli([
+      ...['index', 'build', '--images', some.imagesDir, '--metadata', some.metadataPath],
+      ...['--out', out, '--model', starter.clipDir],
+    ]);
+    assert.equal(status, 0, errors);
+    assert.match(
+      errors,
+      new RegExp(`skipped album_${String(missing)}\\.jpg: there is no such file`),
+    );
+    const report = (await readFile(join(out, 'skipped-covers.jsonl'), 'utf8')).trim().split('\n');
+    assert.deepEqual(
+      report.map((line) => (JSON.parse(line) as { album_id: number }).album_id),
+      [missing, text, cut],
+    );
+    const kept = some.rows.filter((_, i) => ![3, 8, 19].includes(i));
+    assert.equal(await readFile(join(out, 'valid_metadata_final.json'), 'utf8'), joinRows(kept));
+    assert.equal((await VectorIndex.open(join(out, 'album_covers.index'))).size, 17);
+  });
+
+  test('a wrong model is told in one sentence, and what was there stays', async () => {
+    const out = join(folder, 'wrong-model');
+    await cp(whole, out, { recursive: true });
+    const model = join(folder, 'no-model');
+    await cp(starter.clipDir, model, {
+      recursive: true,
+      filter: (path) => !path.includes('catalog'),
+    });
+    await writeFile(join(model, 'onnx', 'vision_model.onnx'), 'no graph');
+    const { status, errors } = await cli([...buildArgs(out), '--model', model]);
+    assert.equal(status, 1);
+    assert.match(errors, /^Error: .*vision_model\.onnx is not an ONNX graph.*\n$/);
+    assert.deepEqual(await sumsOf(out), await sumsOf(whole));
+  });
+
+  test('a full disk is told in one sentence, and what was there stays', async (context) => {
+    const disk = join(folder, 'disk');
+    await mkdir(disk);
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=200k', 'tmpfs', disk], { stdio: 'ignore' });
+    } catch {
+      context.skip('a small disk can not be mounted here');
+      return;
+    }
+    try {
+      for (const name of setFiles) await writeFile(join(disk, name), 'old');
+      const { status, errors } = await cli(buildArgs(disk));
+      assert.equal(status, 1);
+      assert.match(errors, /^Error: The disk is full: ENOSPC.*$/m);
+      for (const name of setFiles) assert.equal(await readFile(join(disk, name), 'utf8'), 'old');
+    } finally {
+      execFileSync('umount', [disk]);
+    }
+  });
+
+  test('parts made apart and merged are what one run makes, to the last bit', async () => {
+    const parts = [1, 2, 3].map((number) => join(folder, `part-${String(number)}`));
+    for (const [i, part] of parts.entries()) {
+      const { status, errors } = await cli(buildArgs(part, '--shard', `${String(i + 1)}/3`));
+      assert.equal(status, 0, errors);
+    }
+    const out = join(folder, 'merged');
+    const [first = '', second = '', third = ''] = parts;
+    assert.equal((await cli(['index', 'merge', third, first, second, '--out', out])).status, 0);
+    assert.deepEqual(await sumsOf(out), await sumsOf(whole));
+    const lacking = await cli(['index', 'merge', first, third, '--out', join(folder, 'lacking')]);
+    assert.equal(lacking.status, 1);
+    assert.match(lacking.errors, /Part 2 of 3 is lacking/);
+    const twice = await cli(['index', 'merge', first, first, '--out', join(folder, 'twice')]);
+    assert.match(twice.errors, /Part 1 of 3 comes twice/);
+    const none = await cli(['index', 'merge', whole, '--out', join(folder, 'none')]);
+    assert.match(none.errors, /is not a part made by index build --shard/);
+  });
+
+  for (const [type, least] of [
+    ['SQ8', 0.95],
+    ['HNSW32', 0.95],
+    ['IVF4,Flat', 0.2],
+  ] as const)
+    test(`the type ${type} tells its bytes and its recall, and can be searched`, async () => {
+      const out = join(folder, `type-${type.replace(',', '-')}`);
+      const { status, output, errors } = await cli(buildArgs(out, '--type', type, '--json'));
+      assert.equal(status, 0, errors);
+      const measured = eventsOf(output).find((event) => event['type'] === 'measured');
+      assert.ok((measured?.['recallAt10'] as number) >= least, JSON.stringify(measured));
+      assert.equal(measured?.['bytes'], (await readFile(join(out, 'album_covers.index'))).length);
+      const index = await VectorIndex.open(join(out, 'album_covers.index'));
+      assert.equal(index.search(index.vectorOf(7), 1).rows[0], 7);
+    });
+
+  test('a type that FAISS does not know is told', async () => {
+    const { status, errors } = await cli(buildArgs(join(folder, 'odd-type'), '--type', 'Round'));
+    assert.equal(status, 1);
+    assert.equal(errors, 'Error: FAISS knows no index of type Round.\n');
+  });
+
+  test('a type that needs more albums than there are is told', async () => {
+    const { status, errors } = await cli(buildArgs(join(folder, 'few'), '--type', 'IVF1024,Flat'));
+    assert.equal(status, 1);
+    assert.match(errors, /^Error: 60 vectors are too few for an index of type IVF1024,Flat.*\.$/m);
+  });
+
+  for (const type of ['Flat', 'SQ8', 'HNSW16'])
+    test(`albums come in and go out of an index of type ${type}`, async () => {
+      const dir = join(folder, `change-${type}`);
+      assert.equal((await cli(buildArgs(dir, '--type', type))).status, 0);
+      const more = await smallCatalog(join(folder, `more-${type}`), 50, 25); // 10 are there already
+      const add = ['--metadata', more.metadataPath, '--images', more.imagesDir];
+      const added = await cli(['index', 'add', ...add, '--index', dir, '--model', starter.clipDir]);
+      assert.equal(added.status, 0, added.errors);
+      assert.match(added.output, /added 15 albums; 10 were there already/);
+      const gone = [catalog.ids[0] ?? 0, catalog.ids[33] ?? 0, more.ids[20] ?? 0];
+      const removed = await cli(['index', 'remove', '--index', dir, '--ids', gone.join(',')]);
+      assert.equal(removed.status, 0, removed.errors);
+      const rows = JSON.parse(await readFile(join(dir, 'valid_metadata_final.json'), 'utf8')) as {
+        local_id: number;
+      }[];
+      const expected = [...catalog.ids, ...more.ids.slice(10)].filter((id) => !gone.includes(id));
+      assert.deepEqual(
+        rows.map((row) => row.local_id),
+        expected,
+      );
+      const index = await VectorIndex.open(join(dir, 'album_covers.index'));
+      assert.equal(index.size, expected.length);
+      const own = await VectorIndex.open(starter.indexPath);
+      const starterRows = JSON.parse(await readFile(starter.metadataPath, 'utf8')) as typeof rows;
+      for (const [row, id] of expected.entries()) {
+        const vector = own.vectorOf(starterRows.findIndex((one) => one.local_id === id));
+        assert.equal(index.search(vector, 1).rows[0], row, `album ${String(id)}`);
+      }
+      const unknown = await cli(['index', 'remove', '--index', dir, '--ids', String(gone[0])]);
+      assert.equal(unknown.status, 1);
+      assert.match(unknown.errors, new RegExp(`No album in .* has the id ${String(gone[0])}`));
+    });
+
+  test('albums are not added with another model', async () => {
+    const model = join(folder, 'other-model');
+    await cp(starter.clipDir, model, {
+      recursive: true,
+      filter: (path) => !path.includes('catalog'),
+    });
+    const config = join(model, 'preprocessor_config.json');
+    await writeFile(config, (await readFile(config, 'utf8')).replace('0.25', '0.26'));
+    const { status, errors } = await cli([
+      ...['index', 'add', '--metadata', catalog.metadataPath, '--images', catalog.imagesDir],
+      ...['--index', whole, '--model', model],
+    ]);
+    assert.equal(status, 1);
+    assert.match(errors, /made with another model/);
+  });
+
+  describe('and a server that runs', () => {
+    /** The user's files: a small catalog, with the starter's model. */
+    const userFiles = async (name: string) => {
+      const dir = join(folder, name);
+      await cp(whole, dir, { recursive: true });
+      await cp(starter.clipDir, join(dir, 'clip'), {
+        recursive: true,
+        filter: (path) => !path.includes('catalog'),
+      });
+      return dir;
+    };
+
+    test('new files are served by themselves, and no request is dropped or sees half of each', async () => {
+      const dir = await userFiles('served');
+      const server = await startServer({
+        ...{ MODELS_DIR: dir, IMAGES_DIR: catalog.imagesDir, RELOAD_SECONDS: '1' },
+      });
+      const door = httpDoor(server.url);
+      const more = await smallCatalog(join(folder, 'served-more'), 60, 20);
+      const firstOf = async (id: number) => {
+        const response = await door(upload(coverFile(id), '?k=1'));
+        assert.equal(response.status, 200, response.body.toString());
+        const [first] = json<{ results: { album_id: number; similarity_score: number }[] }>(
+          response,
+        ).results;
+        return first;
+      };
+      let stop = false;
+      let asked = 0;
+      const client = async () => {
+        for (let i = 0; !stop; i += 1) {
+          const id = catalog.ids[10 + (i % 40)] ?? 0;
+          assert.equal((await firstOf(id))?.album_id, id);
+          asked += 1;
+        }
+      };
+      const clients = [client(), client(), client()];
+      const newId = more.ids[5] ?? 0;
+      assert.notEqual((await firstOf(newId))?.album_id, newId);
+      const add = ['--metadata', more.metadataPath, '--images', more.imagesDir];
+      assert.equal(
+        (await cli(['index', 'add', ...add, '--index', dir, '--model', starter.clipDir])).status,
+        0,
+      );
+      await server.logged((line) => line.msg === 'serving the new files');
+      assert.equal((await firstOf(newId))?.album_id, newId);
+      // rows move up: a mixture of old rows and new would name the neighbour
+      const gone = catalog.ids.slice(0, 5).join(',');
+      assert.equal((await cli(['index', 'remove', '--index', dir, '--ids', gone])).status, 0);
+      await server.logged((line) => line.msg === 'serving the new files' && line['albums'] === 75);
+      await sleep(200);
+      stop = true;
+      await Promise.all(clients);
+      assert.ok(asked > 50, String(asked));
+      assert.equal(await server.stop(), 0);
+    });
+
+    test('SIGHUP reads them at once; what can not be served is told, and the old goes on', async () => {
+      const dir = await userFiles('signalled');
+      const server = await startServer({ MODELS_DIR: dir, RELOAD_SECONDS: '0' });
+      const door = httpDoor(server.url);
+      await truncate(join(dir, 'album_covers.index'), 5000);
+      server.child.kill('SIGHUP');
+      const line = await server.logged((one) => one['code'] === 'index_unreadable');
+      assert.match(line.msg, /The old files go on being served/);
+      const id = catalog.ids[3] ?? 0;
+      assert.equal((await door(upload(coverFile(id), '?k=1'))).status, 200);
+      await cp(whole, dir, { recursive: true });
+      server.child.kill('SIGHUP');
+      await server.logged((one) => one.msg === 'serving the new files');
+      assert.equal(await server.stop(), 0);
+    });
+
+    test('a list that is not the one of the manifest keeps it from being ready, with the reason', async () => {
+      const dir = await userFiles('mixed');
+      const path = join(dir, 'valid_metadata_final.json');
+      const rows = splitRows(await readFile(path, 'utf8'));
+      await writeFile(path, joinRows([...rows.slice(1), ...rows.slice(0, 1)]));
+      const server = await startServer({ MODELS_DIR: dir }, 'listening');
+      await server.logged((one) => one['code'] === 'assets_inconsistent');
+      const { httpDoor: door } = await import('./support/doors.ts');
+      const ready = await door(server.url)({ method: 'GET', path: '/ready' });
+      assert.equal(ready.status, 503);
+      assert.match(
+        String(json(ready)['detail']),
+        /is not the file that .*manifest\.json describes/,
+      );
+      await server.stop();
+    });
+  });
+});

@@ -1,0 +1,33 @@
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { joinRows, splitRows } from '../../lib/catalog/metadata-rows.ts';
+import { coverName } from '../../lib/storage/covers.ts';
+import { starter } from './requests.ts';
+
+/** Some of the starter's albums in a folder of their own: covers in `images`, the list in `albums.json`. */
+export interface SmallCatalog {
+  dir: string;
+  imagesDir: string;
+  metadataPath: string;
+  ids: number[];
+  /** The rows of the list as they are written. */
+  rows: string[];
+  coverPath: (id: number) => string;
+}
+
+/** @param from first row @param count rows */
+export async function smallCatalog(
+  dir: string,
+  from: number,
+  count: number,
+): Promise<SmallCatalog> {
+  const imagesDir = join(dir, 'images');
+  const metadataPath = join(dir, 'albums.json');
+  await mkdir(imagesDir, { recursive: true });
+  const rows = splitRows(await readFile(starter.metadataPath, 'utf8')).slice(from, from + count);
+  const ids = rows.map((row) => (JSON.parse(row) as { local_id: number }).local_id);
+  const coverPath = (id: number) => join(imagesDir, coverName(id));
+  for (const id of ids) await cp(join(starter.imagesDir, coverName(id)), coverPath(id));
+  await writeFile(metadataPath, joinRows(rows));
+  return { dir, imagesDir, metadataPath, ids, rows, coverPath };
+}

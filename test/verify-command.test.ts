@@ -1,0 +1,282 @@
+import assert from 'node:assert/strict';
+import { cp, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { joinRows, splitRows } from '../lib/catalog/metadata-rows.ts';
+import { VectorIndex } from '../lib/vectors/vector-index.ts';
+import { cli, eventsOf } from './support/cli.ts';
+import { starter } from './support/requests.ts';
+import { smallCatalog, type SmallCatalog } from './support/small-catalog.ts';
+
+const [indexName, metadataName] = ['album_covers.index', 'valid_metadata_final.json'];
+
+interface Finding {
+  check: string;
+  level: string;
+  message: string;
+  details?: Record<string, unknown>;
+}
+
+describe('the command verify', { timeout: 300_000 }, () => {
+  let folder = '';
+  let catalog: SmallCatalog;
+  let whole = '';
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'verify-command-'));
+    catalog = await smallCatalog(join(folder, 'catalog'), 0, 40);
+    whole = join(folder, 'whole');
+    const args = [
+      '--images',
+      catalog.imagesDir,
+      '--metadata',
+      catalog.metadataPath,
+      '--out',
+      whole,
+    ];
+    assert.equal((await cli(['index', 'build', ...args, '--model', starter.clipDir])).status, 0);
+  });
+  after(() => rm(folder, { recursive: true }));
+
+  let copies = 0;
+  /** A copy of the whole set to do harm to. */
+  const copy = async (options: { manifest: boolean } = { manifest: false }): Promise<string> => {
+    const dir = join(folder, `copy-${String((copies += 1))}`);
+    await cp(whole, dir, { recursive: true });
+    if (!options.manifest) await rm(join(dir, 'manifest.json'));
+    return dir;
+  };
+
+  const verify = async (dir: string, ...more: string[]) => {
+    const { status, output, errors } = await cli([
+      ...['verify', dir, '--images', catalog.imagesDir, '--model', starter.clipDir],
+      ...['--json', ...more],
+    ]);
+    const findings = eventsOf(output).filter(
+      (event) => event['type'] === 'finding',
+    ) as unknown as Finding[];
+    const of = (check: string) => findings.filter((one) => one.check === check);
+    return { status, findings, of, errors };
+  };
+
+  const editRows = async (dir: string, edit: (rows: string[]) => string[]) => {
+    const path = join(dir, metadataName);
+    await writeFile(path, joinRows(edit(splitRows(await readFile(path, 'utf8')))));
+  };
+
+  /** Writes an index of other vectors. */
+  const editVectors = async (dir: string, edit: (vector: Float32Array, row: number) => void) => {
+    const old = await VectorIndex.open(join(dir, indexName));
+    const index = await VectorIndex.create({ dimension: 512, metric: 'inner_product' });
+    for (let row = 0; row < old.size; row += 1) {
+      const vector = old.vectorOf(row);
+      edit(vector, row);
+      index.add(vector);
+    }
+    await index.write(join(dir, indexName));
+  };
+
+  test('finds nothing wrong with a good set, says so in a line for each check, and ends with 0', async () => {
+    const { status, findings } = await verify(whole);
+    assert.equal(status, 0);
+    assert.deepEqual(
+      findings.map(({ check, level }) => [check, level]),
+      [
+        ['manifest', 'ok'],
+        ['counts', 'ok'],
+        ['ids', 'ok'],
+        ['rows', 'ok'],
+        ['norms', 'ok'],
+        ['covers', 'ok'],
+        ['duplicates', 'ok'],
+        ['drift', 'ok'],
+      ],
+    );
+    const { output } = await cli(['verify', whole, '--no-covers']);
+    assert.match(output, /^ok {6}manifest {3}fits: Flat, 40 vectors/m);
+  });
+
+  test('a truncated index is an error', async () => {
+    const dir = await copy();
+    await truncate(join(dir, indexName), 20_000);
+    const { status, of } = await verify(dir);
+    assert.equal(status, 3);
+    assert.equal(of('index')[0]?.level, 'error');
+    assert.match(of('index')[0]?.message ?? '', /has 20000 bytes where 40 vectors/);
+  });
+
+  test('a list of another length is an error', async () => {
+    const dir = await copy();
+    await editRows(dir, (rows) => rows.slice(2));
+    const { status, of } = await verify(dir);
+    assert.equal(status, 3);
+    assert.match(
+      of('counts')[0]?.message ?? '',
+      /holds 40 vectors but the metadata lists 38 albums/,
+    );
+  });
+
+  test('an id that comes twice is an error', async () => {
+    const dir = await copy();
+    await editRows(dir, (rows) => rows.map((row, i) => (i === 7 ? (rows[6] ?? '') : row)));
+    const { status, of } = await verify(dir);
+    assert.equal(status, 3);
+    assert.match(of('metadata')[0]?.message ?? '', /stands twice/);
+  });
+
+  test('ids that do not ascend are a warning', async () => {
+    const dir = await copy();
+    await editRows(dir, ([first = '', second = '', ...rest]) => [second, first, ...rest]);
+    const { of } = await verify(dir);
+    assert.equal(of('ids')[0]?.level, 'warning');
+  });
+
+  test('dirty rows are counted by kind', async () => {
+    const dir = await copy();
+    await editRows(dir, (rows) =>
+      rows.map((row, i) => (i < 3 ? row.replace(/"artist": "[^"]*"/, '"artist": NaN') : row)),
+    );
+    const { status, of } = await verify(dir);
+    assert.equal(status, 0);
+    assert.match(of('rows')[0]?.message ?? '', /3 dirty rows, read round: missing artist 3/);
+  });
+
+  test('vectors of another length, and NaN, are an error', async () => {
+    const dir = await copy();
+    await editVectors(dir, (vector, row) => {
+      if (row === 4) vector.fill(NaN);
+      if (row === 9) for (const [i, value] of vector.entries()) vector[i] = 2 * value;
+    });
+    const { status, of } = await verify(dir);
+    assert.equal(status, 3);
+    assert.deepEqual(of('norms')[0]?.details, { rows: [4, 9], with_nan: 1 });
+  });
+
+  test('missing and unreadable covers are warnings that name them', async () => {
+    const [missing = 0, cut = 0] = catalog.ids.slice(10, 12);
+    const images = join(folder, 'some-covers');
+    await cp(catalog.imagesDir, images, { recursive: true });
+    await rm(join(images, `album_${String(missing)}.jpg`));
+    await truncate(join(images, `album_${String(cut)}.jpg`), 9000);
+    const { status, of } = await verify(whole, '--images', images);
+    assert.equal(status, 0);
+    assert.deepEqual(
+      of('covers').map(({ details }) => details),
+      [{ missing: [missing] }, { unreadable: [cut] }],
+    );
+  });
+
+  test('albums that share a cover are named together', async () => {
+    const dir = await copy();
+    const index = await VectorIndex.open(join(dir, indexName));
+    const [from5, from20] = [index.vectorOf(5), index.vectorOf(20)];
+    await editVectors(dir, (vector, row) => {
+      if (row === 6 || row === 30) vector.set(from5);
+      if (row === 21) vector.set(from20);
+    });
+    const { of } = await verify(dir);
+    const ids = (...rows: number[]) => rows.map((row) => catalog.ids[row]);
+    assert.deepEqual(of('duplicates')[0]?.details, { groups: [ids(5, 6, 30), ids(20, 21)] });
+  });
+
+  test('files that the manifest does not know are an error', async () => {
+    const dir = await copy({ manifest: true });
+    await editRows(dir, (rows) => rows.map((row) => row.replace('"genre": "', '"genre": "New ')));
+    const { status, of } = await verify(dir);
+    assert.equal(status, 3);
+    assert.match(of('manifest')[0]?.message ?? '', /valid_metadata_final\.json differ/);
+  });
+
+  test('an index whose rows belong to other covers, as with another model, is told', async () => {
+    const dir = await copy();
+    await editRows(dir, (rows) => [...rows.slice(1), ...rows.slice(0, 1)]);
+    const { status, of } = await verify(dir);
+    assert.equal(status, 3);
+    assert.match(of('drift')[0]?.message ?? '', /^the index was made with another model/);
+  });
+
+  test('an index made with other pre-processing is told from one made with another model', async () => {
+    const model = join(folder, 'other-preprocessing');
+    await cp(starter.clipDir, model, {
+      recursive: true,
+      filter: (path) => !path.includes('catalog'),
+    });
+    const config = join(model, 'preprocessor_config.json');
+    const text = await readFile(config, 'utf8');
+    await writeFile(config, text.replaceAll('0.25', '0.32'));
+    const dir = await copy();
+    const { status, of } = await verify(dir, '--model', model);
+    assert.equal(status, 3);
+    assert.match(
+      of('drift')[0]?.message ?? '',
+      /^the index was made with another dtype or pre-processing/,
+    );
+  });
+
+  test('a set that is not there is an error for each file', async () => {
+    const { status, of } = await verify(join(folder, 'nowhere'));
+    assert.equal(status, 3);
+    assert.match(of('index')[0]?.message ?? '', /ENOENT/);
+    assert.match(of('metadata')[0]?.message ?? '', /ENOENT/);
+  });
+});
+
+describe('the command line', () => {
+  test('search text and search image rank as the API does', async () => {
+    const image = join(starter.imagesDir, 'album_17.jpg');
+    const found = await cli(['search', 'image', image, '-k', '3', '--json']);
+    assert.equal(found.status, 0, found.errors);
+    const [first] = eventsOf(found.output);
+    assert.equal(first?.['album_id'], 17);
+    assert.equal(first['rank'], 1);
+    const words = await cli(['search', 'text', 'red', 'circle', '-k', '2', '--genre', 'Jazz']);
+    assert.match(words.output, /^ {2}1 {2}\d\.\d{3} {2}.+ – .+ {2}\(.*Jazz.*\) {2}#\d+\n {2}2 /);
+    const none = await cli(['search', 'text', 'x', '--year-min', '2999']);
+    assert.equal(none.status, 0);
+    assert.match(none.errors, /No album passes/);
+    const text = await cli(['search', 'image', 'README.md']);
+    assert.equal(text.status, 1);
+    assert.match(text.errors, /^Error: The file is not a picture.*\n$/);
+  });
+
+  test('every command has --help', async () => {
+    for (const words of [
+      [],
+      ['index'],
+      ...['build', 'add', 'remove', 'merge'].map((one) => ['index', one]),
+      ['verify'],
+      ['search'],
+      ['search', 'image'],
+      ['search', 'text'],
+    ]) {
+      const { status, output } = await cli([...words, '--help']);
+      assert.equal(status, 0, words.join(' '));
+      assert.match(output, /^Usage: shazam-visual/, words.join(' '));
+    }
+  });
+
+  test('a command line that is wrong ends with 2 and says what was expected', async () => {
+    for (const [args, sentence] of [
+      [['indx'], /unknown command 'indx'/],
+      [['index', 'build'], /required option '--images <dir>' not specified/],
+      [['index', 'remove', '--index', 'x'], /expected --ids or --ids-file/],
+      [['search', 'text', 'x', '-k', 'ten'], /Expected a whole number from 1 on/],
+      [['index', 'build', '--shard', '4/3'], /Expected a part of a whole like 3\/16/],
+      [['verify', '--dtype', 'int4'], /Allowed choices are fp32, fp16, q8/],
+    ] as const) {
+      const { status, errors } = await cli(args);
+      assert.equal(status, 2, args.join(' '));
+      assert.match(errors, sentence);
+    }
+  });
+
+  test('a wrong environment is told in one sentence', async () => {
+    const { status, errors } = await cli(['verify'], { PORT: 'x' });
+    assert.equal(status, 1);
+    assert.match(
+      errors,
+      /^Error: Expected an integer from 0 to 65535 for PORT but received "x"\.\n$/,
+    );
+  });
+});
