@@ -13,7 +13,10 @@ const zones = [
       .map((other) => ({ target: `lib/${part}`, from: `lib/${other}` })),
   ),
   { target: 'lib/search', from: 'lib/http' },
-  ...['functions', 'infra', 'cli', 'test', 'bench', 'tools'].map((from) => ({ target: 'web', from })),
+  ...['functions', 'infra', 'cli', 'test', 'bench', 'tools'].map((from) => ({
+    target: 'web',
+    from,
+  })),
 ];
 
 /** Packages that only one place may import. */
