@@ -9,6 +9,7 @@ import { browserSkip, Site } from './support/browser.ts';
 import {
   asFile,
   describe,
+  drop,
   eventually,
   pick,
   problem,
@@ -17,6 +18,7 @@ import {
   starterAlbum,
 } from './support/page.ts';
 import { heic, noise } from './support/pictures.ts';
+import { fileHead, formEnd, openWire, uploadHead } from './support/wire.ts';
 
 const { cover } = starterAlbum(17);
 
@@ -304,11 +306,8 @@ suite('the page says what went wrong', { skip: browserSkip }, () => {
 
     test('a picture dragged out of another page, of which only the address comes', () =>
       site.visit('/', {}, async (page) => {
-        const session = await page.context().newCDPSession(page);
         const item = { mimeType: 'text/uri-list', data: 'https://covers.example/1.jpg' };
-        const data = { items: [item], dragOperationsMask: 1 };
-        for (const type of ['dragEnter', 'dragOver', 'drop'] as const)
-          await session.send('Input.dispatchDragEvent', { type, x: 300, y: 700, data });
+        await drop(page, { items: [item] });
         await message(page, 'There was no picture in that').waitFor();
         assert.equal(new URL(page.url()).pathname, '/', 'the page is not left for it');
       }));
@@ -316,7 +315,7 @@ suite('the page says what went wrong', { skip: browserSkip }, () => {
 });
 
 suite('with a limit on requests', { skip: browserSkip }, () => {
-  const site = new Site({ RATE_LIMIT_PER_MINUTE: '12' });
+  const site = new Site(() => Promise.resolve({ RATE_LIMIT_PER_MINUTE: '12' }));
   test('too many searches are told, with the time that the server names', () =>
     site.visit('/', { mayLog }, async (page) => {
       for (let i = 0; i < 14; i += 1) {
@@ -328,5 +327,24 @@ suite('with a limit on requests', { skip: browserSkip }, () => {
         await page.locator('.problem-actions .button').innerText(),
         /^Try again in \d+ s$/,
       );
+    }));
+});
+
+suite('with room for a single search', { skip: browserSkip }, () => {
+  const site = new Site(() => Promise.resolve({ MAX_WAITING_SEARCHES: '1' }));
+  test('a server that is too busy is told, and asked again when it says so', () =>
+    site.visit('/', { mayLog }, async (page) => {
+      await page.locator('.crate-cover').first().waitFor();
+      const other = await openWire(site.url); // somebody whose picture comes slowly
+      other.write(uploadHead(fileHead.length + cover.length + formEnd.length) + fileHead);
+      await eventually(async () => {
+        const { status } = await fetch(`${site.url}/api/search-by-text?query=red`);
+        assert.equal(status, 503);
+      });
+      await describe(page, 'patience');
+      await message(page, en.problems.codes.busy.title).waitFor();
+      other.write(Buffer.concat([cover, Buffer.from(formEnd)]));
+      await results(page);
+      other.socket.destroy();
     }));
 });

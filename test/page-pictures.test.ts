@@ -9,6 +9,7 @@ import { browserSkip, screens, Site, type VisitOptions } from './support/browser
 import {
   asFile,
   difference,
+  drop,
   eventually,
   fixture,
   onTable,
@@ -71,18 +72,7 @@ describe('the page takes pictures', { skip: browserSkip }, () => {
     visit({}, async (page) => {
       const path = join(folder, 'dropped.jpg');
       await writeFile(path, cover);
-      const session = await page.context().newCDPSession(page);
-      const drag = (type: 'dragEnter' | 'dragOver' | 'drop') =>
-        session.send('Input.dispatchDragEvent', {
-          type,
-          x: 300,
-          y: 700,
-          data: { items: [], files: [path], dragOperationsMask: 1 },
-        });
-      const sign = page.getByText('Let go to search by this picture');
-      await Promise.all([sign.waitFor(), drag('dragEnter')]);
-      await drag('dragOver');
-      await drag('drop');
+      await drop(page, { items: [], files: [path] });
       await stage(page);
       assert.ok(await page.locator('.drop-sign').isHidden());
       await searchByStage(page);

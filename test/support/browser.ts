@@ -67,9 +67,14 @@ export class Site {
   #server: ServerProcess | undefined;
   #browser: Browser | undefined;
 
-  /** Starts both before the tests of the suite, and ends both after them. */
-  constructor(settings: Record<string, string> = {}) {
+  /**
+   * Starts both before the tests of the suite, and ends both after them.
+   *
+   * @param makeSettings the server's settings, for which there may be something to prepare
+   */
+  constructor(makeSettings: () => Promise<Record<string, string>> = () => Promise.resolve({})) {
     before(async () => {
+      const settings = await makeSettings();
       [this.#server, this.#browser] = await Promise.all([startServer(settings), launchBrowser()]);
     });
     after(async () => {

@@ -90,6 +90,26 @@ export async function stage(page: Page): Promise<Locator> {
   return dialog;
 }
 
+/** What a drag holds, as Chromium's protocol has it. */
+export interface Dragged {
+  items: { mimeType: string; data: string }[];
+  files?: string[];
+}
+
+/** Drags something over the page and lets go of it once the page has shown that it takes it. */
+export async function drop(page: Page, dragged: Dragged): Promise<void> {
+  const session = await page.context().newCDPSession(page);
+  const data = { ...dragged, dragOperationsMask: 1 };
+  const tell = (type: 'dragEnter' | 'dragOver' | 'drop') =>
+    session.send('Input.dispatchDragEvent', { type, x: 300, y: 700, data });
+  await tell('dragEnter');
+  await eventually(async () => {
+    await tell('dragOver'); // as a real drag does several times a second
+    assert.ok(await page.getByText('Let go to search by this picture').isVisible());
+  });
+  await tell('drop');
+}
+
 export const searchByStage = async (page: Page): Promise<void> => {
   await (await stage(page)).locator('#stage-search').click();
 };
