@@ -105,6 +105,22 @@ const states: Record<
       await stage(page);
     },
   },
+  'the live picture of the camera': {
+    path: '/',
+    reach: async (page) => {
+      // on phones the page leaves this to the camera's own program: here only for its looks
+      await page.evaluate(`document.getElementById('camera').showModal()`);
+      await page.getByRole('dialog', { name: /photo/ }).waitFor();
+    },
+  },
+  'the note of the starter set': {
+    path: '/?query=blue',
+    reach: async (page) => {
+      await results(page);
+      await page.locator('#starter-note button').click();
+      await page.locator('#starter-text').waitFor();
+    },
+  },
   'results of a picture': {
     path: '/',
     reach: async (page) => {

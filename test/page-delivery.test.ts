@@ -28,6 +28,9 @@ const built = join(root, 'dist', 'web');
 /** Script and style sheet together, compressed, in bytes. */
 const budget = 60 * 1024;
 
+/** Until the first view is painted and usable, in milliseconds; docs/page.md says what is measured. */
+const firstViewMs = 1000;
+
 suite('the page is small and whole', () => {
   test('script and style sheet take at most 60 KB compressed', (context) => {
     const sizes = readdirSync(join(built, 'assets'))
@@ -84,7 +87,7 @@ suite('the page as it is served', { skip: browserSkip }, () => {
       });
     const told = (values: number[]) => values.map((value) => value.toFixed(0)).join(' ');
     context.diagnostic(`usable after ${told(usable)} ms; first painted after ${told(painted)} ms`);
-    assert.ok(median(usable) < 5000); // docs/page.md has the figure of an idle machine
+    assert.ok(Math.max(median(usable), median(painted)) < firstViewMs);
   });
 
   for (const [screen, path] of [
