@@ -27,7 +27,7 @@ export const en = {
     ways: 'Search by picture',
     words: 'Or describe it',
     wordsLabel: 'Describe a cover',
-    wordsPlaceholder: 'a red circle on black',
+    wordsPlaceholder: 'a red circle',
     search: 'Search',
     dropHere: 'Let go to search by this picture',
   },

@@ -29,7 +29,7 @@ export const fr: Words = {
     ways: 'Chercher par image',
     words: 'Ou décrivez-la',
     wordsLabel: 'Décrivez une pochette',
-    wordsPlaceholder: 'a red circle on black',
+    wordsPlaceholder: 'a red circle',
     search: 'Chercher',
     dropHere: 'Lâchez pour chercher avec cette image',
   },
