@@ -33,7 +33,11 @@ interface Shot {
   reach?: (page: Page) => Promise<unknown>;
 }
 
-const filtered = '/?query=a+yellow+star&genre=Rock&genre=Electronic&year_min=1975';
+const words = '/?query=a+red+circle';
+const filtered = `${words}&genre=Rock&genre=Electronic&year_min=1975`;
+const similar = `/?similar_to=${String(id)}`;
+const details = `${similar}&album=${String(id)}`;
+const dark = { colorScheme: 'dark' } as const;
 
 const crop = async (page: Page) => {
   await pick(page, asFile(await onTable(cover)));
@@ -64,40 +68,33 @@ const fail = async (page: Page) => {
   await page.route('**/api/search-by-text?*k=24*', (route) =>
     route.fulfill(problem(503, 'busy', { 'retry-after': '5' })),
   );
-  await describe(page, 'a yellow star');
+  await describe(page, 'a red circle');
   await page.locator('.problem').waitFor();
+};
+
+const openFilters = async (page: Page) => {
+  await page.locator('#filter-button').click();
+  await page.locator('.choices').waitFor();
 };
 
 const shots: Record<string, Shot> = {
   empty: { browser: screens.desktop, path: '/' },
-  'empty-wide': { browser: screens.wide, path: '/' },
-  results: { browser: screens.desktop, path: filtered, reach: results },
-  filters: {
-    browser: screens.desktop,
-    path: filtered,
-    reach: async (page) => {
-      await page.locator('#filter-button').click();
-      await page.locator('.choices').waitFor();
-    },
-  },
-  similar: { browser: screens.wide, path: `/?similar_to=${String(id)}`, reach: results },
-  detail: { browser: screens.desktop, path: `/?similar_to=${String(id)}&album=${String(id)}` },
+  results: { browser: screens.desktop, path: words, reach: results },
+  filters: { browser: screens.desktop, path: filtered, reach: openFilters },
+  detail: { browser: screens.desktop, path: details },
   crop: { browser: screens.desktop, path: '/', reach: crop },
   failure: { browser: screens.desktop, path: '/', reach: fail },
-  dark: {
-    browser: { ...screens.desktop, colorScheme: 'dark' },
-    path: `/?similar_to=${String(id)}`,
-  },
-  'dark-empty': { browser: { ...screens.desktop, colorScheme: 'dark' }, path: '/' },
   french: { browser: { ...screens.desktop, locale: 'fr-FR' }, path: '/' },
-  tablet: { browser: screens.tablet, path: filtered, reach: results },
+  dark: { browser: { ...screens.desktop, ...dark }, path: similar, reach: results },
+  'dark-empty': { browser: { ...screens.desktop, ...dark }, path: '/' },
+  wide: { browser: screens.wide, path: similar, reach: results },
+  'wide-empty': { browser: screens.wide, path: '/' },
+  tablet: { browser: screens.tablet, path: words, reach: results },
   phone: { browser: screens.phone, path: '/' },
-  'phone-results': { browser: screens.phone, path: `/?similar_to=${String(id)}`, reach: results },
-  'phone-detail': {
-    browser: screens.phone,
-    path: `/?similar_to=${String(id)}&album=${String(id)}`,
-  },
+  'phone-results': { browser: screens.phone, path: words, reach: results },
+  'phone-detail': { browser: screens.phone, path: details },
   'phone-crop': { browser: screens.phone, path: '/', reach: crop },
+  'phone-dark': { browser: { ...screens.phone, ...dark }, path: similar, reach: results },
 };
 
 /** Waits until every cover in sight is there. */
@@ -128,7 +125,7 @@ for (const [name, { browser: options, path, reach }] of Object.entries(shots)) {
   await reach?.(page);
   if (name !== 'failure' && !name.endsWith('crop')) await settled(page);
   const picture = await sharp(await page.screenshot({ animations: 'disabled' }))
-    .webp({ quality: 82 })
+    .webp({ quality: 74 })
     .toBuffer();
   await context.close();
   if (picture.length > limitBytes) throw new Error(`${name} takes ${String(picture.length)} bytes`);

@@ -435,7 +435,8 @@ const misfits = `(() => {
     if (box.left < -0.5 || box.right > width + 0.5) tell('sticks out', element);
     const style = getComputedStyle(element);
     const hasText = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim() !== '');
-    if (hasText && !clipsOnPurpose(element) && style.display !== 'inline' && element.scrollWidth > element.clientWidth + 1)
+    const holdsText = hasText || element.matches('a, button');
+    if (holdsText && !clipsOnPurpose(element) && style.display !== 'inline' && element.scrollWidth > element.clientWidth + 1)
       tell('its text is cut', element);
   }
   const controls = [...scope.querySelectorAll('a, button, input:not(.unseen), [role=slider]')].filter(shown);
