@@ -4,25 +4,7 @@ import { lazy } from '../../lazy.ts';
 import type { HttpContext } from '../context.ts';
 import { allowOnly, routeNotFound } from '../middleware.ts';
 import { bestEncoding, prefersHtml, readPageFiles, type PageFile } from '../page-files.ts';
-
-/** A Space is shown within a page of huggingface.co. */
-export const frameAncestors = "frame-ancestors 'self' https://huggingface.co";
-
-/**
- * What the page may do: load what came with it, show covers of this service and the user's own picture
- * (`blob:`), and ask this service. Nothing inline, nothing from elsewhere.
- */
-const policy = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self' blob:",
-  "connect-src 'self'",
-  "base-uri 'none'",
-  "form-action 'self'",
-  "require-trusted-types-for 'script'",
-  frameAncestors,
-].join('; ');
+import { frameAncestors, pagePolicy } from '../page-policy.ts';
 
 /** Names of assets have a digest of their content in them: under one name there is only ever one content. */
 const forGood = 'public, max-age=31536000, immutable';
@@ -40,7 +22,7 @@ export function pageRouter({ config }: HttpContext): Router {
       }
       response.type('html').set({
         'Cache-Control': 'no-cache', // kept, and asked about each time
-        'Content-Security-Policy': policy,
+        'Content-Security-Policy': pagePolicy(frameAncestors),
         'Permissions-Policy': 'camera=(self)',
         'Referrer-Policy': 'same-origin',
       });

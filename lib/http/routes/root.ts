@@ -5,7 +5,7 @@ import type { HttpContext } from '../context.ts';
 import { allowOnly } from '../middleware.ts';
 import { endpoints, openApiDocument } from '../openapi.ts';
 import { prefersHtml } from '../page-files.ts';
-import { frameAncestors } from './page.ts';
+import { frameAncestors } from '../page-policy.ts';
 
 /** `GET /`, `/openapi.json` and `/docs`: what this is, and how to talk to it. */
 export function rootRouter({ config, services }: HttpContext): Router {
