@@ -24,6 +24,7 @@ COPY tsconfig.json ./
 COPY infra infra
 COPY functions functions
 COPY lib lib
+COPY web web
 COPY cli cli
 COPY models/starter models/starter
 RUN node infra/bundle.mjs \
@@ -32,7 +33,7 @@ RUN node infra/bundle.mjs \
  && node infra/runtime-modules.mjs /out/node_modules \
  && cp -r models/starter /out/starter \
  && mkdir /out/dist /out/models /out/images \
- && cp -r dist/functions /out/dist/ \
+ && cp -r dist/functions dist/web /out/dist/ \
  && rm /out/dist/functions/*.map \
  && cp infra/entrypoint.sh infra/healthcheck.mjs package.json /out/
 
@@ -54,7 +55,8 @@ ENV NODE_ENV=production \
     PORT=7860 \
     MODELS_DIR=/app/models \
     IMAGES_DIR=/app/images \
-    STARTER_DIR=/app/starter
+    STARTER_DIR=/app/starter \
+    WEB_DIR=/app/dist/web
 USER 1000:1000
 EXPOSE 7860
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["node", "/app/healthcheck.mjs"]

@@ -13,6 +13,10 @@ const zones = [
       .map((other) => ({ target: `lib/${part}`, from: `lib/${other}` })),
   ),
   { target: 'lib/search', from: 'lib/http' },
+  ...['functions', 'infra', 'cli', 'test', 'bench', 'tools'].map((from) => ({
+    target: 'web',
+    from,
+  })),
 ];
 
 /** Packages that only one place may import. */
@@ -85,6 +89,16 @@ export default defineConfig(
     files: rule.files,
     rules: { 'no-restricted-imports': restricted(rule) },
   })),
+  {
+    // The page talks to the service over HTTP: of its sources it may know the types, and only those.
+    files: ['web/**/*.ts'],
+    rules: {
+      '@typescript-eslint/no-restricted-imports': [
+        'error',
+        { patterns: [{ group: ['**/lib/**'], allowTypeImports: true, message: 'Types only.' }] },
+      ],
+    },
+  },
   {
     files: ['lib/**/*.ts', 'functions/**/*.ts'],
     ignores: ['lib/config.ts'],

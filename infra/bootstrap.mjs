@@ -59,10 +59,12 @@ const steps = [
   {
     name: 'bundle',
     says: 'bundle the server and the functions (esbuild)',
-    key: () => digest(['package-lock.json', 'package.json', 'functions', 'lib', 'cli', 'infra']),
+    key: () =>
+      digest(['package-lock.json', 'package.json', 'functions', 'lib', 'cli', 'infra', 'web']),
     done: () =>
-      existsSync(join(root, 'dist', 'functions', 'server.cjs')) &&
-      existsSync(join(root, 'dist', 'cli', 'shazam-visual.cjs')),
+      ['functions/server.cjs', 'cli/shazam-visual.cjs', 'web/index.html'].every((path) =>
+        existsSync(join(root, 'dist', path)),
+      ),
     async run() {
       const { bundle } = await import('./bundle.mjs');
       await bundle(root);
@@ -186,8 +188,14 @@ function run(command, args, { env = {}, mend }) {
 }
 
 /** Which programs the tests of some files need; of none in particular, those that `npm test` runs. */
-const programsOf = (files) =>
-  files.some((file) => file.includes('image')) ? ['storage', 'image'] : ['storage'];
+function programsOf(files) {
+  if (files.length === 0) return ['storage', 'browser'];
+  const needs = files.flatMap((file) => {
+    if (file.includes('page')) return ['browser'];
+    return file.includes('image') ? ['storage', 'image'] : ['storage'];
+  });
+  return [...new Set(needs)];
+}
 
 function testFiles() {
   const folder = join(root, 'test');

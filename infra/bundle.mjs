@@ -1,8 +1,10 @@
-// Bundles each entry point into one CommonJS file under dist/, with the native packages left outside.
+// Bundles each entry point into one CommonJS file under dist/, with the native packages left outside, and the
+// page into dist/web/.
 // usage: node infra/bundle.mjs        (also called by infra/bootstrap.mjs)
 import { readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { bundlePage } from './bundle-page.mjs';
 
 /** Packages that are loaded from node_modules at run time: they hold binaries or files that they look for. */
 export const external = ['onnxruntime-node', 'faiss-node', 'sharp', 'swagger-ui-dist'];
@@ -39,9 +41,10 @@ export async function bundle(root) {
     metafile: true,
     logLevel: 'warning',
   });
-  return Object.entries(metafile.outputs)
+  const programs = Object.entries(metafile.outputs)
     .filter(([name]) => name.endsWith('.cjs'))
     .map(([name, { bytes }]) => ({ name, bytes }));
+  return [...programs, ...(await bundlePage(root, join(outdir, 'web')))];
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {

@@ -9,6 +9,11 @@ export const testPrograms = {
     programs: ['radosgw', 'ceph-mon', 'ceph-osd', 'ceph-mgr'],
     packages: ['radosgw', 'ceph-mon', 'ceph-osd', 'ceph-mgr'],
   },
+  browser: {
+    what: 'a browser (Chromium)',
+    programs: ['chromium'],
+    packages: ['chromium'],
+  },
   image: {
     what: 'a builder of images without an engine',
     programs: ['buildah', 'debootstrap'],

@@ -19,6 +19,7 @@ const environment = z.object({
   MODELS_DIR: text('a folder').default('models'),
   IMAGES_DIR: text('a folder').default('images'),
   STARTER_DIR: text('a folder').default('models/starter'),
+  WEB_DIR: text('a folder').default('dist/web'),
   ASSETS_URI: s3Uri.optional(),
   UPLOADS_URI: s3Uri.optional(),
   CACHE_DIR: text('a folder').default(join(tmpdir(), 'shazam-visual')),
@@ -65,6 +66,8 @@ export type Config = Readonly<{
     corsOrigins: '*' | readonly string[];
   }>;
   assets: Readonly<{ modelsDir: string; imagesDir: string; starterDir: string }>;
+  /** Folder of the built page. */
+  webDir: string;
   s3: Readonly<{
     /** `s3://bucket/prefix` that holds `models/` and `images/`, instead of the two folders. */
     assetsUri: string | undefined;
@@ -126,6 +129,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
       imagesDir: value.IMAGES_DIR,
       starterDir: value.STARTER_DIR,
     }),
+    webDir: value.WEB_DIR,
     s3: Object.freeze({
       assetsUri: value.ASSETS_URI,
       uploadsUri: value.UPLOADS_URI,

@@ -22,9 +22,9 @@ describe('the HTTP API', () => {
     );
   });
 
-  test('its routes are the endpoints of the OpenAPI document, with HEAD of covers and what /docs loads', () => {
+  test('its routes are the endpoints of the OpenAPI document, with HEAD of covers and what the pages load', () => {
     const routes = expected.flatMap((one) => one.routes);
-    const beside = ['HEAD /api/image/{album_id}', 'GET /docs/{proxy+}'];
+    const beside = ['HEAD /api/image/{album_id}', 'GET /assets/{name}', 'GET /docs/{proxy+}'];
     assert.deepEqual(routes.sort(), [...endpoints, ...beside].sort());
   });
 
@@ -130,10 +130,13 @@ describe('the distribution', () => {
     allViewerExceptHostHeader: 'b689b0a8-53d0-40ab-baf2-68738e2966ac',
   };
 
+  /** What the page asks of the API, or leads to. */
+  const apiPaths = ['/api/*', '/health', '/docs*', '/openapi.json'];
+
   test('it serves the page, the covers and the API, and nothing else', () => {
     assert.deepEqual(
       config.CacheBehaviors.map(({ PathPattern }) => PathPattern),
-      ['/images/*', '/api/*'],
+      ['/images/*', ...apiPaths],
     );
     has(originOf(config.DefaultCacheBehavior), bucketAt('/v1/web'));
     has(originOf(behavior('/images/*')), bucketAt('/v1'));
@@ -143,22 +146,24 @@ describe('the distribution', () => {
   test('it keeps the page and the covers, and asks the API each time', () => {
     for (const files of [config.DefaultCacheBehavior, behavior('/images/*')])
       has(files, { CachePolicyId: managed.cachingOptimized, AllowedMethods: undefined });
-    has(behavior('/api/*'), {
-      CachePolicyId: managed.cachingDisabled,
-      OriginRequestPolicyId: managed.allViewerExceptHostHeader,
-      AllowedMethods: ['GET', 'HEAD', 'OPTIONS', 'PUT', 'PATCH', 'POST', 'DELETE'],
-    });
+    for (const path of apiPaths)
+      has(behavior(path), {
+        CachePolicyId: managed.cachingDisabled,
+        OriginRequestPolicyId: managed.allViewerExceptHostHeader,
+        AllowedMethods: ['GET', 'HEAD', 'OPTIONS', 'PUT', 'PATCH', 'POST', 'DELETE'],
+      });
   });
 
   test('it talks to the API in TLS 1.2, and waits longer than the API does', () => {
-    has(originOf(behavior('/api/*')), {
-      DomainName: '<EntranceApi>.execute-api.<AWS::Region>.<AWS::URLSuffix>',
-      CustomOriginConfig: {
-        OriginProtocolPolicy: 'https-only',
-        OriginSSLProtocols: ['TLSv1.2'],
-        OriginReadTimeout: 35,
-      },
-    });
+    for (const path of apiPaths)
+      has(originOf(behavior(path)), {
+        DomainName: '<EntranceApi>.execute-api.<AWS::Region>.<AWS::URLSuffix>',
+        CustomOriginConfig: {
+          OriginProtocolPolicy: 'https-only',
+          OriginSSLProtocols: ['TLSv1.2'],
+          OriginReadTimeout: 35,
+        },
+      });
   });
 
   test('it signs what it asks of S3, which lets this distribution alone in, to page and covers alone', () => {
@@ -225,8 +230,8 @@ describe('the distribution', () => {
     });
     assert.equal(pagePolicy['Override'], false, 'an origin with a policy of its own keeps it');
     const policy = String(pagePolicy['ContentSecurityPolicy']);
-    assert.match(policy, /^default-src 'self'; /);
-    assert.match(policy, /; connect-src 'self' https:\/\/<BucketsUploads.RegionalDomainName> /);
+    assert.match(policy, /^default-src 'none'; script-src 'self'; /);
+    assert.match(policy, /; connect-src 'self'; /);
     assert.match(policy, /; frame-ancestors 'none'$/);
     assert.doesNotMatch(policy, /unsafe|\*/);
   });

@@ -5,6 +5,7 @@ import { describe, test } from 'node:test';
 import { loadConfig } from '../lib/config.ts';
 import { errorCodes } from '../lib/errors.ts';
 import { endpoints, openApiDocument } from '../lib/http/openapi.ts';
+import { frameAncestors, pagePolicy } from '../lib/http/page-policy.ts';
 import { problems } from '../lib/http/problem.ts';
 import { root } from './support/requests.ts';
 
@@ -51,8 +52,19 @@ describe('what the documents say is what the code does', () => {
     );
   });
 
+  test("docs/page.md has the page's policy as it is sent", () => {
+    const text = read('docs/page.md').replace(/\s+/g, ' ');
+    assert.ok(text.includes(pagePolicy(frameAncestors)));
+  });
+
   test('every local link in README and docs leads to a file', () => {
-    for (const name of ['README.md', 'CHANGELOG.md', 'docs/errors.md', 'docs/architecture.md'])
+    for (const name of [
+      'README.md',
+      'CHANGELOG.md',
+      'docs/errors.md',
+      'docs/architecture.md',
+      'docs/page.md',
+    ])
       for (const [, target = ''] of read(name).matchAll(/\]\((?!https?:|#)([^)#]+)/g))
         assert.ok(existsSync(join(root, name, '..', target)), `${name}: ${target}`);
   });

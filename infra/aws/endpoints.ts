@@ -45,7 +45,7 @@ const search = { memoryMb: 3008, timeoutSeconds: 29, storageMb: 1024, slowMs: 10
 export const endpoints = [
   {
     name: 'root',
-    routes: ['GET /', 'GET /openapi.json', 'GET /docs', 'GET /docs/{proxy+}'],
+    routes: ['GET /', 'GET /assets/{name}', 'GET /openapi.json', 'GET /docs', 'GET /docs/{proxy+}'],
     ...light,
     reservedConcurrency: 20,
     reads: [index, metadata],

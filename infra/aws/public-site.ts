@@ -19,6 +19,7 @@ import {
 import { HttpOrigin, S3BucketOrigin } from 'aws-cdk-lib/aws-cloudfront-origins';
 import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { Construct } from 'constructs';
+import { pagePolicy } from '../../lib/http/page-policy.ts';
 import type { Buckets } from './buckets.ts';
 import type { Settings } from './settings.ts';
 
@@ -29,7 +30,10 @@ export interface PublicSiteProps {
   readonly settings: Settings;
 }
 
-/** One address for everything a browser needs: the page, the covers, and the API under `/api/`. */
+/** What the page asks of the API, or leads to. */
+const apiPaths = ['/api/*', '/health', '/docs*', '/openapi.json'];
+
+/** One address for everything a browser needs: the page, the covers, and the API. */
 export class PublicSite extends Construct {
   /** Base URL, without a slash at its end. */
   readonly url: string;
@@ -48,26 +52,27 @@ export class PublicSite extends Construct {
     const files = {
       viewerProtocolPolicy: ViewerProtocolPolicy.REDIRECT_TO_HTTPS,
       cachePolicy: CachePolicy.CACHING_OPTIMIZED,
-      responseHeadersPolicy: this.securityHeaders(buckets),
+      responseHeadersPolicy: this.securityHeaders(),
       compress: true,
+    };
+    const api = {
+      ...files,
+      origin: new HttpOrigin(apiDomainName, {
+        protocolPolicy: OriginProtocolPolicy.HTTPS_ONLY,
+        originSslProtocols: [OriginSslPolicy.TLS_V1_2],
+        // Longer than the 30 s of the HTTP API, so that its answer arrives whatever it is.
+        readTimeout: Duration.seconds(35),
+      }),
+      allowedMethods: AllowedMethods.ALLOW_ALL,
+      cachePolicy: CachePolicy.CACHING_DISABLED,
+      originRequestPolicy: OriginRequestPolicy.ALL_VIEWER_EXCEPT_HOST_HEADER,
     };
     this.distribution = new Distribution(this, 'Distribution', {
       defaultRootObject: 'index.html',
       defaultBehavior: { ...files, origin: folder(`/${assetsPrefix}/web`) },
       additionalBehaviors: {
         '/images/*': { ...files, origin: folder(`/${assetsPrefix}`) },
-        '/api/*': {
-          ...files,
-          origin: new HttpOrigin(apiDomainName, {
-            protocolPolicy: OriginProtocolPolicy.HTTPS_ONLY,
-            originSslProtocols: [OriginSslPolicy.TLS_V1_2],
-            // Longer than the 30 s of the HTTP API, so that its answer arrives whatever it is.
-            readTimeout: Duration.seconds(35),
-          }),
-          allowedMethods: AllowedMethods.ALLOW_ALL,
-          cachePolicy: CachePolicy.CACHING_DISABLED,
-          originRequestPolicy: OriginRequestPolicy.ALL_VIEWER_EXCEPT_HOST_HEADER,
-        },
+        ...Object.fromEntries(apiPaths.map((path) => [path, api])),
       },
       httpVersion: HttpVersion.HTTP2_AND_3,
       priceClass: PriceClass.PRICE_CLASS_100,
@@ -113,21 +118,13 @@ export class PublicSite extends Construct {
   }
 
   /** Headers that a browser is told by; an origin that sends one of its own keeps it (`/docs` does). */
-  private securityHeaders({ uploads }: Buckets): ResponseHeadersPolicy {
-    const pagePolicy = [
-      "default-src 'self'",
-      "img-src 'self' data: blob:",
-      "media-src 'self' blob:",
-      // A large picture goes straight to the uploads bucket.
-      `connect-src 'self' https://${uploads.bucketRegionalDomainName} https://${uploads.bucketDomainName}`,
-      "object-src 'none'",
-      "base-uri 'none'",
-      "form-action 'self'",
-      "frame-ancestors 'none'",
-    ];
+  private securityHeaders(): ResponseHeadersPolicy {
     return new ResponseHeadersPolicy(this, 'SecurityHeaders', {
       securityHeadersBehavior: {
-        contentSecurityPolicy: { contentSecurityPolicy: pagePolicy.join('; '), override: false },
+        contentSecurityPolicy: {
+          contentSecurityPolicy: pagePolicy("frame-ancestors 'none'"),
+          override: false,
+        },
         contentTypeOptions: { override: true },
         frameOptions: { frameOption: HeadersFrameOption.DENY, override: true },
         referrerPolicy: {

@@ -20,7 +20,7 @@ const maxResponseBytes = 4_400_000;
 /** Before the invocation's end, in milliseconds: time to say that there was not enough of it. */
 const marginMs = 500;
 
-/** Everything but text must be base64 on its way out. */
+/** Everything but text must be base64 on its way out, and so must text that is compressed. */
 const isText = /^(text\/|application\/(json|problem\+json|javascript))/;
 
 /** What is used of Lambda's second argument. */
@@ -47,6 +47,7 @@ export function createHandler(...routers: MakeRouter[]): LambdaHandler {
   };
   const options = {
     binary: (headers: Record<string, string | undefined>) =>
+      headers['content-encoding'] !== undefined ||
       !isText.test(headers['content-type'] ?? 'text/plain'),
   };
   const answer = serverless(createApp(context, log, routers), options);

@@ -150,7 +150,7 @@ const systemPaths = {
       summary: 'What this is',
       responses: {
         200: json(
-          'Name, version and endpoints. (A browser is sent to /docs.)',
+          'Name, version and endpoints. (A browser, which prefers HTML, gets the page.)',
           object({
             name: { type: 'string' },
             version: { type: 'string' },

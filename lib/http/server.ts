@@ -12,6 +12,7 @@ import { watchFiles } from './reload.ts';
 import { albumsRouter } from './routes/albums.ts';
 import { healthRouter } from './routes/health.ts';
 import { imageRouter } from './routes/image.ts';
+import { pageRouter } from './routes/page.ts';
 import { rootRouter } from './routes/root.ts';
 import { searchByImageRouter } from './routes/search-by-image.ts';
 import { searchByTextRouter } from './routes/search-by-text.ts';
@@ -49,6 +50,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     startedAt,
   };
   const app = createApp(context, log, [
+    pageRouter,
     rootRouter,
     healthRouter,
     searchByImageRouter,

@@ -89,6 +89,9 @@ describe('the image', { skip: imageSkip, timeout: 1_800_000 }, () => {
     assert.equal(words.status, 200);
     assert.deepEqual((await door(get(`/api/image/${String(id)}`))).body, cover);
     assert.equal((await door(get('/docs/swagger-ui-bundle.js'))).status, 200);
+    const page = (await door(get('/', { accept: 'text/html' }))).body.toString();
+    const [, script = 'none'] = /src="\.(\/assets\/[\w-]+\.js)"/.exec(page) ?? [];
+    assert.equal((await door(get(script))).status, 200, 'the page and its script');
     assert.equal(json(await door(get('/health')))['starter_set'], true);
 
     const port = new URL(url).port;

@@ -22,7 +22,7 @@ export const expected = [
     name: 'root',
     ...light,
     reserved: 20,
-    routes: ['GET /', 'GET /docs', 'GET /docs/{proxy+}', 'GET /openapi.json'],
+    routes: ['GET /', 'GET /assets/{name}', 'GET /docs', 'GET /docs/{proxy+}', 'GET /openapi.json'],
     allows: readsFiles,
   },
   {

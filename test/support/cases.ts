@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import sharp from 'sharp';
 import { bomb, brokenPng, heic, noise, svg } from './pictures.ts';
 import {
   coverFile,
   form,
   get,
+  root,
   starterIds,
   starterRows,
   upload,
@@ -52,6 +56,26 @@ const resultKeys = [
   'cover_url_original',
 ];
 
+/** The built page. */
+const page = join(root, 'dist', 'web');
+
+/** The page's script, style sheet and icon by their type; their names change with their content. */
+function pageAssets(): Map<string, string> {
+  const types = { js: 'text/javascript', css: 'text/css', svg: 'image/svg\\+xml' };
+  const names = readdirSync(join(page, 'assets'));
+  return new Map(
+    Object.entries(types).map(([ending, type]) => [
+      type,
+      names.find((name) => name.endsWith(`.${ending}`)) ?? `no .${ending} was built`,
+    ]),
+  );
+}
+
+const decoded = (body: Buffer, encoding: 'identity' | 'gzip' | 'br'): Buffer => {
+  if (encoding === 'br') return brotliDecompressSync(body);
+  return encoding === 'gzip' ? gunzipSync(body) : body;
+};
+
 /** The table of cases that both doors must answer alike, over the starter set. */
 export async function contractCases(): Promise<Case[]> {
   const ids = starterIds();
@@ -96,13 +120,60 @@ export async function contractCases(): Promise<Case[]> {
       },
     },
     {
-      name: 'GET / sends a browser to the documentation',
+      name: 'GET / gives a browser the page, under a strict policy, to be asked about each time',
       request: get('/', { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' }),
-      status: 302,
+      status: 200,
       check: (response) => {
-        assert.equal(response.headers['location'], '/docs');
+        assert.match(response.headers['content-type'] ?? '', /^text\/html/);
+        assert.match(response.headers['vary'] ?? '', /Accept\b/);
+        assert.equal(response.headers['cache-control'], 'no-cache');
+        assert.ok(response.headers['etag']);
+        const policy = response.headers['content-security-policy'] ?? '';
+        assert.match(policy, /default-src 'none'; script-src 'self'; style-src 'self'/);
+        assert.doesNotMatch(policy, /unsafe|\*/);
+        assert.match(response.body.toString(), /^<!doctype html>/);
+        assert.doesNotMatch(response.body.toString(), /(src|href)="https?:/);
       },
     },
+    ...[...pageAssets()].flatMap(([type, name]) =>
+      (['identity', 'gzip', 'br'] as const).map((encoding): Case => ({
+        name: `the page's ${type} is sent as ${encoding}, to be kept for good`,
+        request: get(`/assets/${name}`, { 'accept-encoding': encoding }),
+        status: 200,
+        check: (response) => {
+          assert.match(response.headers['content-type'] ?? '', new RegExp(`^${type}`));
+          assert.equal(response.headers['cache-control'], 'public, max-age=31536000, immutable');
+          assert.match(response.headers['vary'] ?? '', /Accept-Encoding/);
+          const said = response.headers['content-encoding'] ?? 'identity';
+          assert.equal(said, encoding);
+          assert.deepEqual(
+            decoded(response.body, encoding),
+            readFileSync(join(page, 'assets', name)),
+          );
+        },
+      })),
+    ),
+    refused(
+      'an asset that the page does not have is not found',
+      get('/assets/app-00000000.js'),
+      404,
+      'route_not_found',
+      /GET \/ lists/,
+    ),
+    refused(
+      'a path out of the page is not found',
+      get('/assets/..%2f..%2fpackage.json'),
+      404,
+      'route_not_found',
+      /GET \/ lists/,
+    ),
+    refused(
+      'POST to an asset is refused',
+      { method: 'POST', path: '/assets/app.js' },
+      405,
+      'method_not_allowed',
+      /GET or HEAD/,
+    ),
     {
       name: 'GET /health tells what is loaded',
       request: get('/health'),

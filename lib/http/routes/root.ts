@@ -4,14 +4,16 @@ import { name, version } from '../../version.ts';
 import type { HttpContext } from '../context.ts';
 import { allowOnly } from '../middleware.ts';
 import { endpoints, openApiDocument } from '../openapi.ts';
+import { prefersHtml } from '../page-files.ts';
+import { frameAncestors } from '../page-policy.ts';
 
 /** `GET /`, `/openapi.json` and `/docs`: what this is, and how to talk to it. */
 export function rootRouter({ config, services }: HttpContext): Router {
   return Router()
     .get('/', async (request, response) => {
       response.vary('Accept');
-      if (request.accepts(['json', 'html']) === 'html') {
-        response.redirect('/docs');
+      if (prefersHtml(request)) {
+        response.redirect('/docs'); // the page is not here: see routes/page.ts
         return;
       }
       const { origin } = await services.assets();
@@ -32,7 +34,10 @@ export function rootRouter({ config, services }: HttpContext): Router {
       response.json(openApiDocument(config));
     })
     .get('/docs', (_request, response) => {
-      response.set('Content-Security-Policy', docsPolicy).type('html').send(docsPage);
+      response
+        .set('Content-Security-Policy', `${docsPolicy}; ${frameAncestors}`)
+        .type('html')
+        .send(docsPage);
     })
     .get('/docs/start.js', (_request, response) => {
       response.type('text/javascript').send(docsScript);
@@ -43,7 +48,7 @@ export function rootRouter({ config, services }: HttpContext): Router {
 
 /** Swagger UI sets styles of its own on elements and draws icons as data URLs; nothing comes from elsewhere. */
 const docsPolicy =
-  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'";
 
 const docsPage = `<!doctype html>
 <html lang="en">

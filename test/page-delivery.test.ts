@@ -1,0 +1,267 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { extname, join } from 'node:path';
+import { after, before, describe as suite, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { median } from '../bench/machine.ts';
+import { en } from '../web/language/en.ts';
+import { fr } from '../web/language/fr.ts';
+import { browserSkip, screens, Site } from './support/browser.ts';
+import {
+  asFile,
+  cards,
+  describe,
+  pick,
+  results,
+  searchByStage,
+  shownIds,
+  starterAlbum,
+} from './support/page.ts';
+import { root } from './support/requests.ts';
+import { cleanEnvironment, startServer } from './support/server.ts';
+
+const { id, cover } = starterAlbum(17);
+const built = join(root, 'dist', 'web');
+
+/** Script and style sheet together, compressed, in bytes. */
+const budget = 60 * 1024;
+
+/** Until the first view is painted and usable, in milliseconds; docs/page.md says what is measured. */
+const firstViewMs = 1000;
+
+suite('the page is small and whole', () => {
+  test('script and style sheet take at most 60 KB compressed', (context) => {
+    const sizes = readdirSync(join(built, 'assets'))
+      .filter((name) => /\.(js|css)$/.test(name))
+      .map((name) => gzipSync(readFileSync(join(built, 'assets', name)), { level: 9 }).length);
+    assert.equal(sizes.length, 2);
+    const total = sizes.reduce((sum, size) => sum + size, 0);
+    context.diagnostic(`${sizes.map((size) => (size / 1024).toFixed(1)).join(' + ')} KB with gzip`);
+    assert.ok(total <= budget, `${String(total)} bytes`);
+  });
+
+  test('index.html names only texts that both languages have', () => {
+    const html = readFileSync(join(root, 'web', 'index.html'), 'utf8');
+    const names = [...html.matchAll(/data-words(?:-\w+)?="([\w.]+)"/g)].map(
+      ([, name = '']) => name,
+    );
+    assert.ok(names.length > 30);
+    for (const [language, words] of Object.entries({ en, fr }))
+      for (const name of names) {
+        let found: unknown = words;
+        for (const key of name.split('.'))
+          found = (found as Record<string, unknown> | undefined)?.[key];
+        assert.equal(typeof found, 'string', `${name} in ${language}`);
+        assert.notEqual(found, '', `${name} in ${language}`);
+      }
+  });
+
+  test('every icon that is used is drawn in index.html', () => {
+    const html = readFileSync(join(root, 'web', 'index.html'), 'utf8');
+    const drawn = new Set([...html.matchAll(/<symbol id="icon-(\w+)"/g)].map(([, name]) => name));
+    const sources = readdirSync(join(root, 'web'), { recursive: true, encoding: 'utf8' })
+      .filter((name) => /\.(ts|html)$/.test(name))
+      .map((name) => readFileSync(join(root, 'web', name), 'utf8'))
+      .join('\n');
+    const used = [...sources.matchAll(/(?:\bicon\('|#icon-)(\w+)/g)].map(([, name]) => name);
+    for (const name of used) assert.ok(drawn.has(name), name);
+    for (const name of drawn) assert.ok(used.includes(name), `${String(name)} is used nowhere`);
+  });
+});
+
+suite('the page as it is served', { skip: browserSkip }, () => {
+  const site = new Site();
+
+  test('the first view is usable in under a second on localhost', async (context) => {
+    const usable: number[] = [];
+    const painted: number[] = [];
+    for (let i = 0; i < 5; i += 1)
+      await site.visit('/', {}, async (page) => {
+        await page.getByRole('searchbox').fill('ready');
+        const mark = `performance.getEntriesByName('usable')[0].startTime`;
+        usable.push(await page.evaluate<number>(mark));
+        const paint = `new Promise((resolve) => new PerformanceObserver((list) => { const [entry] = list.getEntriesByName('first-contentful-paint'); if (entry) resolve(entry.startTime); }).observe({ type: 'paint', buffered: true }))`;
+        painted.push(await page.evaluate<number>(paint));
+      });
+    const told = (values: number[]) => values.map((value) => value.toFixed(0)).join(' ');
+    context.diagnostic(`usable after ${told(usable)} ms; first painted after ${told(painted)} ms`);
+    assert.ok(Math.max(median(usable), median(painted)) < firstViewMs);
+  });
+
+  for (const [screen, path] of [
+    ['desktop', '/'],
+    ['phone', '/'],
+    ['desktop', '/?query=blue'],
+    ['phone', `/?similar_to=${String(id)}`],
+  ] as const)
+    test(`nothing moves while ${path} loads (${screen})`, () =>
+      site.visit(path, { browser: screens[screen] }, async (page) => {
+        const last =
+          path === '/'
+            ? page.locator('.crate-cover .cover.loaded').last()
+            : cards(page).first().locator('.cover.loaded');
+        await last.waitFor();
+        await page.locator('#starter-note').waitFor();
+        const shift = await page.evaluate<number>(
+          `new Promise((resolve) => { let sum = 0; new PerformanceObserver((list) => { for (const entry of list.getEntries()) sum += entry.value; }).observe({ type: 'layout-shift', buffered: true }); requestAnimationFrame(() => requestAnimationFrame(() => resolve(sum))); })`,
+        );
+        assert.ok(shift < 0.02, `a cumulative layout shift of ${String(shift)}`);
+      }));
+
+  test('its security policy is in force: what it does not allow does not run', () =>
+    site.visit('/', { mayLog: /Content Security Policy|Trusted|violates/ }, async (page) => {
+      const outcome = await page.evaluate<Record<string, unknown>>(
+        `(async () => {
+          const tryTo = (act) => { try { act(); return 'done'; } catch (error) { return error.name; } };
+          const element = document.createElement('div');
+          document.body.append(element);
+          const markup = tryTo(() => { element.innerHTML = '<b>x</b>'; });
+          tryTo(() => { const script = document.createElement('script'); script.textContent = 'globalThis.ran = true'; document.head.append(script); });
+          tryTo(() => { element.setAttribute('onclick', 'globalThis.ran = true'); element.click(); });
+          tryTo(() => { setTimeout('globalThis.ran = true', 0); });
+          element.setAttribute('style', 'outline: 7px solid red');
+          const styled = getComputedStyle(element).outlineStyle;
+          const fetched = await fetch('https://elsewhere.example/').then(() => 'done', () => 'refused');
+          await new Promise((resolve) => setTimeout(resolve, 0));
+          return { ran: globalThis.ran ?? false, markup, styled, fetched };
+        })()`,
+      );
+      assert.deepEqual(outcome, {
+        ran: false,
+        markup: 'TypeError',
+        styled: 'none',
+        fetched: 'refused',
+      });
+    }));
+
+  test('a second visit is told that the page is current, and asks for no asset again', () =>
+    site.visit('/', {}, async (page) => {
+      await page.locator('.crate-cover').first().waitFor();
+      const tag = (await fetch(site.url, { headers: { accept: 'text/html' } })).headers.get('etag');
+      const again = await fetch(site.url, {
+        headers: { accept: 'text/html', 'if-none-match': tag ?? '', 'cache-control': 'max-age=0' },
+      });
+      assert.equal(again.status, 304);
+      await page.goto(`${site.url}/?query=blue`); // not a reload, which asks for everything
+      await results(page);
+      const transferred = await page.evaluate<number[]>(
+        `performance.getEntriesByType('resource').filter(({ name }) => name.includes('/assets/')).map(({ transferSize }) => transferSize)`,
+      );
+      assert.ok(transferred.length >= 2);
+      assert.deepEqual(new Set(transferred), new Set([0]), 'all of them from the cache');
+    }));
+
+  test('a program gets JSON at the same address', async () => {
+    for (const accept of ['application/json', '*/*', 'application/json, text/html;q=0.5']) {
+      const response = await fetch(site.url, { headers: { accept } });
+      assert.match(response.headers.get('content-type') ?? '', /^application\/json/);
+      assert.match(response.headers.get('vary') ?? '', /Accept/);
+    }
+  });
+
+  test('the documentation of the API stays where it was, one click away', () =>
+    site.visit('/', {}, async (page) => {
+      await page.getByRole('link', { name: 'The API: documentation' }).click();
+      await page.waitForURL('**/docs');
+      await page.getByText('/api/search-by-image').first().waitFor();
+    }));
+});
+
+suite('the page hosted elsewhere', { skip: browserSkip }, () => {
+  const site = new Site();
+  const host = createServer((request, response) => {
+    const { pathname } = new URL(request.url ?? '/', 'http://localhost');
+    const path = pathname.startsWith('/covers/') ? pathname.slice('/covers/'.length) : '';
+    const name = path === '' ? 'index.html' : path;
+    try {
+      const body = readFileSync(join(built, name), 'utf8').replace(
+        'name="api-base" content=""',
+        `name="api-base" content="${site.url}"`,
+      );
+      const types: Record<string, string> = {
+        '.html': 'text/html',
+        '.js': 'text/javascript',
+        '.css': 'text/css',
+        '.svg': 'image/svg+xml',
+      };
+      response.writeHead(200, {
+        'content-type': types[extname(name)],
+        // as docs/page.md says
+        'content-security-policy': `default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: ${site.url}; connect-src ${site.url}; base-uri 'none'; require-trusted-types-for 'script'`,
+      });
+      response.end(body);
+    } catch {
+      response.writeHead(404).end();
+    }
+  });
+  let url: string;
+  before(async () => {
+    await new Promise<void>((resolve) => host.listen(0, '127.0.0.1', resolve));
+    url = `http://127.0.0.1:${String((host.address() as AddressInfo).port)}`;
+  });
+  after(() => {
+    host.close();
+    host.closeAllConnections();
+  });
+
+  test('asks the API that it is told of, for words, pictures, covers and filters', () =>
+    site.visit('/covers/', { url, origins: [site.url] }, async (page) => {
+      await page.locator('.crate-cover .cover.loaded').first().waitFor();
+      await page.getByText('Starter set').first().waitFor();
+      await describe(page, 'a red circle');
+      await results(page);
+      assert.equal(page.url(), `${url}/covers/?query=a+red+circle`);
+      await cards(page).first().locator('.cover.loaded').waitFor();
+      await page.getByRole('button', { name: 'Filters' }).click();
+      await page.getByRole('checkbox', { name: /^Rock/ }).check();
+      await page.getByRole('button', { name: 'Filters (1)' }).waitFor();
+      await page.getByRole('button', { name: 'Remove the filter Rock' }).click();
+      await pick(page, asFile(cover));
+      await searchByStage(page);
+      await page.getByRole('heading', { level: 1, name: 'Covers like your picture' }).waitFor();
+      await results(page);
+      assert.equal((await shownIds(page))[0], id);
+      const docs = page.getByRole('link', { name: 'The API: documentation' });
+      assert.equal(await docs.getAttribute('href'), `${site.url}/docs`);
+    }));
+
+  test('reads Retry-After across origins', () =>
+    site.visit(
+      '/covers/',
+      { url, origins: [site.url], mayLog: /Failed to load resource/ },
+      async (page) => {
+        await page.route('**/api/search-by-text?*k=24*', (route) =>
+          route.fulfill({
+            status: 503,
+            headers: {
+              'content-type': 'application/problem+json',
+              'access-control-allow-origin': '*',
+              'access-control-expose-headers': 'X-Request-Id, Retry-After',
+              'retry-after': '30',
+            },
+            body: JSON.stringify({ code: 'starting', detail: 'Still loading.' }),
+          }),
+        );
+        await describe(page, 'blue');
+        await page.getByRole('button', { name: /Try again in (30|29|28) s/ }).waitFor();
+      },
+    ));
+});
+
+test('where the page is not built, a browser is sent to the documentation', async () => {
+  const { remove } = cleanEnvironment();
+  const server = await startServer({ WEB_DIR: join(root, 'models') }, 'listening');
+  try {
+    const response = await fetch(server.url, {
+      headers: { accept: 'text/html' },
+      redirect: 'manual',
+    });
+    assert.equal(response.status, 302);
+    assert.equal(response.headers.get('location'), '/docs');
+  } finally {
+    await server.stop();
+    remove();
+  }
+});

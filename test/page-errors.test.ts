@@ -1,0 +1,350 @@
+import assert from 'node:assert/strict';
+import { describe as suite, test } from 'node:test';
+import type { Page } from 'playwright-core';
+import { errorCodes } from '../lib/errors.ts';
+import { problems } from '../lib/http/problem.ts';
+import { en } from '../web/language/en.ts';
+import { fr } from '../web/language/fr.ts';
+import { browserSkip, Site } from './support/browser.ts';
+import {
+  asFile,
+  describe,
+  drop,
+  eventually,
+  pick,
+  problem,
+  results,
+  searchByStage,
+  starterAlbum,
+} from './support/page.ts';
+import { heic, noise } from './support/pictures.ts';
+import { fileHead, formEnd, openWire, uploadHead } from './support/wire.ts';
+
+const { cover } = starterAlbum(17);
+
+/** It begins as a PNG does, and goes on as none: browsers show what is sound of a picture, and here nothing is. */
+const headless = Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), noise(2000)]);
+
+/** The browser's own line about an answer that is no success. */
+const mayLog = /Failed to load resource/;
+
+const message = (page: Page, title: string) =>
+  page.getByRole('alert').getByRole('heading', { name: title, exact: true });
+
+/** Stubs searches by words: the answers in turn, the last again and again, `null` for the server's own. */
+async function answer(page: Page, ...answers: (ReturnType<typeof problem> | null)[]) {
+  const asked = { times: 0 };
+  await page.route('**/api/search-by-text?*', (route) => {
+    if (new URL(route.request().url()).searchParams.get('k') !== '24') return route.continue(); // the examples
+    const next = answers[Math.min(asked.times, answers.length - 1)] ?? null;
+    asked.times += 1;
+    return next ? route.fulfill(next) : route.continue();
+  });
+  return asked;
+}
+
+suite('the page says what went wrong', { skip: browserSkip }, () => {
+  const site = new Site();
+
+  for (const [locale, words] of [
+    ['en-US', en],
+    ['fr-FR', fr],
+  ] as const)
+    test(`every code of the API has its message (${locale})`, () =>
+      site.visit('/', { browser: { locale }, mayLog }, async (page) => {
+        let code: (typeof errorCodes)[number] = 'internal_error';
+        await page.route('**/api/search-by-text?*k=24*', (route) =>
+          route.fulfill(problem(problems[code].status, code, { 'retry-after': '30' })),
+        );
+        for (code of errorCodes) {
+          await describe(page, code);
+          const shown = page.locator(`.problem[data-code="${code}"]`);
+          await shown.waitFor();
+          const text = await shown.innerText();
+          const { title, advice } = words.problems.codes[code];
+          assert.ok(text.includes(title) && text.includes(advice), `${code}: ${text}`);
+          // what the server said about this very request can be read too
+          await shown.locator('summary').click();
+          await shown.getByText(`What the server says of ${code}.`).waitFor();
+          await shown.getByText('request-4711').waitFor();
+          // what may pass can be tried again, but not before the time that the server named
+          const retry = shown.getByRole('button', { name: words.problems.retryIn(30) });
+          const passes = problems[code].status >= 500 || code === 'rate_limited';
+          const helps = code === 'invalid_config' ? 0 : Number(passes);
+          if (helps === 1) assert.equal(await retry.getAttribute('aria-disabled'), 'true', code);
+        }
+      }));
+
+  for (const [code, seconds] of [
+    ['starting', 5],
+    ['busy', 1],
+    ['rate_limited', 42],
+  ] as const)
+    test(`${code}: the page waits as long as Retry-After says, and then tries again by itself`, () =>
+      site.visit('/', { mayLog }, async (page) => {
+        await page.clock.install();
+        const refusal = problem(problems[code].status, code, { 'retry-after': String(seconds) });
+        const asked = await answer(page, refusal, null);
+        await describe(page, 'patience');
+        await message(page, en.problems.codes[code].title).waitFor();
+        await page.getByText(en.problems.byItself(seconds)).waitFor();
+        const button = page.locator('.problem-actions .button');
+        assert.equal(await button.innerText(), `Try again in ${String(seconds)} s`);
+        await button.click({ force: true });
+        await page.clock.runFor(1000 * seconds - 500);
+        assert.equal(asked.times, 1, 'neither the button nor the page asks too early');
+        await page.clock.runFor(1000);
+        await results(page);
+        assert.equal(asked.times, 2);
+        assert.equal(await page.locator('.problem').count(), 0);
+      }));
+
+  test('the seconds left are counted down', () =>
+    site.visit('/', { mayLog }, async (page) => {
+      await page.clock.install();
+      await answer(page, problem(503, 'assets_missing', { 'retry-after': '3' }), null);
+      await describe(page, 'patience');
+      const button = page.locator('.problem-actions .button');
+      await button.waitFor();
+      for (const left of [
+        'Try again in 3 s',
+        'Try again in 2 s',
+        'Try again in 1 s',
+        'Try again',
+      ]) {
+        await eventually(async () => {
+          assert.equal(await button.innerText(), left);
+        });
+        await page.clock.runFor(1000);
+      }
+      await button.click(); // this one does not pass by waiting: the page leaves it to the visitor
+      await results(page);
+    }));
+
+  test('after three tries the page leaves it to the visitor', () =>
+    site.visit('/', { mayLog }, async (page) => {
+      await page.clock.install();
+      const asked = await answer(page, problem(503, 'busy', { 'retry-after': '1' }));
+      await describe(page, 'patience');
+      for (const times of [1, 2, 3, 4]) {
+        await eventually(() => {
+          assert.equal(asked.times, times);
+        });
+        await page.locator('.problem').waitFor();
+        await page.clock.runFor(1100);
+      }
+      await page.getByRole('button', { name: 'Try again', exact: true }).waitFor();
+      await page.clock.runFor(10_000);
+      assert.equal(asked.times, 4);
+    }));
+
+  test('leaving a search that waits ends the waiting', () =>
+    site.visit('/', { mayLog }, async (page) => {
+      await page.clock.install();
+      const asked = await answer(page, problem(503, 'busy', { 'retry-after': '5' }));
+      await describe(page, 'patience');
+      await page.locator('.problem').waitFor();
+      await page.getByRole('link', { name: 'Shazam Visual, home' }).click();
+      await page.getByRole('heading', { name: 'Which record is this?' }).waitFor();
+      await page.clock.runFor(10_000);
+      assert.equal(asked.times, 1);
+    }));
+
+  test('a failure of “Show more” keeps what is shown, and can be tried again', () =>
+    site.visit('/', { mayLog }, async (page) => {
+      await answer(page, null, problem(500, 'internal_error'), null);
+      await describe(page, 'more');
+      await results(page);
+      await page.getByRole('button', { name: 'Show more' }).click();
+      await message(page, 'Something went wrong in the service').waitFor();
+      await results(page, 24);
+      await page.getByRole('button', { name: 'Try again' }).click();
+      await results(page, 48);
+    }));
+
+  test('offline is told, and once online again the page goes on by itself', () =>
+    site.visit('/', { mayLog }, async (page, context) => {
+      await page.locator('.crate-cover .cover.loaded').first().waitFor();
+      await context.setOffline(true);
+      await describe(page, 'no net');
+      await message(page, 'You are offline').waitFor();
+      await context.setOffline(false);
+      await results(page);
+    }));
+
+  test('a service that can not be reached is told', () =>
+    site.visit('/', { mayLog }, async (page) => {
+      await page.route('**/api/search-by-text?*k=24*', (route) => route.abort('connectionrefused'));
+      await describe(page, 'nobody there');
+      await message(page, 'The service can not be reached').waitFor();
+      await page.unroute('**/api/search-by-text?*k=24*');
+      await page.getByRole('button', { name: 'Try again' }).click();
+      await results(page);
+    }));
+
+  test('an answer that never comes is told', () =>
+    site.visit(
+      '/',
+      {
+        prepare: async (page) => {
+          await page.addInitScript(
+            'const { timeout } = AbortSignal; AbortSignal.timeout = (ms) => timeout.call(AbortSignal, ms === 60000 && globalThis.impatient ? 50 : ms);',
+          );
+        },
+      },
+      async (page) => {
+        await page.evaluate('globalThis.impatient = true');
+        await page.route('**/api/search-by-text?*k=24*', () => undefined);
+        await describe(page, 'silence');
+        await message(page, 'No answer came').waitFor();
+      },
+    ));
+
+  for (const [status, title] of [
+    [502, 'The service can not be reached'],
+    [413, 'This file is too large'],
+    [429, 'That was a lot of searches'],
+  ] as const)
+    test(`a proxy's own page with status ${String(status)} is understood`, () =>
+      site.visit('/', { mayLog }, async (page) => {
+        await page.route('**/api/search-by-text?*k=24*', (route) =>
+          route.fulfill({ status, contentType: 'text/html', body: '<h1>nginx</h1>' }),
+        );
+        await describe(page, 'proxy');
+        await message(page, title).waitFor();
+      }));
+
+  test('filters that can not be read say so and can be tried again', () =>
+    site.visit('/?query=blue', { mayLog }, async (page) => {
+      await page.route('**/api/genres', (route) => route.fulfill(problem(500, 'internal_error')));
+      await page.getByRole('button', { name: 'Filters' }).click();
+      await message(page, 'Something went wrong in the service').waitFor();
+      await page.unroute('**/api/genres');
+      await page.getByRole('button', { name: 'Try again' }).click();
+      await page.getByRole('checkbox', { name: /^Rock/ }).waitFor();
+    }));
+
+  suite('with the server itself', () => {
+    test('an album that does not exist', () =>
+      site.visit('/?similar_to=999999', { mayLog }, async (page) => {
+        await message(page, 'There is no such album').waitFor();
+        await page.getByText('What the server said').click();
+        await page.getByText('No album has the id 999999.').waitFor();
+      }));
+
+    test('details of an album that does not exist', () =>
+      site.visit('/?album=999999', { mayLog }, async (page) => {
+        const dialog = page.getByRole('dialog', { name: 'Album' });
+        await dialog.getByRole('heading', { name: 'There is no such album' }).waitFor();
+        await dialog.getByRole('button', { name: 'Close' }).click();
+        await dialog.waitFor({ state: 'hidden' });
+      }));
+
+    const files = {
+      'a HEIC photo that the browser can not show': [
+        asFile(heic, 'IMG_0001.HEIC', 'image/heic'),
+        'Pictures of this kind can not be read',
+      ],
+      'a damaged picture': [asFile(headless, 'broken.png', 'image/png'), 'This picture is damaged'],
+      'noise under the name of a picture': [
+        asFile(noise(20_000), 'noise.jpg', 'image/jpeg'),
+        'This file is not a picture',
+      ],
+      'more than 10 MB that the browser can not make small': [
+        asFile(Buffer.concat([heic, noise(11 * 2 ** 20)]), 'large.heic', 'image/heic'),
+        'This file is too large',
+      ],
+    } as const;
+    for (const [name, [file, title]] of Object.entries(files))
+      test(name, () =>
+        site.visit('/', { mayLog }, async (page) => {
+          await pick(page, file);
+          await message(page, title).waitFor();
+          // and one can go on from there
+          const [chooser] = await Promise.all([
+            page.waitForEvent('filechooser'),
+            page.getByRole('button', { name: 'Choose another picture' }).click(),
+          ]);
+          await chooser.setFiles(asFile(cover));
+          await searchByStage(page);
+          await results(page);
+        }),
+      );
+  });
+
+  suite('before the server is asked', () => {
+    const files = {
+      'a text is no picture': [
+        asFile(Buffer.from('hello'), 'a.txt', 'text/plain'),
+        'This file is not a picture',
+      ],
+      'an empty file is empty': [asFile(Buffer.alloc(0), 'a.jpg', ''), 'This file is empty'],
+    } as const;
+    for (const [name, [file, title]] of Object.entries(files))
+      test(name, () =>
+        site.visit('/', {}, async (page) => {
+          await pick(page, file);
+          await message(page, title).waitFor();
+          await page.getByRole('button', { name: 'Dismiss' }).click();
+          assert.equal(await page.locator('.problem').count(), 0);
+        }),
+      );
+
+    test('a file of more than 100 MB is not even looked at', () =>
+      site.visit('/', {}, async (page) => {
+        await page.evaluate(
+          `(() => {
+            const file = new File([new Blob([new Uint8Array(1)])], 'huge.tiff', { type: 'image/tiff' });
+            Object.defineProperty(file, 'size', { value: 100_000_001 });
+            const event = new Event('paste');
+            Object.defineProperty(event, 'clipboardData', { value: { files: [file] } });
+            document.dispatchEvent(event);
+          })()`,
+        );
+        await message(page, 'This file is too large').waitFor();
+      }));
+
+    test('a picture dragged out of another page, of which only the address comes', () =>
+      site.visit('/', {}, async (page) => {
+        const item = { mimeType: 'text/uri-list', data: 'https://covers.example/1.jpg' };
+        await drop(page, { items: [item] });
+        await message(page, 'There was no picture in that').waitFor();
+        assert.equal(new URL(page.url()).pathname, '/', 'the page is not left for it');
+      }));
+  });
+});
+
+suite('with a limit on requests', { skip: browserSkip }, () => {
+  const site = new Site(() => Promise.resolve({ RATE_LIMIT_PER_MINUTE: '12' }));
+  test('too many searches are told, with the time that the server names', () =>
+    site.visit('/', { mayLog }, async (page) => {
+      for (let i = 0; i < 14; i += 1) {
+        await describe(page, `search ${String(i)}`);
+        await page.locator('#grid[aria-busy="false"]').waitFor({ state: 'attached' });
+      }
+      await message(page, 'That was a lot of searches').waitFor();
+      assert.match(
+        await page.locator('.problem-actions .button').innerText(),
+        /^Try again in \d+ s$/,
+      );
+    }));
+});
+
+suite('with room for a single search', { skip: browserSkip }, () => {
+  const site = new Site(() => Promise.resolve({ MAX_WAITING_SEARCHES: '1' }));
+  test('a server that is too busy is told, and asked again when it says so', () =>
+    site.visit('/', { mayLog }, async (page) => {
+      await page.locator('.crate-cover').first().waitFor();
+      const other = await openWire(site.url); // somebody whose picture comes slowly
+      other.write(uploadHead(fileHead.length + cover.length + formEnd.length) + fileHead);
+      await eventually(async () => {
+        const { status } = await fetch(`${site.url}/api/search-by-text?query=red`);
+        assert.equal(status, 503);
+      });
+      await describe(page, 'patience');
+      await message(page, en.problems.codes.busy.title).waitFor();
+      other.write(Buffer.concat([cover, Buffer.from(formEnd)]));
+      await results(page);
+      other.socket.destroy();
+    }));
+});

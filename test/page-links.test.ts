@@ -1,0 +1,211 @@
+import assert from 'node:assert/strict';
+import { describe as suite, test } from 'node:test';
+import { linkTo, noFilters, readLink, type Address } from '../web/address.ts';
+import { browserSkip, Site } from './support/browser.ts';
+import {
+  asFile,
+  cards,
+  describe,
+  eventually,
+  pick,
+  results,
+  searchByStage,
+  shownIds,
+  starterAlbum,
+} from './support/page.ts';
+
+const { id, cover, title } = starterAlbum(17);
+
+suite('a link says what is searched for', () => {
+  const bare: Address = { subject: { kind: 'nothing' }, filters: noFilters, album: null };
+  const filters = {
+    genres: ['Pop/R&B', 'Jazz'],
+    yearMin: 1970,
+    yearMax: 1999,
+    scoreMin: 7.5,
+    bestNewMusic: true,
+  };
+  const addresses: Record<string, Address> = {
+    './': bare,
+    '?query=d%C3%A9j%C3%A0+vu+%26+%F0%9F%98%80': {
+      ...bare,
+      subject: { kind: 'text', query: 'déjà vu & 😀' },
+    },
+    '?similar_to=0': { ...bare, subject: { kind: 'similar', albumId: 0 } },
+    '?album=17': { ...bare, album: 17 },
+    '?query=red&genre=Pop%2FR%26B&genre=Jazz&year_min=1970&year_max=1999&score_min=7.5&best_new_music=true&album=3':
+      { subject: { kind: 'text', query: 'red' }, filters, album: 3 },
+  };
+  for (const [link, address] of Object.entries(addresses))
+    test(`${link} is written and read`, () => {
+      assert.equal(linkTo(address), link);
+      assert.deepEqual(readLink(link === './' ? '' : link), address);
+    });
+
+  for (const link of [
+    '?query=+',
+    '?similar_to=abc',
+    '?similar_to=-1',
+    '?year_min=70&year_max=soon',
+    '?score_min=11',
+    '?score_min=lots',
+    '?best_new_music=maybe',
+    '?genre=',
+    '?album=1.5',
+    '?unknown=1',
+  ])
+    test(`${link} means nothing, and is no error`, () => {
+      assert.deepEqual(readLink(link), bare);
+    });
+
+  test('years the wrong way round mean the years between', () => {
+    const { yearMin, yearMax } = readLink('?year_min=1999&year_max=1970').filters;
+    assert.deepEqual({ yearMin, yearMax }, { yearMin: 1970, yearMax: 1999 });
+  });
+});
+
+suite('the page lives in links', { skip: browserSkip }, () => {
+  const site = new Site();
+
+  test('a shared link opens the same view: words, filters, results', () =>
+    site.visit('/', {}, async (page, context) => {
+      await describe(page, 'a yellow star');
+      await results(page);
+      await page.getByRole('button', { name: 'Filters' }).click();
+      await page.getByRole('checkbox', { name: /^Rock/ }).check();
+      await page.getByRole('button', { name: 'Filters (1)' }).waitFor();
+      await page.locator('#grid[aria-busy="false"]').waitFor();
+      await results(page);
+      const ids = await shownIds(page);
+      const other = await context.newPage();
+      await other.goto(page.url());
+      await results(other);
+      assert.deepEqual(await shownIds(other), ids);
+      assert.equal(await other.getByRole('searchbox').inputValue(), 'a yellow star');
+      await other.getByRole('button', { name: 'Remove the filter Rock' }).waitFor();
+    }));
+
+  test('a link to albums like one, and one to an album, open them', () =>
+    site.visit(`/?similar_to=${String(id)}&album=${String(id)}`, {}, async (page) => {
+      const dialog = page.getByRole('dialog', { name: 'Album' });
+      await dialog.getByRole('heading', { name: title }).waitFor();
+      await dialog.getByRole('button', { name: 'Close' }).click();
+      await dialog.waitFor({ state: 'hidden' });
+      assert.equal(new URL(page.url()).search, `?similar_to=${String(id)}`);
+      await page.getByRole('heading', { level: 1, name: `Covers like ${title}` }).waitFor();
+      await results(page);
+    }));
+
+  test('back and forward go through searches, filters, details and the empty page', () =>
+    site.visit('/', {}, async (page) => {
+      await describe(page, 'first');
+      await results(page);
+      const first = await shownIds(page);
+      await cards(page)
+        .nth(1)
+        .getByRole('link', { name: /^More like/ })
+        .click();
+      await page.waitForURL('**/?similar_to=*');
+      await results(page);
+      const second = await shownIds(page);
+      await cards(page).first().locator('.card-link').click();
+      const dialog = page.getByRole('dialog', { name: 'Album' });
+      await dialog.waitFor();
+
+      await page.goBack();
+      await dialog.waitFor({ state: 'hidden' });
+      assert.deepEqual(await shownIds(page), second);
+      await page.goBack();
+      await page.getByRole('heading', { level: 1, name: 'Covers like “first”' }).waitFor();
+      assert.deepEqual(await shownIds(page), first, 'at once, without a search');
+      await page.goBack();
+      await page.getByRole('heading', { name: 'Which record is this?' }).waitFor();
+      assert.equal(await page.title(), 'Shazam Visual');
+      await page.goForward();
+      await page.getByRole('heading', { level: 1, name: 'Covers like “first”' }).waitFor();
+      assert.equal(await page.getByRole('searchbox').inputValue(), 'first');
+      await page.goForward();
+      await page.goForward();
+      await dialog.waitFor();
+    }));
+
+  test('going back finds what was shown more of, without asking again', () =>
+    site.visit('/?query=green', {}, async (page) => {
+      await results(page);
+      await page.getByRole('button', { name: 'Show more' }).click();
+      await results(page, 48);
+      await cards(page)
+        .nth(40)
+        .getByRole('link', { name: /^More like/ })
+        .click();
+      await page.waitForURL('**/?similar_to=*');
+      await results(page);
+      let searches = 0;
+      page.on('request', (request) => {
+        if (request.url().includes('/api/search-by-text')) searches += 1;
+      });
+      await page.goBack();
+      await results(page, 48);
+      assert.equal(searches, 0);
+    }));
+
+  test('a search by picture is found again by going back, and after a reload', () =>
+    site.visit('/', {}, async (page) => {
+      await pick(page, asFile(cover));
+      await searchByStage(page);
+      await results(page);
+      const ids = await shownIds(page);
+      assert.equal(ids[0], id);
+      await describe(page, 'something else');
+      await page.getByRole('heading', { level: 1, name: 'Covers like “something else”' }).waitFor();
+      await results(page);
+      await page.goBack();
+      await page.getByRole('heading', { level: 1, name: 'Covers like your picture' }).waitFor();
+      assert.deepEqual(await shownIds(page), ids);
+      await page.reload();
+      await page.getByRole('heading', { level: 1, name: 'Covers like your picture' }).waitFor();
+      await results(page);
+      assert.deepEqual(await shownIds(page), ids);
+    }));
+
+  test('filters and “Show more” work for pictures as for words', () =>
+    site.visit('/', {}, async (page) => {
+      await pick(page, asFile(cover));
+      await searchByStage(page);
+      await results(page);
+      await page.getByRole('button', { name: 'Show more' }).click();
+      await results(page, 48);
+      await page.getByRole('button', { name: 'Filters' }).click();
+      await page.getByRole('checkbox', { name: 'Best New Music only' }).check();
+      await page.getByRole('button', { name: 'Filters (1)' }).waitFor();
+      await eventually(async () => {
+        const marks = await page.locator('.card .sticker').count();
+        assert.ok(marks > 0 && marks === (await cards(page).count()));
+      });
+      await page.getByRole('heading', { level: 1, name: 'Covers like your picture' }).waitFor();
+    }));
+
+  test('results are real links: they open beside the page too', () =>
+    site.visit('/?query=green', {}, async (page, context) => {
+      await results(page);
+      const [other] = await Promise.all([
+        context.waitForEvent('page'),
+        cards(page)
+          .first()
+          .getByRole('link', { name: /^More like/ })
+          .click({ modifiers: ['Control'] }),
+      ]);
+      await results(other);
+      assert.match(other.url(), /similar_to=\d+$/);
+      assert.equal(new URL(page.url()).search, '?query=green', 'the page stays where it was');
+    }));
+
+  test('the name in the corner leads home', () =>
+    site.visit('/?query=green&genre=Rock', {}, async (page) => {
+      await results(page);
+      await page.getByRole('link', { name: 'Shazam Visual, home' }).click();
+      await page.getByRole('heading', { name: 'Which record is this?' }).waitFor();
+      assert.equal(new URL(page.url()).search, '');
+      assert.equal(await page.getByRole('searchbox').inputValue(), '');
+    }));
+});

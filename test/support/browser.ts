@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { after, before } from 'node:test';
+import {
+  chromium,
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  type Page,
+} from 'playwright-core';
+import { startServer, type ServerProcess } from './server.ts';
+
+const program = spawnSync('sh', ['-c', 'command -v chromium'], { encoding: 'utf8' }).stdout.trim();
+
+/** Why tests of the page are skipped, or `false` where Chromium is here. */
+export const browserSkip: string | false = program
+  ? false
+  : 'Chromium is not here (Debian: chromium), so there is no browser to test the page in';
+
+/** Nothing of its own on the network; a film instead of a camera, for which nobody has to be asked. */
+const flags = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--use-fake-device-for-media-stream',
+  '--use-fake-ui-for-media-stream',
+];
+
+export const launchBrowser = (): Promise<Browser> =>
+  chromium.launch({ executablePath: program, args: flags });
+
+/** The screens that the page is looked at on, in CSS pixels. */
+export const screens = {
+  phone: {
+    viewport: { width: 360, height: 740 },
+    isMobile: true,
+    hasTouch: true,
+    deviceScaleFactor: 2,
+  },
+  tablet: { viewport: { width: 768, height: 1024 } },
+  desktop: { viewport: { width: 1280, height: 860 } },
+  wide: { viewport: { width: 1600, height: 950 } },
+} as const satisfies Record<string, BrowserContextOptions>;
+
+export interface VisitOptions {
+  /** What the browser is; default: a desktop that speaks English. */
+  browser?: BrowserContextOptions;
+  /** Where the page is; default: the server. */
+  url?: string;
+  /** Origins that it may ask beside its own; default: none. */
+  origins?: readonly string[];
+  /** Console errors that the test brings about, e.g. the browser's line on a status of 503. */
+  mayLog?: RegExp;
+  /** Before the page is opened, e.g. to stub an answer. */
+  prepare?: (page: Page, context: BrowserContext) => Promise<void>;
+}
+
+/** Longer than a slow machine takes, in milliseconds; what hangs is still told in time. */
+const patience = 60_000;
+
+/** The real server and a browser, for the tests of one file. */
+export class Site {
+  #server: ServerProcess | undefined;
+  #browser: Browser | undefined;
+
+  /**
+   * Starts both before the tests of the suite, and ends both after them.
+   *
+   * @param makeSettings the server's settings, for which there may be something to prepare
+   */
+  constructor(makeSettings: () => Promise<Record<string, string>> = () => Promise.resolve({})) {
+    before(async () => {
+      const settings = await makeSettings();
+      [this.#server, this.#browser] = await Promise.all([startServer(settings), launchBrowser()]);
+    });
+    after(async () => {
+      await this.#browser?.close();
+      await this.#server?.stop();
+    });
+  }
+
+  get url(): string {
+    assert.ok(this.#server);
+    return this.#server.url;
+  }
+
+  /**
+   * Opens the page in a browser that has never seen it, and does something with it. Fails where the page
+   * logs an error (a violation of its security policy is one) or asks another origin.
+   *
+   * @param path path and query, e.g. `/?query=red`
+   */
+  async visit(
+    path: string,
+    options: VisitOptions,
+    act: (page: Page, context: BrowserContext) => Promise<void>,
+  ): Promise<void> {
+    assert.ok(this.#browser);
+    const { url = this.url, origins = [], mayLog, prepare } = options;
+    const context = await this.#browser.newContext({
+      locale: 'en-US',
+      ...screens.desktop,
+      ...options.browser,
+    });
+    try {
+      const page = await context.newPage();
+      page.setDefaultTimeout(patience);
+      const complaints = watch(page, [new URL(url).origin, ...origins], mayLog);
+      await prepare?.(page, context);
+      await page.goto(url + path);
+      await act(page, context);
+      assert.deepEqual(complaints, []);
+    } finally {
+      await context.close();
+    }
+  }
+}
+
+/** @returns what the page does that no page should; it grows */
+function watch(page: Page, origins: readonly string[], mayLog: RegExp | undefined): string[] {
+  const complaints: string[] = [];
+  page.on('console', (message) => {
+    const text = message.text();
+    const bad = message.type() === 'error' || message.type() === 'warning';
+    if (bad && mayLog?.test(text) !== true) complaints.push(`it logged: ${text}`);
+  });
+  page.on('pageerror', (error) => complaints.push(`it threw: ${error.stack ?? error.message}`));
+  page.on('request', (request) => {
+    const { protocol, origin } = new URL(request.url());
+    if (protocol !== 'blob:' && protocol !== 'data:' && !origins.includes(origin))
+      complaints.push(`it asked ${request.url()}`);
+  });
+  return complaints;
+}

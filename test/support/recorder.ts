@@ -1,0 +1,59 @@
+import { createServer, request, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+export interface RecordedRequest {
+  method: string;
+  /** Path and query. */
+  path: string;
+  headers: IncomingMessage['headers'];
+  body: Buffer;
+}
+
+/** Stands before a server, passes everything on and keeps what was asked: a browser does not tell its uploads. */
+export interface Recorder {
+  url: string;
+  requests: RecordedRequest[];
+  close: () => void;
+}
+
+export async function startRecorder(target: string): Promise<Recorder> {
+  const requests: RecordedRequest[] = [];
+  const server: Server = createServer((incoming, answer) => {
+    const chunks: Buffer[] = [];
+    incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
+    incoming.on('end', () => {
+      const { method = 'GET', url: path = '/', headers } = incoming;
+      const body = Buffer.concat(chunks);
+      requests.push({ method, path, headers, body });
+      request(target + path, { method, headers }, (response) => {
+        answer.writeHead(response.statusCode ?? 502, response.headers);
+        response.pipe(answer);
+      })
+        .on('error', () => answer.destroy())
+        .end(body);
+    });
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${String(port)}`,
+    requests,
+    close: () => {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+/** The picture in a form that a browser has sent. @throws Error where there is none */
+export function pictureIn({ body, headers }: RecordedRequest): Buffer {
+  const [, boundary = ''] = /boundary=(.+)$/.exec(headers['content-type'] ?? '') ?? [];
+  const text = body.toString('latin1');
+  const head = text.indexOf('name="file"');
+  const start = text.indexOf('\r\n\r\n', head) + 4;
+  const end = text.indexOf(`\r\n--${boundary}`, start);
+  if (head < 0 || boundary === '' || end < 0) throw new Error('the form holds no picture');
+  return body.subarray(start, end);
+}

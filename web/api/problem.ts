@@ -1,0 +1,62 @@
+import type { ErrorCode } from '../../lib/errors.ts';
+
+/** What can go wrong before the API is even asked, or without an answer of its. */
+export type LocalCode =
+  | 'not_a_picture'
+  | 'picture_too_large'
+  | 'nothing_to_read'
+  | 'camera_denied'
+  | 'camera_missing'
+  | 'offline'
+  | 'unreachable'
+  | 'timed_out';
+
+export type ProblemCode = ErrorCode | LocalCode;
+
+interface ProblemFacts {
+  /** One sentence of the server's about this very request, in English. */
+  detail?: string;
+  requestId?: string;
+  /** Seconds after which trying again makes sense. */
+  retryAfter?: number;
+}
+
+/** Anything that the page has to tell instead of results. */
+export class Problem extends Error {
+  readonly code: ProblemCode;
+  readonly detail: string | undefined;
+  readonly requestId: string | undefined;
+  readonly retryAfter: number | undefined;
+
+  constructor(code: ProblemCode, { detail, requestId, retryAfter }: ProblemFacts = {}) {
+    super(detail ?? code);
+    this.name = 'Problem';
+    this.code = code;
+    this.detail = detail;
+    this.requestId = requestId;
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** A proxy in front of the API answers in its own way: its status is all there is to go by. */
+const codeOfStatus = (status: number): ProblemCode => {
+  if (status === 413) return 'upload_too_large';
+  if (status === 429) return 'rate_limited';
+  if (status === 404) return 'route_not_found';
+  if (status >= 500) return 'unreachable';
+  return 'invalid_request';
+};
+
+/** Reads an answer that is not a success: `application/problem+json`, or whatever else came. */
+export async function readProblem(response: Response): Promise<Problem> {
+  const body = (await response.json().catch(() => ({}))) as Record<string, unknown>;
+  const text = (name: string) => (typeof body[name] === 'string' ? body[name] : undefined);
+  const retryAfter = Number.parseInt(response.headers.get('Retry-After') ?? '', 10);
+  const detail = text('detail');
+  const requestId = text('request_id') ?? response.headers.get('X-Request-Id') ?? undefined;
+  return new Problem((text('code') as ErrorCode | undefined) ?? codeOfStatus(response.status), {
+    ...(detail !== undefined && { detail }),
+    ...(requestId !== undefined && { requestId }),
+    ...(retryAfter >= 0 && { retryAfter }),
+  });
+}

@@ -1,0 +1,305 @@
+import type { Words } from './en.ts';
+
+/** Every text of the page, in French. */
+export const fr: Words = {
+  name: 'Shazam Visual',
+  masthead: {
+    home: 'Shazam Visual, accueil',
+    skip: 'Aller au contenu',
+    language: 'Langue',
+    api: 'API',
+    apiTitle: 'L’API : documentation',
+  },
+  footer: {
+    note: 'Les images sont réduites dans votre navigateur avant d’être envoyées, et ne sont pas conservées.',
+  },
+  starter: {
+    title: 'Jeu d’essai',
+    short: 'des pochettes inventées, pour essayer',
+    text: 'Ces pochettes sont inventées, et le modèle qui les regarde est petit : c’est pour essayer. Les vrais albums viennent avec vos propres fichiers dans models/ et images/.',
+  },
+  finder: {
+    title: 'Quel est ce disque ?',
+    lead: 'Photographiez une pochette, déposez une image ou décrivez-la : voici les albums aux pochettes les plus proches.',
+    touchTitle: 'Montrez une pochette',
+    dropTitle: 'Déposez une pochette',
+    dropHint: 'n’importe où sur la page, ou collez-la',
+    pick: 'Choisir une image',
+    photo: 'Prendre une photo',
+    ways: 'Chercher par image',
+    words: 'Ou décrivez-la',
+    wordsLabel: 'Décrivez une pochette',
+    wordsPlaceholder: 'a red circle',
+    search: 'Chercher',
+    dropHere: 'Lâchez pour chercher avec cette image',
+  },
+  examples: {
+    title: 'Piochez dans le bac',
+    albums: (albums) => `parmi ${albums} albums`,
+    words: 'Par exemple (le modèle comprend mieux l’anglais) :',
+    like: (title, artist) => `Pochettes proches de ${title}, ${artist}`,
+  },
+  stage: {
+    title: 'Gardez la pochette seule',
+    hint: 'Faites glisser les coins pour ne garder que la pochette.',
+    keys: 'Les flèches déplacent un coin ; avec Maj, plus vite.',
+    picture: 'L’image à chercher',
+    search: 'Chercher avec cette image',
+    whole: 'Image entière',
+    other: 'Une autre image',
+    close: 'Fermer',
+    preparing: 'Réduction…',
+    corners: {
+      'top-left': 'Coin en haut à gauche',
+      'top-right': 'Coin en haut à droite',
+      'bottom-left': 'Coin en bas à gauche',
+      'bottom-right': 'Coin en bas à droite',
+    },
+    position: (x, y) => `${x} depuis la gauche, ${y} depuis le haut`,
+  },
+  camera: {
+    title: 'Prendre une photo',
+    capture: 'Prendre la photo',
+    close: 'Fermer l’appareil photo',
+    preview: 'Ce que voit l’appareil photo',
+    waiting: 'En attente de l’appareil photo…',
+  },
+  results: {
+    byText: (query) => `Pochettes proches de « ${query} »`,
+    byPicture: 'Pochettes proches de votre image',
+    byAlbum: (title) => `Pochettes proches de ${title}`,
+    byAlbumUnknown: 'Pochettes proches de celle-ci',
+    yourPicture: 'Votre image',
+    adjust: 'Recadrer',
+    list: 'Albums, du plus proche au moins proche',
+    searching: 'Recherche parmi les pochettes…',
+    found: (albums, first) =>
+      albums < 2
+        ? `${String(albums)} album : ${first}.`
+        : `${String(albums)} albums ; le plus proche est ${first}.`,
+    more: 'Afficher plus',
+    moreFound: (albums, total) => `${String(albums)} de plus, ${String(total)} albums en tout.`,
+    end: (albums) => (albums < 2 ? 'C’est le seul.' : `C’est tout : ${String(albums)} albums.`),
+    deepest: (albums) =>
+      `Voici les ${String(albums)} plus proches ; il n’en est pas montré davantage.`,
+    nothing: 'Aucun album ne passe ces filtres.',
+    similarity: 'Similarité',
+    similar: 'Similaires',
+    similarTo: (title) => `Similaires à ${title}`,
+    score: 'Note Pitchfork',
+    bestNewMusic: 'Best New Music',
+    by: (title, artist) => `${title}, ${artist}`,
+    untitled: 'Sans titre',
+    unknownArtist: 'Artiste inconnu',
+  },
+  filters: {
+    title: 'Filtres',
+    button: (active) => (active === 0 ? 'Filtres' : `Filtres (${String(active)})`),
+    genres: 'Genre',
+    years: 'Sortie',
+    from: 'de',
+    to: 'à',
+    score: 'Note Pitchfork',
+    scoreAny: 'toutes',
+    scoreFrom: (score) => `${score} ou plus`,
+    bestNewMusic: 'Best New Music seulement',
+    active: 'Filtres actifs',
+    remove: (filter) => `Retirer le filtre ${filter}`,
+    clear: 'Retirer les filtres',
+    since: (year) => `dès ${String(year)}`,
+    until: (year) => `jusqu’en ${String(year)}`,
+    scoreChip: (score) => `note ${score} ou plus`,
+    loading: 'Chargement des filtres…',
+  },
+  detail: {
+    title: 'Album',
+    close: 'Fermer',
+    cover: (name) => `Pochette de ${name}`,
+    year: 'Sortie',
+    genre: 'Genre',
+    label: 'Label',
+    score: 'Note Pitchfork',
+    reviewer: 'Critique de',
+    file: 'Ouvrir la pochette',
+    original: 'Pochette d’origine',
+    newTab: 's’ouvre dans un nouvel onglet',
+    loading: 'Chargement de l’album…',
+  },
+  problems: {
+    retry: 'Réessayer',
+    retryIn: (seconds) => `Réessayer dans ${String(seconds)} s`,
+    byItself: (seconds) =>
+      seconds < 2
+        ? 'La page réessaie d’elle-même dans une seconde.'
+        : `La page réessaie d’elle-même dans ${String(seconds)} secondes.`,
+    whenOnline: 'La page réessaie d’elle-même dès que vous êtes en ligne.',
+    other: 'Choisir une autre image',
+    dismiss: 'Fermer',
+    said: 'Ce que dit le serveur',
+    requestId: 'Requête',
+    codes: {
+      invalid_parameter: {
+        title: 'Quelque chose ne va pas dans cette recherche',
+        advice: 'Changez les mots ou les filtres, puis cherchez de nouveau.',
+      },
+      missing_file: {
+        title: 'L’image n’est pas arrivée',
+        advice: 'Choisissez-la de nouveau.',
+      },
+      unexpected_field: {
+        title: 'Le serveur n’attendait pas cet envoi',
+        advice: 'Rechargez la page : elle est peut-être plus ancienne que le serveur.',
+      },
+      too_many_files: {
+        title: 'Il y avait plus d’une image',
+        advice: 'Cherchez avec une seule à la fois.',
+      },
+      empty_file: {
+        title: 'Ce fichier est vide',
+        advice: 'Choisissez une autre image.',
+      },
+      malformed_upload: {
+        title: 'L’envoi a été abîmé en route',
+        advice: 'Réessayez.',
+      },
+      upload_incomplete: {
+        title: 'L’envoi s’est arrêté à mi-chemin',
+        advice: 'Vérifiez votre connexion, puis réessayez.',
+      },
+      upload_too_large: {
+        title: 'Ce fichier est trop gros',
+        advice: 'Enregistrez-le d’abord en JPEG : 1024 pixels sur le grand côté suffisent.',
+      },
+      not_an_image: {
+        title: 'Ce fichier n’est pas une image',
+        advice: 'Choisissez un JPEG, PNG, WebP, AVIF ou GIF.',
+      },
+      unsupported_image: {
+        title: 'Les images de ce type ne peuvent pas être lues',
+        advice:
+          'Choisissez un JPEG, PNG, WebP, AVIF ou GIF. Un iPhone donne un JPEG quand son appareil photo est réglé sur « Le plus compatible ».',
+      },
+      unreadable_image: {
+        title: 'Cette image est abîmée',
+        advice: 'Choisissez-en une autre copie.',
+      },
+      image_too_large: {
+        title: 'Cette image a trop de pixels',
+        advice: 'Choisissez-en une plus petite : 1024 pixels sur le grand côté suffisent.',
+      },
+      route_not_found: {
+        title: 'Le service est introuvable',
+        advice: 'La page vise peut-être une mauvaise adresse : prévenez qui la gère.',
+      },
+      album_not_found: {
+        title: 'Cet album n’existe pas',
+        advice: 'Le lien vise peut-être un autre catalogue. Lancez une nouvelle recherche.',
+      },
+      cover_not_found: {
+        title: 'La pochette de cet album n’est pas ici',
+        advice: 'Sa fiche a peut-être un lien vers l’originale.',
+      },
+      uploads_disabled: {
+        title: 'Les envois de ce type sont désactivés',
+        advice: 'Rechargez la page : elle est peut-être plus ancienne que le serveur.',
+      },
+      upload_not_found: {
+        title: 'L’image n’est plus là',
+        advice: 'Choisissez-la de nouveau.',
+      },
+      method_not_allowed: {
+        title: 'Le serveur n’attendait pas cette requête',
+        advice: 'Rechargez la page : elle est peut-être plus ancienne que le serveur.',
+      },
+      range_not_satisfiable: {
+        title: 'Le serveur n’attendait pas cette requête',
+        advice: 'Rechargez la page.',
+      },
+      invalid_request: {
+        title: 'Le serveur n’a pas compris la requête',
+        advice: 'Changez la recherche, ou rechargez la page.',
+      },
+      rate_limited: {
+        title: 'Cela fait beaucoup de recherches',
+        advice: 'Chaque adresse est limitée. Patientez un instant.',
+      },
+      busy: {
+        title: 'Tout le monde cherche en ce moment',
+        advice: 'Votre tour vient dans un instant.',
+      },
+      starting: {
+        title: 'Le service démarre encore',
+        advice: 'Il charge son modèle : quelques secondes suffisent.',
+      },
+      out_of_time: {
+        title: 'Cela a pris trop de temps',
+        advice: 'Le service chargeait encore. Le prochain essai sera plus rapide.',
+      },
+      invalid_config: {
+        title: 'Le service est mal réglé',
+        advice: 'Vous n’y pouvez rien : prévenez qui le gère.',
+      },
+      assets_missing: {
+        title: 'Il manque des fichiers au service',
+        advice: 'Vous n’y pouvez rien : prévenez qui le gère.',
+      },
+      assets_inconsistent: {
+        title: 'Les fichiers du service ne vont pas ensemble',
+        advice: 'Vous n’y pouvez rien : prévenez qui le gère.',
+      },
+      index_unreadable: {
+        title: 'L’index des pochettes est illisible',
+        advice: 'Vous n’y pouvez rien : prévenez qui le gère.',
+      },
+      model_unreadable: {
+        title: 'Le modèle est illisible',
+        advice: 'Vous n’y pouvez rien : prévenez qui le gère.',
+      },
+      catalog_unreadable: {
+        title: 'La liste des albums est illisible',
+        advice: 'Vous n’y pouvez rien : prévenez qui le gère.',
+      },
+      storage_unavailable: {
+        title: 'La réserve de pochettes est injoignable',
+        advice: 'Réessayez dans un instant.',
+      },
+      internal_error: {
+        title: 'Quelque chose s’est mal passé dans le service',
+        advice: 'Réessayez. Si cela continue, signalez-le avec le numéro ci-dessous.',
+      },
+      not_a_picture: {
+        title: 'Ce fichier n’est pas une image',
+        advice: 'Choisissez un JPEG, PNG, WebP, AVIF ou GIF.',
+      },
+      picture_too_large: {
+        title: 'Ce fichier est trop gros',
+        advice: 'Choisissez une image de moins de 100 Mo.',
+      },
+      nothing_to_read: {
+        title: 'Il n’y avait pas d’image là-dedans',
+        advice: 'Enregistrez d’abord l’image dans un fichier, puis déposez ou collez ce fichier.',
+      },
+      camera_denied: {
+        title: 'L’appareil photo n’est pas autorisé',
+        advice:
+          'Autorisez-le dans les réglages du navigateur pour cette page, ou choisissez une image.',
+      },
+      camera_missing: {
+        title: 'Aucun appareil photo n’est utilisable',
+        advice: 'Un autre programme le tient peut-être. Vous pouvez choisir une image.',
+      },
+      offline: {
+        title: 'Vous êtes hors ligne',
+        advice: 'Vérifiez votre connexion.',
+      },
+      unreachable: {
+        title: 'Le service est injoignable',
+        advice: 'Vérifiez votre connexion, ou réessayez dans un instant.',
+      },
+      timed_out: {
+        title: 'Aucune réponse n’est venue',
+        advice: 'La connexion est peut-être lente. Réessayez.',
+      },
+    },
+  },
+};

@@ -1,0 +1,65 @@
+import { en, type Words } from './en.ts';
+import { fr } from './fr.ts';
+
+export const dictionaries = { en, fr } satisfies Record<string, Words>;
+export type LanguageCode = keyof typeof dictionaries;
+
+const storageKey = 'language';
+const isKnown = (code: string | null): code is LanguageCode =>
+  code !== null && code in dictionaries;
+
+/** What was chosen here before, else the first of the browser's languages that is known, else English. */
+function firstLanguage(): LanguageCode {
+  const chosen = stored();
+  if (isKnown(chosen)) return chosen;
+  const wanted = navigator.languages.map((tag) => tag.slice(0, 2).toLowerCase());
+  return wanted.find(isKnown) ?? 'en';
+}
+
+/** Where cookies are blocked, so is this storage. */
+function stored(): string | null {
+  try {
+    return localStorage.getItem(storageKey);
+  } catch {
+    return null;
+  }
+}
+
+/** The language that the page speaks. */
+class Language {
+  code: LanguageCode = firstLanguage();
+  readonly #listeners: (() => void)[] = [];
+
+  get words(): Words {
+    return dictionaries[this.code];
+  }
+
+  /** @param listener called after every change */
+  onChange(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  choose(code: LanguageCode): void {
+    this.code = code;
+    try {
+      localStorage.setItem(storageKey, code);
+    } catch {
+      // it is chosen for this visit, then
+    }
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** A number as it is written here, e.g. `0,95`. */
+  number(value: number, decimals = 0): string {
+    return value.toLocaleString(this.code, {
+      minimumFractionDigits: decimals,
+      maximumFractionDigits: decimals,
+    });
+  }
+
+  percent(share: number): string {
+    return share.toLocaleString(this.code, { style: 'percent' });
+  }
+}
+
+export const language = new Language();

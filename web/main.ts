@@ -1,0 +1,238 @@
+import { readLink, type Filters, type Subject } from './address.ts';
+import { ApiClient } from './api/client.ts';
+import { Problem } from './api/problem.ts';
+import { part } from './dom.ts';
+import { Examples } from './home/examples.ts';
+import { language, type LanguageCode } from './language/language.ts';
+import { translatePage } from './language/translate-page.ts';
+import { ProblemView } from './messages/problem-view.ts';
+import { Navigation, type Place } from './navigation.ts';
+import { Camera, hasLivePreview, isPhone } from './picture/camera.ts';
+import { wholePicture } from './picture/crop.ts';
+import { Stage, type ChosenPicture } from './picture/stage.ts';
+import { watchDrop, watchPaste, watchPickers } from './picture/ways-in.ts';
+import { Detail } from './results/detail.ts';
+import { ResultsView } from './results/results-view.ts';
+import { SearchRun } from './results/search-run.ts';
+
+/** Files larger than this are not even looked at, in bytes: decoding one would stall a phone. */
+const largestFile = 100_000_000;
+
+/** Searches whose results are kept for going back. */
+const keptRuns = 20;
+
+translatePage();
+
+const client = new ApiClient(apiBase());
+const navigation = new Navigation(arrive);
+const runs = new Map<string, SearchRun>();
+/** What the pictures searched by were cut from, so that the crop can be adjusted. */
+const chosenPictures = new WeakMap<Blob, ChosenPicture>();
+
+const finder = part('finder', HTMLElement);
+const wordsField = part('words', HTMLInputElement);
+const pickers = watchPickers((file) => void takePicture(file));
+const stage = new Stage({ search: searchByPicture, pickOther: pickers.pick });
+const camera = new Camera({
+  photo: (photo) => void takePicture(photo),
+  failed: tell,
+});
+const examples = new Examples(client);
+const detail = new Detail(client, () => {
+  navigation.closeAlbum();
+});
+const results = new ResultsView(client, navigation.current.address.filters, {
+  filter: (filters) => void searchFor(navigation.current.address.subject, filters),
+  adjustCrop: () => void adjustCrop(),
+  pickOther: pickers.pick,
+});
+let notice: ProblemView | undefined;
+let albumsInAll: number | undefined;
+
+watchDrop((file) => void takePicture(file));
+watchPaste((file) => void takePicture(file));
+wire();
+show(navigation.current);
+void describeService();
+performance.mark('usable'); // what docs/page.md gives as the time to the first view
+
+/** Where the API is: what `<meta name="api-base">` says, else beside the page itself. */
+function apiBase(): URL {
+  const given = document.querySelector<HTMLMetaElement>('meta[name="api-base"]')?.content.trim();
+  const base = new URL(given === undefined || given === '' ? '.' : given, document.baseURI);
+  base.search = base.hash = '';
+  if (!base.pathname.endsWith('/')) base.pathname += '/';
+  return base;
+}
+
+function wire(): void {
+  part('pick', HTMLElement).addEventListener('click', pickers.pick);
+  const photograph = part('photograph', HTMLElement);
+  photograph.addEventListener('click', () => {
+    if (hasLivePreview()) void camera.open();
+    else pickers.photograph();
+  });
+  if (isPhone()) preferCamera(photograph);
+  part('describe', HTMLFormElement).addEventListener('submit', (event) => {
+    event.preventDefault();
+    const query = wordsField.value.trim();
+    if (query) void searchFor({ kind: 'text', query });
+    else wordsField.focus();
+  });
+  document.addEventListener('click', followLink);
+  for (const button of document.querySelectorAll<HTMLButtonElement>('[data-language]'))
+    button.addEventListener('click', () => {
+      language.choose(button.dataset['language'] as LanguageCode);
+    });
+  part('api-link', HTMLAnchorElement).href = client.docsUrl();
+  language.onChange(() => {
+    translatePage();
+    showLanguage();
+    showCount();
+  });
+  showLanguage();
+}
+
+/** On a phone the camera is the first thing to reach for. */
+function preferCamera(photograph: HTMLElement): void {
+  part('sleeve-buttons', HTMLElement).prepend(photograph);
+  photograph.classList.add('primary');
+  part('pick', HTMLElement).classList.remove('primary');
+}
+
+/** Links within the page are real ones, to be copied or opened elsewhere; a plain click needs no reload. */
+function followLink(event: MouseEvent): void {
+  const link = event.target instanceof Element ? event.target.closest('a') : null;
+  const plain = event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey);
+  if (!link || !plain || event.defaultPrevented || link.target !== '') return;
+  if (link.origin !== location.origin || link.pathname !== location.pathname) return;
+  event.preventDefault();
+  if (link.hash !== '') {
+    document.querySelector<HTMLElement>(link.hash)?.focus(); // the history is for searches
+    return;
+  }
+  const address = readLink(link.search);
+  if (address.album !== null) navigation.openAlbum(address.album);
+  else void navigation.search(address);
+}
+
+function searchFor(
+  subject: Subject,
+  filters: Filters = navigation.current.address.filters,
+): Promise<void> {
+  const picture = subject.kind === 'picture' ? navigation.current.picture : null;
+  return navigation.search({ subject, filters, album: null }, picture);
+}
+
+/** A picture came in, or something that holds none. */
+async function takePicture(file: Blob | null): Promise<void> {
+  clearNotice();
+  if (!file) tell(new Problem('nothing_to_read'));
+  else if (file.size === 0) tell(new Problem('empty_file'));
+  else if (file.size > largestFile) tell(new Problem('picture_too_large'));
+  else if (!(await stage.show({ original: file, crop: wholePicture }))) await sendUnread(file);
+}
+
+/** What this browser can't show, the API may be able to read, or it says best why it can't. */
+async function sendUnread(file: Blob): Promise<void> {
+  stage.close();
+  const name = file instanceof File ? file.name : '';
+  const isPicture = file.type.startsWith('image/') || /\.(heic|heif|avif|jxl)$/i.test(name);
+  if (isPicture) await searchByPicture(file);
+  else tell(new Problem('not_a_picture'));
+}
+
+async function searchByPicture(picture: Blob, chosen?: ChosenPicture): Promise<void> {
+  if (chosen) chosenPictures.set(picture, chosen);
+  const { filters } = navigation.current.address;
+  await navigation.search({ subject: { kind: 'picture' }, filters, album: null }, picture);
+}
+
+async function adjustCrop(): Promise<void> {
+  const { picture } = navigation.current;
+  if (!picture) return;
+  const whole = { original: picture, crop: wholePicture }; // after a reload the rest is gone
+  await stage.show(chosenPictures.get(picture) ?? whole);
+}
+
+/** Called for every place but the first. */
+function arrive(place: Place, how: 'moved' | 'history', from: Place): void {
+  clearNotice();
+  stage.close();
+  show(place);
+  if (how === 'history' || place.searchKey === from.searchKey || isNarrowed(place, from)) return;
+  window.scrollTo(0, 0);
+  if (place.address.subject.kind === 'nothing') wordsField.focus({ preventScroll: true });
+  else results.focus();
+}
+
+/** Whether only filters were changed: then one stays where one is, among them. */
+const isNarrowed = (place: Place, from: Place): boolean =>
+  place.picture === from.picture &&
+  JSON.stringify(place.address.subject) === JSON.stringify(from.address.subject) &&
+  JSON.stringify(place.address.filters) !== JSON.stringify(from.address.filters);
+
+function show(place: Place): void {
+  const { address } = place;
+  const { subject } = address;
+  const searching = subject.kind !== 'nothing';
+  document.body.dataset['view'] = searching ? 'results' : 'home';
+  finder.dataset['size'] = searching ? 'small' : 'large';
+  wordsField.value = subject.kind === 'text' ? subject.query : '';
+  for (const [key, run] of runs) if (key !== place.searchKey) run.leave();
+  if (searching) results.show(runOf(place, subject), address);
+  else {
+    results.hide();
+    document.title = language.words.name;
+  }
+  void detail.show(address);
+}
+
+/** The search of a place: as it was left, or a new one. */
+function runOf({ searchKey, address, picture }: Place, subject: SearchRun['request']['subject']) {
+  const known = runs.get(searchKey);
+  if (known && !known.left) return known;
+  const run = new SearchRun(client, { subject, filters: address.filters, picture });
+  runs.set(searchKey, run);
+  const [oldest] = runs.keys();
+  if (runs.size > keptRuns && oldest !== undefined) runs.delete(oldest);
+  return run;
+}
+
+/** What went wrong without a search. */
+function tell(problem: Problem): void {
+  clearNotice();
+  stage.close();
+  notice = new ProblemView(problem, { pickOther: pickers.pick, dismiss: clearNotice });
+  part('notice', HTMLElement).replaceChildren(notice.element);
+  notice.element.scrollIntoView({ block: 'nearest' });
+}
+
+function clearNotice(): void {
+  notice?.remove();
+  notice = undefined;
+}
+
+/** Says whether this is the starter set, how many albums there are, and shows some of them. */
+async function describeService(): Promise<void> {
+  const [health, albums] = await Promise.all([
+    client.health().catch(() => undefined),
+    client.totalAlbums().catch(() => undefined),
+  ]); // where they fail, the page is as good without
+  const starterSet = health?.starter_set === true;
+  part('starter-note', HTMLElement).hidden = !starterSet;
+  albumsInAll = albums;
+  showCount();
+  await examples.load(starterSet);
+}
+
+function showCount(): void {
+  if (albumsInAll === undefined) return;
+  const { albums } = language.words.examples;
+  part('albums-in-all', HTMLElement).textContent = albums(language.number(albumsInAll));
+}
+
+function showLanguage(): void {
+  for (const button of document.querySelectorAll<HTMLButtonElement>('[data-language]'))
+    button.ariaPressed = String(button.dataset['language'] === language.code);
+}

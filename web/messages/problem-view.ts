@@ -1,0 +1,169 @@
+import type { Problem, ProblemCode } from '../api/problem.ts';
+import { icon, make } from '../dom.ts';
+import { language } from '../language/language.ts';
+
+/** Failures that may be over when one tries again. The others need another search, or another operator. */
+const passing: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
+  'malformed_upload',
+  'upload_incomplete',
+  'rate_limited',
+  'busy',
+  'starting',
+  'out_of_time',
+  'assets_missing',
+  'assets_inconsistent',
+  'index_unreadable',
+  'model_unreadable',
+  'catalog_unreadable',
+  'storage_unavailable',
+  'internal_error',
+  'offline',
+  'unreachable',
+  'timed_out',
+]);
+
+/** Of those, the ones that pass by waiting: the page tries again by itself. */
+const passingSoon: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
+  'rate_limited',
+  'busy',
+  'starting',
+  'out_of_time',
+]);
+
+/** Failures of this very picture. */
+const ofThePicture: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
+  'missing_file',
+  'empty_file',
+  'upload_too_large',
+  'not_an_image',
+  'unsupported_image',
+  'unreadable_image',
+  'image_too_large',
+  'upload_not_found',
+  'not_a_picture',
+  'picture_too_large',
+  'nothing_to_read',
+  'camera_denied',
+  'camera_missing',
+]);
+
+export interface ProblemActions {
+  /** Does again what failed; without it there is nothing to do again. */
+  retry?: () => void;
+  /** Whether the page may do so by itself, where waiting helps. */
+  byItself?: boolean;
+  pickOther?: () => void;
+  /** Takes the message away. */
+  dismiss?: () => void;
+}
+
+/**
+ * Tells what went wrong, what to do about it, and lets one try again: not before the time that the server
+ * named. Screen readers are told once; the seconds are counted for the eye only.
+ */
+export class ProblemView {
+  readonly element: HTMLElement;
+  #timer: number | undefined;
+  readonly #retryOnline: (() => void) | undefined;
+
+  constructor(problem: Problem, actions: ProblemActions) {
+    const words = language.words.problems;
+    const known: Partial<Record<string, { title: string; advice: string }>> = words.codes;
+    // the service may be newer than the page and know more ways to fail
+    const { title, advice } = known[problem.code] ?? words.codes.internal_error;
+    const { retryAfter = 0 } = problem;
+    const canRetry = actions.retry !== undefined && passing.has(problem.code);
+    const retriesItself =
+      canRetry && actions.byItself === true && passingSoon.has(problem.code) && retryAfter > 0;
+    const lines = [advice];
+    if (retriesItself) lines.push(words.byItself(retryAfter));
+    if (canRetry && problem.code === 'offline') {
+      lines.push(words.whenOnline);
+      this.#retryOnline = actions.retry;
+      if (actions.retry) window.addEventListener('online', actions.retry, { once: true });
+    }
+    this.element = make(
+      'div',
+      { class: 'problem', attributes: { 'data-code': problem.code } },
+      icon('warning'),
+      make(
+        'div',
+        { class: 'problem-text', attributes: { role: 'alert' } },
+        make('h2', { text: title }),
+        ...lines.map((text) => make('p', { text })),
+      ),
+      ...said(problem),
+      this.#buttons(problem, actions, { canRetry, retriesItself, retryAfter }),
+    );
+  }
+
+  /** Stops waiting and takes the message away. */
+  remove(): void {
+    window.clearInterval(this.#timer);
+    if (this.#retryOnline) window.removeEventListener('online', this.#retryOnline);
+    this.element.remove();
+  }
+
+  #buttons(
+    problem: Problem,
+    { retry, pickOther, dismiss }: ProblemActions,
+    how: { canRetry: boolean; retriesItself: boolean; retryAfter: number },
+  ): HTMLElement {
+    const words = language.words.problems;
+    const buttons: HTMLElement[] = [];
+    if (how.canRetry && retry) buttons.push(this.#retryButton(retry, how));
+    if (pickOther && ofThePicture.has(problem.code))
+      buttons.push(make('button', { class: 'button', text: words.other, onClick: pickOther }));
+    if (dismiss)
+      buttons.push(
+        make('button', { class: 'quiet-button', text: words.dismiss, onClick: dismiss }),
+      );
+    for (const button of buttons) button.setAttribute('type', 'button');
+    return make('div', { class: 'problem-actions' }, ...buttons);
+  }
+
+  #retryButton(
+    retry: () => void,
+    { retriesItself, retryAfter }: { retriesItself: boolean; retryAfter: number },
+  ): HTMLElement {
+    const words = language.words.problems;
+    const label = make('span');
+    const button = make('button', { class: 'button' }, icon('retry'), label);
+    let left = retryAfter;
+    // not `disabled`: a focus on it would be lost
+    const show = () => {
+      button.ariaDisabled = String(left > 0);
+      label.textContent = left > 0 ? words.retryIn(left) : words.retry;
+    };
+    show();
+    button.addEventListener('click', () => {
+      if (left <= 0) retry();
+    });
+    if (left > 0)
+      this.#timer = window.setInterval(() => {
+        left -= 1;
+        show();
+        if (left > 0) return;
+        window.clearInterval(this.#timer);
+        if (retriesItself) retry();
+      }, 1000);
+    return button;
+  }
+}
+
+/** The server's own sentence about this request, and the number under which its log has it. */
+function said({ detail, requestId }: Problem): HTMLElement[] {
+  if (detail === undefined) return [];
+  const words = language.words.problems;
+  return [
+    make(
+      'details',
+      { class: 'problem-details' },
+      make('summary', { text: words.said }),
+      make('p', { text: detail, attributes: { lang: 'en' } }),
+      ...(requestId === undefined
+        ? []
+        : [make('p', {}, `${words.requestId} `, make('code', { text: requestId }))]),
+    ),
+  ];
+}

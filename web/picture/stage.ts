@@ -1,0 +1,108 @@
+import { part } from '../dom.ts';
+import { language } from '../language/language.ts';
+import { wholePicture, type Crop } from './crop.ts';
+import { Cropper } from './cropper.ts';
+import { shrink } from './shrink.ts';
+
+/** A picture as it was chosen, and what is kept of it. */
+export interface ChosenPicture {
+  original: Blob;
+  crop: Crop;
+}
+
+interface StageEvents {
+  /** The part to search by, made small, and what it was made of. */
+  search: (picture: Blob, chosen: ChosenPicture) => Promise<void>;
+  /** Another picture is wanted. */
+  pickOther: () => void;
+}
+
+/** The dialog in which a picture is shown at once and cropped before it is searched by. */
+export class Stage {
+  readonly #dialog = part('stage', HTMLDialogElement);
+  readonly #image = part('stage-picture', HTMLImageElement);
+  readonly #searchButton = part('stage-search', HTMLButtonElement);
+  readonly #box = part('cropper', HTMLElement);
+  readonly #cropper = new Cropper(this.#box);
+  readonly #events: StageEvents;
+  /** What is shown: as it came, and decoded. */
+  #shown: { original: Blob; decoded: HTMLImageElement } | undefined;
+  #turn = 0;
+
+  constructor(events: StageEvents) {
+    this.#events = events;
+    this.#searchButton.addEventListener('click', () => void this.#search());
+    part('stage-whole', HTMLButtonElement).addEventListener('click', () => {
+      this.#cropper.crop = wholePicture;
+    });
+    part('stage-other', HTMLButtonElement).addEventListener('click', events.pickOther);
+    part('stage-close', HTMLButtonElement).addEventListener('click', () => {
+      this.close();
+    });
+    this.#dialog.addEventListener('close', () => {
+      this.#forget();
+    });
+    language.onChange(() => {
+      this.#cropper.translate();
+    });
+  }
+
+  /**
+   * Shows a picture.
+   *
+   * @returns `false` where this browser can't read it; then the dialog stays as it was
+   */
+  async show({ original, crop }: ChosenPicture): Promise<boolean> {
+    const turn = (this.#turn += 1);
+    const url = URL.createObjectURL(original);
+    const decoded = await decode(url);
+    if (turn !== this.#turn || !decoded) {
+      URL.revokeObjectURL(url);
+      return decoded !== null; // another one came meanwhile, or it is no picture
+    }
+    this.#forget();
+    this.#shown = { original, decoded };
+    this.#image.src = url;
+    this.#box.style.setProperty('--ratio', String(decoded.naturalWidth / decoded.naturalHeight));
+    this.#cropper.crop = crop;
+    if (!this.#dialog.open) this.#dialog.showModal();
+    this.#searchButton.focus();
+    return true;
+  }
+
+  close(): void {
+    this.#dialog.close();
+  }
+
+  async #search(): Promise<void> {
+    if (!this.#shown || this.#searchButton.ariaBusy === 'true') return;
+    const { original, decoded } = this.#shown;
+    const { crop } = this.#cropper;
+    this.#searchButton.ariaBusy = 'true';
+    try {
+      const picture = await shrink(decoded, crop);
+      this.close();
+      await this.#events.search(picture, { original, crop });
+    } finally {
+      this.#searchButton.ariaBusy = 'false';
+    }
+  }
+
+  #forget(): void {
+    if (this.#image.src) URL.revokeObjectURL(this.#image.src);
+    this.#image.removeAttribute('src');
+    this.#shown = undefined;
+  }
+}
+
+/** @returns `null` where the browser can't read it, or to no pixels: a drawing may have no size of its own */
+async function decode(url: string): Promise<HTMLImageElement | null> {
+  const image = new Image();
+  image.src = url;
+  try {
+    await image.decode();
+  } catch {
+    return null;
+  }
+  return image.naturalWidth > 0 && image.naturalHeight > 0 ? image : null;
+}
