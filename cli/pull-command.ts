@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { clipDtypes, type ClipDtype } from '../lib/clip/model-files.ts';
 import type { Config } from '../lib/config.ts';
-import { pullFiles, type PullOptions } from '../lib/shipping/pull-files.ts';
-import { catalogTarget, modelTarget } from '../lib/shipping/set-layout.ts';
+import { pullFiles, type PullOptions, type Wish } from '../lib/shipping/pull-files.ts';
+import { catalogWish, modelWish } from '../lib/shipping/set-layout.ts';
 import { clipName } from '../lib/storage/assets.ts';
 import { depotAt, placeHelp, withAttempts, type DepotFlags } from './depot-option.ts';
 import { bytesText, counted } from './output.ts';
@@ -46,7 +46,7 @@ const pullModel = (config: Config): Command =>
       .option('--out <dir>', 'folder of the model (default: clip in MODELS_DIR)'),
   ).action((flags: PullFlags & { dtype: ClipDtype[]; from: string; out?: string }) => {
     const modelDir = flags.out ?? join(config.assets.modelsDir, clipName);
-    return pull(config, flags, flags.from, modelTarget(modelDir, flags.dtype), modelDir);
+    return pull(config, flags, flags.from, modelWish(modelDir, flags.dtype), modelDir);
   });
 
 const pullCatalog = (config: Config): Command =>
@@ -62,7 +62,7 @@ const pullCatalog = (config: Config): Command =>
       const modelsDir = flags.models ?? config.assets.modelsDir;
       const imagesDir = flags.covers ? (flags.images ?? config.assets.imagesDir) : undefined;
       const where = imagesDir === undefined ? modelsDir : `${modelsDir} and ${imagesDir}`;
-      return pull(config, flags, place, catalogTarget({ modelsDir, imagesDir }), where);
+      return pull(config, flags, place, catalogWish({ modelsDir, imagesDir }), where);
     },
   );
 
@@ -76,13 +76,13 @@ const pull = (
   config: Config,
   flags: PullFlags,
   place: string,
-  target: PullOptions['target'],
+  wish: Wish,
   where: string,
 ): Promise<void> =>
   runTask(flags, async (task) => {
     const { concurrency, attempts } = flags;
     const depot = depotAt(place, flags, config);
-    await drawPull({ depot, target, concurrency, attempts, signal: task.signal }, task, where);
+    await drawPull({ depot, wish, concurrency, attempts, signal: task.signal }, task, where);
     return undefined;
   });
 
@@ -110,7 +110,7 @@ async function drawPull(options: PullOptions, { output }: Task, where: string): 
         output.progress('fetching files', present + fetched, files);
         break;
       case 'failed':
-        output.note(event, `${event.path}: ${event.reason}`);
+        output.note(event, event.reason);
     }
   output.result(
     { type: 'pulled', files: fetched, bytes },

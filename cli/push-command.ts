@@ -27,8 +27,10 @@ export const pushCommand = (config: Config): Command =>
       .option('--with-model', 'ship clip/ too')
       .option('--prune', 'take covers away there that are not here')
       .option('--dry-run', 'only tell what would be done'),
-  ).action((place: string, flags: PushFlags) =>
-    runTask(flags, async ({ output, signal }) => {
+  ).action((place: string, flags: PushFlags, command: Command) => {
+    if (flags.prune === true && !flags.covers)
+      command.error('error: --prune is about covers, and --no-covers leaves them out');
+    return runTask(flags, async ({ output, signal }) => {
       const { assets } = config;
       for await (const event of pushFiles({
         depot: depotAt(place, flags, config),
@@ -41,8 +43,8 @@ export const pushCommand = (config: Config): Command =>
       }))
         show(event, output);
       return undefined;
-    }),
-  );
+    });
+  });
 
 /** Paths that are told one by one; of more, the first. */
 const namesShown = 10;

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { InvalidArgumentError, type Command } from 'commander';
 import { isAppError } from '../lib/errors.ts';
 import { exitCodes, Output, reasonOf } from './output.ts';
@@ -20,6 +21,7 @@ export async function runTask(
 ): Promise<void> {
   const output = new Output({ json: options.json === true });
   const interrupt = new AbortController();
+  setMaxListeners(0, interrupt.signal); // each request that is under way listens
   const onInterrupt = () => {
     if (interrupt.signal.aborted) process.exit(exitCodes.interrupted); // the second time
     interrupt.abort(new Interrupted());

@@ -297,6 +297,34 @@ describe('the command index', { timeout: 600_000 }, () => {
       assert.match(unknown.errors, new RegExp(`No album in .* has the id ${String(gone[0])}`));
     });
 
+  test('a change that was killed between two files is finished by the next one', async () => {
+    for (const replaced of [0, 1, 2]) {
+      const dir = join(folder, `killed-${String(replaced)}`);
+      await cp(whole, dir, { recursive: true });
+      const changed = join(folder, `changed-${String(replaced)}`);
+      await cp(whole, changed, { recursive: true });
+      const [first = 0, second = 0] = catalog.ids;
+      assert.equal(
+        (await cli(['index', 'remove', '--index', changed, '--ids', String(first)])).status,
+        0,
+      );
+      // What lies there when the process is killed after so many of the three files were replaced.
+      for (const [i, name] of setFiles.entries())
+        await cp(join(changed, name), join(dir, i < replaced ? name : `${name}.new`));
+      const { status, errors } = await cli([
+        'index',
+        'remove',
+        '--index',
+        dir,
+        '--ids',
+        String(second),
+      ]);
+      assert.equal(status, 0, errors);
+      assert.equal((await VectorIndex.open(join(dir, 'album_covers.index'))).size, 58);
+      assert.equal((await cli(['verify', dir, '--no-covers'])).status, 0);
+    }
+  });
+
   test('albums are not added with another model', async () => {
     const model = join(folder, 'other-model');
     await cp(starter.clipDir, model, {

@@ -70,7 +70,14 @@ describe('pull and push with the Hugging Face Hub', { timeout: 600_000 }, () => 
     await sameAsSet();
     assert.ok(hub.mostOpen > 1 && hub.mostOpen <= 8, `${String(hub.mostOpen)} at a time`);
     assert.equal(asked('tree').length, 3, 'a listing of 64 files in pages of 25');
-    assert.equal(asked('resolve').at(-1)?.about, 'models/manifest.json', 'the manifest is last');
+    const last = asked('resolve')
+      .slice(-3)
+      .map(({ about }) => about);
+    assert.deepEqual(
+      last.sort(),
+      [...set.keys()].filter((path) => path.startsWith('models/')).sort(),
+      'the set is last',
+    );
     const verified = await cli(
       ['verify', join(out, 'models'), '--images', join(out, 'images')],
       env(),
@@ -228,6 +235,39 @@ describe('pull and push with the Hugging Face Hub', { timeout: 600_000 }, () => 
     await sameAsSet();
   });
 
+  test('the way in which the Hub itself tells of its limit is understood, and costs no attempt', async () => {
+    hub.plan = ({ kind, about }, nth) =>
+      kind === 'resolve' && about === cover() && nth < 3 ? 'limit' : undefined;
+    const { status, errors } = await pull('--attempts', '1');
+    assert.equal(status, 0, errors);
+    await sameAsSet();
+  });
+
+  test('what was there before stays whole until the new set has come', async () => {
+    assert.equal((await pull()).status, 0);
+    const repo = hub.repos.get('datasets/me/covers');
+    const others = new Map([...set].filter(([path]) => path.startsWith('models/')));
+    for (const [path, bytes] of others) repo?.set(path, Buffer.concat([bytes, Buffer.from(' ')]));
+    hub.plan = ({ kind, about }) =>
+      kind === 'resolve' && about.endsWith('final.json') ? 'fail' : undefined;
+    assert.equal((await pull('--attempts', '2')).status, 1);
+    await sameAsSetBeside(['models/album_covers.index.part', 'models/manifest.json.part']);
+    hub.plan = () => undefined;
+    repo?.delete('models/manifest.json');
+    assert.equal((await pull()).status, 0);
+    const now = await filesUnder(join(out, 'models'));
+    assert.ok(!now.has('manifest.json'), 'it describes what is gone');
+    assert.equal(
+      now.get('album_covers.index')?.length,
+      (set.get('models/album_covers.index')?.length ?? 0) + 1,
+    );
+  });
+  const sameAsSetBeside = async (parts: string[]) => {
+    const found = await filesUnder(out);
+    assert.deepEqual([...found.keys()].sort(), [...set.keys(), ...parts].sort());
+    for (const [path, bytes] of set) assert.ok(found.get(path)?.equals(bytes), path);
+  };
+
   test('a link whose time is up is asked for again', async () => {
     hub.plan = ({ kind, about }, nth) =>
       kind === 'resolve' && about === cover() && nth < 2 ? 'expired' : undefined;
@@ -260,6 +300,10 @@ describe('pull and push with the Hugging Face Hub', { timeout: 600_000 }, () => 
   test('what is not there, or not for everyone, is told in one sentence', async () => {
     hub.repos.set('datasets/me/secret', new Map(set));
     hub.hidden.add('datasets/me/secret');
+    const half = [...set].filter(([path]) => !path.endsWith('.index'));
+    hub.repos.set('datasets/me/half', new Map(half));
+    const config = Buffer.from('{}');
+    hub.repos.set('models/me/small', new Map([['config.json', config]]));
     for (const [args, sentence] of [
       [
         ['catalog', 'hf:me/nothing'],
@@ -268,7 +312,10 @@ describe('pull and push with the Hugging Face Hub', { timeout: 600_000 }, () => 
       [['catalog', 'hf:me/secret'], /401, so HF_TOKEN has to be one that may do this/],
       [['model', '--from', 'hf:datasets/me/covers'], /has none of the files that are wanted/],
       [['catalog', 'hf:me'], /^Error: Expected hf:USER\/NAME or hf:spaces\/USER\/NAME/],
-      [['catalog', join(folder, 'nowhere')], /is not a folder that can be read/],
+      [['catalog', join(folder, 'nowhere')], /has none of the files that are wanted/],
+      [['catalog', 'https://huggingface.co/me/covers'], /^Error: Expected hf:USER\/NAME or/],
+      [['catalog', 'hf:me/half'], /does not have album_covers\.index\.$/m],
+      [['model', '--from', 'hf:models/me/small'], /does not have .*_quantized\.onnx/],
     ] as const) {
       const { status, errors } = await cli(['pull', ...args], env());
       assert.equal(status, 1, args.join(' '));
@@ -370,7 +417,11 @@ describe('pull and push with the Hugging Face Hub', { timeout: 600_000 }, () => 
       assert.match(output, /^63 files to ship, 0 to take away, 0 unchanged$/m);
       assert.match(output, /^shipped 63 files, took 0 away$/m);
       sameAsRemote();
-      assert.deepEqual(hub.commits.at(-1), ['models/manifest.json']);
+      assert.deepEqual(
+        hub.commits.at(-1),
+        ['models/album_covers.index', 'models/valid_metadata_final.json', 'models/manifest.json'],
+        'the set goes in one commit',
+      );
 
       const commits = hub.commits.length;
       assert.match((await push()).output, /^0 files to ship, 0 to take away, 63 unchanged$/m);
@@ -402,6 +453,26 @@ describe('pull and push with the Hugging Face Hub', { timeout: 600_000 }, () => 
       });
       assert.ok(!remote().has(cover()));
       assert.ok(remote().has('README.md'), 'what is not of the set stays');
+    });
+
+    test('--prune takes nothing away where there are no covers here', async () => {
+      assert.equal((await push()).status, 0);
+      await rm(join(out, 'images'), { recursive: true });
+      await mkdir(join(out, 'images'));
+      const { status, errors } = await push(['--prune']);
+      assert.equal(status, 1);
+      assert.match(errors, /There are no covers here: --prune would take all of them away/);
+      sameAsRemote();
+    });
+
+    test('a manifest that no longer describes what is there goes', async () => {
+      assert.equal((await push()).status, 0);
+      await rm(join(out, 'models', 'manifest.json'));
+      await writeFile(join(out, 'models', 'valid_metadata_final.json'), '[]');
+      const { status, output } = await push();
+      assert.equal(status, 0);
+      assert.match(output, /^ {2}- models\/manifest\.json$/m);
+      assert.ok(!remote().has('models/manifest.json'));
     });
 
     test('a Space gets the model too, if it shall', async () => {

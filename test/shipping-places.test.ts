@@ -52,8 +52,7 @@ describe('pull and push', { timeout: 600_000 }, () => {
 
   describe('with a folder', () => {
     test('what is pushed to it comes back, and only what changed goes again', async () => {
-      const depot = join(here, 'depot');
-      await mkdir(depot, { recursive: true });
+      const depot = join(here, 'depot'); // made by the first push
       const first = await cli(['push', depot, ...ofSet()]);
       assert.equal(first.status, 0, first.errors);
       sameAsSet(await filesUnder(depot));

@@ -271,6 +271,7 @@ describe('the command line', () => {
       [['verify', '--dtype', 'int4'], /Allowed choices are fp32, fp16, q8/],
       [['pull', 'model', '--dtype', 'q8,int4'], /Expected some of fp32, fp16, q8/],
       [['push'], /missing required argument 'place'/],
+      [['push', 'x', '--prune', '--no-covers'], /--prune is about covers/],
     ] as const) {
       const { status, errors } = await cli(args);
       assert.equal(status, 2, args.join(' '));

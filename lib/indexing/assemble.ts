@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { VectorIndex } from '../vectors/vector-index.ts';
 import { writeFlatIndex } from '../vectors/flat-file.ts';
 import { digestFile, type Manifest } from './manifest.ts';
@@ -15,6 +16,9 @@ export type AssembleEvent =
       sample: number;
     };
 
+/** Vectors that are added in one turn of the event loop. */
+const addedAtOnce = 256;
+
 export interface AssembleOptions {
   /** The vectors in blocks of n × dimension; called once for each time that they are read. */
   vectors: () => AsyncIterable<Float32Array>;
@@ -24,6 +28,7 @@ export interface AssembleOptions {
   /** FAISS factory string. */
   type: string;
   probes?: number | undefined;
+  signal?: AbortSignal | undefined;
 }
 
 /** Queries by which recall is measured. */
@@ -65,17 +70,25 @@ async function gather(blocks: AsyncIterable<Float32Array>, length: number): Prom
     all.set(block, at);
     at += block.length;
   }
+  if (at !== length)
+    throw new Error(`Expected ${String(length)} numbers in the journal but read ${String(at)}`);
   return all;
 }
 
 /** Trained on all vectors, which then are added one by one: HNSW joins several at a time in no fixed order. */
 async function makeIndex(
   all: Float32Array,
-  { dimension, type, probes }: AssembleOptions,
+  { dimension, type, probes, signal }: AssembleOptions,
 ): Promise<VectorIndex> {
   const index = await VectorIndex.create({ dimension, metric: 'inner_product', type });
   index.train(all);
-  for (let at = 0; at < all.length; at += dimension) index.add(all.subarray(at, at + dimension));
+  for (let row = 0; row * dimension < all.length; row += 1) {
+    if (row % addedAtOnce === 0) {
+      await nextTurn(); // of the event loop: otherwise Ctrl-C would go unheard
+      signal?.throwIfAborted();
+    }
+    index.add(all.subarray(row * dimension, (row + 1) * dimension));
+  }
   const cells = /IVF(\d+)/.exec(type)?.[1];
   if (cells !== undefined) index.probes = probes ?? Math.max(1, Math.round(Number(cells) / 16));
   return index;

@@ -74,6 +74,7 @@ export async function* buildIndex(options: BuildOptions): AsyncGenerator<BuildEv
         size: rows.length,
         type,
         probes: options.probes,
+        signal,
       });
       await set.writeMetadata(joinRows(rows));
       const skipped = journal.skipped.map(({ albumId }) => albumId);

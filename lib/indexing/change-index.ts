@@ -112,6 +112,7 @@ export async function* removeFromIndex(
 
 /** @throws AppError where a file is missing or damaged, or the three do not fit each other */
 async function openSet(dir: string): Promise<Present> {
+  await FileSet.recover(dir);
   const manifest = await readManifest(dir);
   if (!manifest)
     throw new AppError(

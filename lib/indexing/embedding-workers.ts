@@ -7,8 +7,8 @@ import type { WorkerAnswer, WorkerRequest, WorkerTask } from './embed-worker.ts'
 
 /**
  * Workers, each with a model of its own and its share of the cores. Two keep the cores busier than one with all of
- * them: what one can't run on several threads, or waits for, the other fills (bench/index-build.ts; CLIP on 2
- * cores, q8: 6.8 ms a picture with two, 7.5 with one that does nothing else).
+ * them: while one waits for its threads or has a cover to take over, the other computes (bench/index-build.ts, CLIP
+ * on 2 cores: about 105 q8 covers a second with two, 89 with one).
  */
 const mostWorkers = 2;
 

@@ -1,7 +1,7 @@
 import { open, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { indexName, manifestName, metadataName } from '../storage/assets.ts';
-import { digestFile, type Manifest } from './manifest.ts';
+import { digestFile, readManifestFile, type Manifest } from './manifest.ts';
 
 /**
  * The three files of a set, written beside those that are there and put in their place together when all of
@@ -18,6 +18,23 @@ export class FileSet {
     const set = new FileSet(dir);
     await set.abandon(); // what an earlier run may have left
     return set;
+  }
+
+  /**
+   * Finishes what an earlier run was killed in the middle of: where a manifest was written beside the old one and
+   * every file that it describes is there, in its place or beside it, the rest is put in its place.
+   */
+  static async recover(dir: string): Promise<void> {
+    const set = new FileSet(dir);
+    const manifest = await readManifestFile(set.#beside(manifestName)).catch(() => null);
+    if (!manifest) return; // there is none, or it was killed while it was written: the old set stays
+    const beside: string[] = [];
+    for (const name of [indexName, metadataName]) {
+      if (await fits(join(dir, name), manifest.files[name])) continue;
+      if (!(await fits(set.#beside(name), manifest.files[name]))) return;
+      beside.push(name);
+    }
+    for (const name of [...beside, manifestName]) await rename(set.#beside(name), join(dir, name));
   }
 
   /** Where the new index is to be written. */
@@ -61,3 +78,8 @@ export class FileSet {
     return join(this.#dir, `${name}.new`);
   }
 }
+
+const fits = async (path: string, digest: { sha256: string } | undefined): Promise<boolean> => {
+  const found = await digestFile(path).catch(() => null);
+  return found !== null && found.sha256 === digest?.sha256;
+};

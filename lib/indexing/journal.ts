@@ -1,7 +1,7 @@
 import { mkdir, open, readFile, rm, truncate, writeFile, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../errors.ts';
-import { writeAt } from '../files.ts';
+import { replaceFile, writeAt } from '../files.ts';
 
 /** Why a cover has no vector. */
 export interface Skipped {
@@ -76,19 +76,21 @@ export class Journal {
       await mkdir(dir, { recursive: true });
       await writeFile(vectorsPath, '');
       await writeFile(skippedPath, '');
-      await writeFile(planPath, wanted); // last: with it the folder counts
+      await replaceFile(planPath, wanted); // last: with it the folder counts
     }
     const file = await open(vectorsPath, 'r+');
     const bytes = (await file.stat()).size;
     const rows = Math.floor(bytes / (4 * dimension));
     const done = rows >= total ? total : rows - (rows % batch);
     await truncate(vectorsPath, done * 4 * dimension);
-    const skipped = (await readFile(skippedPath, 'utf8'))
+    const lines = await readFile(skippedPath, 'utf8');
+    const skipped = lines
       .split('\n')
       .filter((line) => line.endsWith('}'))
       .map((line) => JSON.parse(line) as Skipped)
       .filter(({ position }) => position < done);
-    await writeFile(skippedPath, skipped.map(asLine).join(''));
+    const kept = skipped.map(asLine).join('');
+    if (kept !== lines) await replaceFile(skippedPath, kept);
     return new Journal(dir, file, dimension, done, skipped);
   }
 

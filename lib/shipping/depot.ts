@@ -33,14 +33,14 @@ export interface Depot {
   /** What to call it in a message. */
   readonly name: string;
   /** Every file there. @throws AppError `storage_unavailable` or `assets_missing` */
-  list(): AsyncIterable<DepotFile>;
+  list(signal?: AbortSignal): AsyncIterable<DepotFile>;
   /**
    * @param from bytes that are not wanted again
    * @throws AppError `storage_unavailable`, or any other error where it is worth trying again
    */
   read(path: string, from: number, signal?: AbortSignal): Promise<DepotStream>;
   /**
-   * Puts files there, and takes others away.
+   * Takes files away there, and puts others there: the last of them when all the others are in place.
    *
    * @yields the path of each file that is there for good
    * @throws AppError `storage_unavailable`

@@ -15,16 +15,19 @@ export class FolderDepot implements Depot {
     this.#dir = dir;
   }
 
-  async *list(): AsyncGenerator<DepotFile> {
+  async *list(signal?: AbortSignal): AsyncGenerator<DepotFile> {
     const names = await readdir(this.#dir, { recursive: true }).catch((cause: unknown) => {
+      // A folder that is to be made by the first push.
+      if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return [];
       throw new AppError('assets_missing', `${this.#dir} is not a folder that can be read.`, {
         cause,
       });
     });
     for (const name of names) {
       const path = join(this.#dir, name);
-      const found = await stat(path);
-      if (!found.isFile()) continue;
+      signal?.throwIfAborted();
+      const found = await stat(path).catch(() => null); // it has just gone, or is a link to nothing
+      if (found?.isFile() !== true) continue;
       const hash = { algorithm: 'sha256', value: await hashOf(path, 'sha256') } as const;
       yield { path: relative(this.#dir, path).split(sep).join('/'), size: found.size, hash };
     }

@@ -10,6 +10,7 @@ import {
 import { AppError } from '../errors.ts';
 import type { Depot, DepotFile, DepotStream, LocalFile } from './depot.ts';
 import { politeFetch } from './polite-fetch.ts';
+import { reasonOf } from './reason.ts';
 
 export interface HubOptions {
   /** Without a slash at its end, e.g. `https://huggingface.co`. */
@@ -48,16 +49,20 @@ export class HubDepot implements Depot {
     this.name = `${repo.type} ${repo.name} (${revision}) on the Hub`;
   }
 
-  async *list(): AsyncGenerator<DepotFile> {
+  async *list(signal?: AbortSignal): AsyncGenerator<DepotFile> {
     try {
-      const commits = listCommits({ ...this.#common(), revision: this.#inUrl, batchSize: 1 });
+      const commits = listCommits({
+        ...this.#common(signal),
+        revision: this.#inUrl,
+        batchSize: 1,
+      });
       const newest = await commits.next();
       if (newest.done !== true) this.#commit = newest.value.oid;
       for await (const { type, path, size, oid, lfs } of listFiles({
-        ...this.#common(),
+        ...this.#common(signal),
         revision: this.#inUrl,
         recursive: true,
-      }))
+      })) {
         if (type === 'file')
           yield {
             path,
@@ -68,7 +73,9 @@ export class HubDepot implements Depot {
                 ? undefined
                 : { algorithm: 'git', value: oid },
           };
+      }
     } catch (error) {
+      signal?.throwIfAborted();
       throw this.#unavailable('list', error);
     }
   }
@@ -139,12 +146,14 @@ export class HubDepot implements Depot {
     return encodeURIComponent(this.#commit ?? this.#revision);
   }
 
-  #common() {
+  #common(signal?: AbortSignal) {
     const { endpoint, token } = this.#options;
+    const abortable: typeof fetch = (input, init) =>
+      this.#fetch(input, { ...(signal && { signal }), ...init });
     return {
       repo: this.#repo,
       hubUrl: endpoint,
-      fetch: this.#fetch,
+      fetch: abortable,
       ...(token !== undefined && { accessToken: token }),
     };
   }
@@ -153,9 +162,7 @@ export class HubDepot implements Depot {
     const status = cause instanceof HubApiError ? cause.statusCode : undefined;
     const reason =
       status === undefined
-        ? cause instanceof Error
-          ? cause.message
-          : 'unknown error'
+        ? `${reasonOf(cause)} (${this.#options.endpoint})`
         : `it answers ${String(status)}${adviceOn(status)}`;
     return new AppError(
       status === 404 ? 'assets_missing' : 'storage_unavailable',

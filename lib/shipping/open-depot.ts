@@ -25,13 +25,13 @@ const hubTypes = { models: 'model', datasets: 'dataset', spaces: 'space' } as co
  * @throws AppError `invalid_config`
  */
 export function openDepot(address: string, { hub, pathStyle, attempts }: DepotOptions): Depot {
-  if (address.startsWith('s3://')) return new S3Depot(address, { pathStyle });
-  if (!address.startsWith('hf:')) return new FolderDepot(address);
+  if (/^s3:\/\/[^/]/.test(address)) return new S3Depot(address, { pathStyle });
+  if (!/^(hf:|[a-z]\w+:\/\/)/i.test(address)) return new FolderDepot(address);
   const [, kind = 'datasets', name, revision = 'main'] = hubPattern.exec(address) ?? [];
   if (name === undefined)
     throw new AppError(
       'invalid_config',
-      `Expected hf:USER/NAME or hf:spaces/USER/NAME, maybe with @REVISION, but received "${address}".`,
+      `Expected hf:USER/NAME or hf:spaces/USER/NAME, maybe with @REVISION, s3://bucket/prefix or a folder, but received "${address}".`,
     );
   return new HubDepot(
     { type: hubTypes[kind as keyof typeof hubTypes], name },

@@ -2,13 +2,20 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { getProxyForUrl } from 'proxy-from-env';
 import { Agent, Dispatcher, fetch as undiciFetch, ProxyAgent } from 'undici';
 
-/** Pause before the second, in milliseconds; it doubles. */
+/** Pause before the second time, in milliseconds; it doubles up to the longest. */
 const pauseMs = 500;
-/** Longest pause that a server may ask for, in seconds. */
-const mostSeconds = 300;
+const longestPauseMs = 30_000;
+/** Longest pause that a server may ask for, in seconds: the Hub counts requests in five minutes. */
+const mostSeconds = 310;
+/** Times that a server may ask for a pause: they are not counted as attempts. */
+const mostPauses = 20;
 
-/** Times in which an answer must begin, and the next bytes of it must come, in milliseconds. */
+/**
+ * Times in which an answer must begin, and the next bytes of it must come, in milliseconds; the former longer where
+ * the server has work to do, as with a commit of many files.
+ */
 const answerMs = 20_000;
+const workMs = 300_000;
 
 const worthAnother = (status: number): boolean =>
   status === 408 || status === 429 || status === 500 || (status >= 502 && status <= 504);
@@ -18,7 +25,7 @@ const worthAnother = (status: number): boolean =>
  * Who is throttled makes the others wait too: many at once must not become a storm. Proxies come from the
  * environment (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`). Bodies must be text or blobs, which can be sent again.
  *
- * @param attempts times that a request is sent at most
+ * @param attempts times that a request is sent at most, beside those that the server asked to be put off
  */
 export function politeFetch(attempts: number): typeof fetch {
   const dispatcher = new ProxiedDispatcher();
@@ -26,26 +33,40 @@ export function politeFetch(attempts: number): typeof fetch {
   // The same fetch as Node's own, of another version, whose types are told apart.
   const send = undiciFetch as unknown as (input: unknown, init: unknown) => Promise<Response>;
   return async (input, init = {}) => {
+    const rest = (ms: number) => sleep(ms, undefined, init.signal ? { signal: init.signal } : {});
+    let pauses = 0;
     for (let attempt = 1; ; attempt += 1) {
-      const wait = waitUntil - Date.now();
-      if (wait > 0) await sleep(wait, undefined, init.signal ? { signal: init.signal } : {});
+      while (waitUntil > Date.now()) await rest(waitUntil - Date.now());
+      const backOff = Math.min(longestPauseMs, pauseMs * 2 ** (attempt - 1));
       let response: Response;
       try {
         response = await send(input, { ...init, dispatcher });
       } catch (error) {
-        if (init.signal?.aborted === true || attempt === attempts) throw error;
-        await sleep(pauseMs * 2 ** (attempt - 1));
+        if (init.signal?.aborted === true || attempt >= attempts) throw error;
+        await rest(backOff);
         continue;
       }
-      if (!worthAnother(response.status) || attempt === attempts) return response;
-      const seconds = Number(response.headers.get('retry-after') ?? NaN);
-      if (seconds > mostSeconds) return response;
+      if (!worthAnother(response.status)) return response;
+      const seconds = pauseAsked(response.headers);
+      if (seconds === undefined ? attempt >= attempts : seconds > mostSeconds) return response;
       await response.arrayBuffer().catch(() => undefined); // so that the connection is free again
-      const pause = Number.isFinite(seconds) ? 1000 * seconds : pauseMs * 2 ** (attempt - 1);
-      if (response.status === 429) waitUntil = Math.max(waitUntil, Date.now() + pause);
-      else await sleep(pause);
+      if (seconds === undefined && response.status !== 429) {
+        await rest(backOff);
+        continue;
+      }
+      const ms = seconds === undefined ? backOff : 1000 * seconds;
+      waitUntil = Math.max(waitUntil, Date.now() + ms);
+      if (seconds !== undefined && (pauses += 1) <= mostPauses) attempt -= 1;
     }
   };
+}
+
+/** Seconds that a server asks for: as the Hub says it (`ratelimit: "api";r=0;t=55`), or in the usual header. */
+function pauseAsked(headers: Headers): number | undefined {
+  const reset = /;\s*t=(\d+)/.exec(headers.get('ratelimit') ?? '')?.[1];
+  const asked = headers.get('retry-after') ?? reset;
+  const seconds = Number(asked ?? NaN);
+  return Number.isFinite(seconds) ? seconds : undefined;
 }
 
 /** Sends each request by way of the proxy that the environment names for its host, if it names one. */
@@ -56,14 +77,19 @@ class ProxiedDispatcher extends Dispatcher {
     options: Dispatcher.DispatchOptions,
     handler: Dispatcher.DispatchHandlers,
   ): boolean {
-    return this.#agentFor(getProxyForUrl(String(options.origin))).dispatch(options, handler);
+    const { method, origin } = options;
+    const headersTimeout = method === 'GET' || method === 'HEAD' ? answerMs : workMs;
+    return this.#agentFor(getProxyForUrl(String(origin))).dispatch(
+      { ...options, headersTimeout },
+      handler,
+    );
   }
 
   /** @param proxy empty: none */
   #agentFor(proxy: string): Dispatcher {
     const known = this.#agents.get(proxy);
     if (known) return known;
-    const limits = { headersTimeout: answerMs, bodyTimeout: answerMs };
+    const limits = { bodyTimeout: answerMs };
     const agent = proxy === '' ? new Agent(limits) : new ProxyAgent({ uri: proxy, ...limits });
     this.#agents.set(proxy, agent);
     return agent;

@@ -1,17 +1,28 @@
-import { open, mkdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import pLimit from 'p-limit';
 import pRetry from 'p-retry';
 import { AppError, isAppError } from '../errors.ts';
 import { writeAt } from '../files.ts';
 import { manifestName } from '../storage/assets.ts';
+import { isCoverName } from '../storage/covers.ts';
 import { isSame, isWhole } from './content-hash.ts';
 import type { Depot, DepotFile } from './depot.ts';
+import { reasonOf } from './reason.ts';
+
+/** Which files are wanted of a place, and where they go. */
+export interface Wish {
+  /** Local path that a file of the depot gets; `null`: it is not wanted. */
+  target: (path: string) => string | null;
+  /** Local paths without which the rest is of no use. */
+  required: readonly string[];
+  /** A local file that describes the others: it goes where they change and the depot has no newer one. */
+  describing?: string;
+}
 
 export interface PullOptions {
   depot: Depot;
-  /** Local path that a file of the depot gets; `null`: it is not wanted. */
-  target: (path: string) => string | null;
+  wish: Wish;
   /** Files fetched at a time. */
   concurrency: number;
   /** Times that each is asked for at most: a break is gone on with. */
@@ -33,29 +44,26 @@ interface Wanted extends DepotFile {
 /** Files that can't be had, after each was tried again: then the rest is not tried. */
 const mostFailures = 20;
 
-/** Pause before a file is asked for again, in milliseconds; it doubles. */
+/** Pause before a file is asked for again, in milliseconds; it doubles up to the longest. */
 const pauseMs = 300;
+const longestPauseMs = 30_000;
 
 /**
- * Fetches the files that are not there yet, or are others. Each is put in place when all of it has come and its
- * checksum is right; what a break leaves is gone on with the next time.
+ * Fetches the files that are not there yet, or are others. A cover is put in place when all of it has come and its
+ * checksum is right; the files of a set or a model when all of them have, so that they always belong together.
+ * What a break leaves is gone on with the next time.
  *
- * @throws AppError `assets_missing` where there is nothing to fetch, `storage_unavailable` where some files could
- *   not be had: the others are there then; the file system's error, e.g. ENOSPC
+ * @throws AppError `assets_missing` where the place lacks what is needed, `storage_unavailable` where some files
+ *   could not be had; the file system's error, e.g. ENOSPC; what the signal was aborted with
  */
 export async function* pullFiles(options: PullOptions): AsyncGenerator<PullEvent> {
-  const { depot, target } = options;
-  const wanted: Wanted[] = [];
-  for await (const file of depot.list()) {
-    const localPath = target(file.path);
-    if (localPath !== null) wanted.push({ ...file, localPath });
-  }
-  if (wanted.length === 0)
-    throw new AppError('assets_missing', `${depot.name} has none of the files that are wanted.`);
+  const { wish, signal } = options;
+  const wanted = await listWanted(options);
   const bytes = wanted.reduce((sum, { size }) => sum + size, 0);
   yield { type: 'listed', files: wanted.length, bytes };
   const lacking: Wanted[] = [];
   for (const [i, file] of wanted.entries()) {
+    signal?.throwIfAborted();
     if (!(await isSame(file.localPath, file))) lacking.push(file);
     if ((i + 1) % 500 === 0 || i + 1 === wanted.length)
       yield { type: 'checked', done: i + 1, total: wanted.length };
@@ -63,10 +71,11 @@ export async function* pullFiles(options: PullOptions): AsyncGenerator<PullEvent
   if (lacking.length < wanted.length)
     yield { type: 'present', files: wanted.length - lacking.length };
 
+  const covers = lacking.filter(isCover);
+  const together = lacking.filter((file) => !isCover(file));
   const failed: string[] = [];
-  // In two goes: who watches the manifest finds the others in place when it changes.
-  for (const group of [lacking.filter((file) => !isManifest(file)), lacking.filter(isManifest)]) {
-    if (failed.length > 0) break;
+  for (const group of [covers, together]) {
+    if (failed.length >= mostFailures) break;
     for await (const event of fetchAll(group, options)) {
       if (event.type === 'failed') failed.push(event.reason);
       yield event;
@@ -78,9 +87,47 @@ export async function* pullFiles(options: PullOptions): AsyncGenerator<PullEvent
       'storage_unavailable',
       `${String(failed.length)} of ${String(wanted.length)} files could not be fetched${failed.length >= mostFailures ? ', so it was given up' : ''}: run it again to go on. The first: ${failed[0] ?? ''}`,
     );
+  await putInPlace(together);
+  const { describing } = wish;
+  if (together.length > 0 && describing !== undefined)
+    if (!wanted.some(({ localPath }) => localPath === describing))
+      await rm(describing, { force: true });
 }
 
+const isCover = ({ path }: DepotFile): boolean => isCoverName(basename(path));
+
 const isManifest = ({ path }: DepotFile): boolean => basename(path) === manifestName;
+
+const partOf = ({ localPath }: Wanted): string => `${localPath}.part`;
+
+/** @throws AppError `assets_missing` naming what the place lacks */
+async function listWanted({ depot, wish, signal }: PullOptions): Promise<Wanted[]> {
+  const wanted = new Map<string, Wanted>();
+  for await (const file of depot.list(signal)) {
+    const localPath = wish.target(file.path);
+    // The same name may lie in `models/` and at the top: the former counts.
+    if (localPath !== null && (!wanted.has(localPath) || file.path.includes('/')))
+      wanted.set(localPath, { ...file, localPath });
+  }
+  if (wanted.size === 0)
+    throw new AppError('assets_missing', `${depot.name} has none of the files that are wanted.`);
+  const missing = wish.required.filter((localPath) => !wanted.has(localPath));
+  if (missing.length > 0)
+    throw new AppError(
+      'assets_missing',
+      `${depot.name} does not have ${missing.map((path) => basename(path)).join(', ')}.`,
+    );
+  return [...wanted.values()];
+}
+
+/** Renames what has come whole, the manifest last: who watches it finds the others in place. */
+async function putInPlace(files: readonly Wanted[]): Promise<void> {
+  for (const file of [
+    ...files.filter((one) => !isManifest(one)),
+    ...files.filter((one) => isManifest(one)),
+  ])
+    await rename(partOf(file), file.localPath);
+}
 
 /** Fetches several at a time, and tells of each in order. */
 async function* fetchAll(
@@ -88,7 +135,9 @@ async function* fetchAll(
   options: PullOptions,
 ): AsyncGenerator<Extract<PullEvent, { type: 'fetched' | 'failed' }>> {
   const limit = pLimit(options.concurrency);
-  const fetching = files.map((file) => limit(() => fetchFile(file, options)));
+  const giveUp = new AbortController();
+  const signal = options.signal ? AbortSignal.any([options.signal, giveUp.signal]) : giveUp.signal;
+  const fetching = files.map((file) => limit(() => fetchFile(file, { ...options, signal })));
   for (const one of fetching) one.catch(() => undefined); // awaited below, in order
   try {
     for (const [i, { path, size }] of files.entries())
@@ -102,11 +151,13 @@ async function* fetchAll(
       }
   } finally {
     limit.clearQueue();
+    giveUp.abort();
   }
 }
 
-async function fetchFile(file: Wanted, { depot, attempts, signal }: PullOptions): Promise<void> {
-  const part = `${file.localPath}.part`;
+async function fetchFile(file: Wanted, options: PullOptions): Promise<void> {
+  const { depot, attempts, signal } = options;
+  const part = partOf(file);
   await mkdir(dirname(file.localPath), { recursive: true });
   const attempt = async () => {
     signal?.throwIfAborted();
@@ -119,18 +170,20 @@ async function fetchFile(file: Wanted, { depot, attempts, signal }: PullOptions)
     await pRetry(attempt, {
       retries: attempts - 1,
       minTimeout: pauseMs,
+      maxTimeout: longestPauseMs,
       signal,
       shouldRetry: ({ error }) =>
         !isAppError(error) && !isDiskError(error) && signal?.aborted !== true,
     });
   } catch (error) {
     if (isAppError(error) || isDiskError(error) || signal?.aborted === true) throw error;
-    const reason = error instanceof Error ? error.message : 'unknown error';
-    throw new AppError('storage_unavailable', `${file.path} from ${depot.name}: ${reason}.`, {
-      cause: error,
-    });
+    throw new AppError(
+      'storage_unavailable',
+      `${file.path} from ${depot.name}: ${reasonOf(error)}.`,
+      { cause: error },
+    );
   }
-  await rename(part, file.localPath);
+  if (isCover(file)) await rename(part, file.localPath);
 }
 
 /** Goes on where the part that is there ends, if a checksum will tell whether both are of the same file. */

@@ -34,20 +34,21 @@ export type PushEvent =
  * @throws AppError `assets_missing` where index or metadata are not here, `storage_unavailable`
  */
 export async function* pushFiles(options: PushOptions): AsyncGenerator<PushEvent> {
-  const { depot, prune, dryRun, signal } = options;
+  const { depot, dryRun, signal } = options;
   const local = await localFiles(options);
   const remote = new Map<string, DepotFile>();
-  for await (const file of depot.list()) remote.set(file.path, file);
+  for await (const file of depot.list(signal)) remote.set(file.path, file);
   const changed: LocalFile[] = [];
   for (const file of local) {
+    signal?.throwIfAborted();
     const there = remote.get(file.path);
     if (!there || !(await isSame(file.localPath, there))) changed.push(file);
-    signal?.throwIfAborted();
   }
-  const here = new Set(local.map(({ path }) => path));
-  const removed = prune
-    ? [...remote.keys()].filter((path) => depotPaths.isCover(path) && !here.has(path))
-    : [];
+  const inSet = changed.filter(({ path }) => setPaths.includes(path));
+  const others = changed.filter(({ path }) => !setPaths.includes(path));
+  const gone = goneCovers(options, local, remote);
+  const obsolete = obsoleteManifest(local, remote, inSet);
+  const removed = [...gone, ...obsolete];
   yield {
     type: 'compared',
     changed: changed.map(({ path }) => path),
@@ -55,18 +56,49 @@ export async function* pushFiles(options: PushOptions): AsyncGenerator<PushEvent
     unchanged: local.length - changed.length,
   };
   if (dryRun || changed.length + removed.length === 0) return;
-  const isLast = ({ path }: LocalFile) => path === depotPaths.ofSet(manifestName);
   let done = 0;
-  // In two goes, since a place may write several files at a time.
+  // Covers and model first, then the set in one go, and what it no longer needs last: whatever breaks this off, the
+  // place has a set that can be served.
   for (const change of [
-    { files: changed.filter((file) => !isLast(file)), remove: removed },
-    { files: changed.filter(isLast), remove: [] },
+    { files: others, remove: [] },
+    { files: inSet, remove: obsolete },
+    { files: [], remove: gone },
   ])
     for await (const path of depot.write(change, signal)) {
       done += 1;
       yield { type: 'shipped', path, done, total: changed.length };
     }
   yield { type: 'pushed', files: changed.length, removed: removed.length };
+}
+
+/** In the order in which they are written: the manifest is last. */
+const setPaths: readonly string[] = setNames.map(depotPaths.ofSet);
+
+/** @throws AppError `assets_missing` where there are no covers here at all: that is a mistake */
+function goneCovers(
+  { prune, imagesDir }: PushOptions,
+  local: readonly LocalFile[],
+  remote: ReadonlyMap<string, DepotFile>,
+): string[] {
+  if (!prune) return [];
+  const here = new Set(local.map(({ path }) => path));
+  if (imagesDir === undefined || !local.some(({ path }) => depotPaths.isCover(path)))
+    throw new AppError(
+      'assets_missing',
+      'There are no covers here: --prune would take all of them away there.',
+    );
+  return [...remote.keys()].filter((path) => depotPaths.isCover(path) && !here.has(path));
+}
+
+/** A manifest that describes what is being replaced, where there is no newer one. */
+function obsoleteManifest(
+  local: readonly LocalFile[],
+  remote: ReadonlyMap<string, DepotFile>,
+  inSet: readonly LocalFile[],
+): string[] {
+  const path = depotPaths.ofSet(manifestName);
+  const hasOwn = local.some((file) => file.path === path);
+  return !hasOwn && inSet.length > 0 && remote.has(path) ? [path] : [];
 }
 
 async function localFiles(options: PushOptions): Promise<LocalFile[]> {
@@ -82,14 +114,23 @@ async function localFiles(options: PushOptions): Promise<LocalFile[]> {
     .filter((name) => names.has(name))
     .map((name) => ({ path: depotPaths.ofSet(name), localPath: join(modelsDir, name) }));
   if (withModel)
-    for (const name of await readdir(join(modelsDir, clipName), { recursive: true }))
+    for (const name of await namesIn(join(modelsDir, clipName), { recursive: true }))
       if (/\.(json|onnx)$/.test(name)) {
         const path = depotPaths.ofModel(name.split(sep).join('/'));
         files.push({ path, localPath: join(modelsDir, clipName, name) });
       }
   if (imagesDir !== undefined)
-    for (const name of await readdir(imagesDir))
+    for (const name of await namesIn(imagesDir, {}))
       if (isCoverName(name))
         files.push({ path: depotPaths.ofCover(name), localPath: join(imagesDir, name) });
   return files;
+}
+
+/** @throws AppError `assets_missing` */
+async function namesIn(dir: string, options: { recursive?: boolean }): Promise<string[]> {
+  try {
+    return await readdir(dir, options);
+  } catch (cause) {
+    throw new AppError('assets_missing', `${dir} is not a folder that can be read.`, { cause });
+  }
 }

@@ -27,13 +27,17 @@ export class S3Depot implements Depot {
     this.#folder = S3Folder.open(uri, options);
   }
 
-  async *list(): AsyncGenerator<DepotFile> {
+  async *list(signal?: AbortSignal): AsyncGenerator<DepotFile> {
     const objects: S3Object[] = [];
-    for await (const object of this.#folder.all()) objects.push(object);
+    for await (const object of this.#folder.all()) {
+      signal?.throwIfAborted();
+      objects.push(object);
+    }
     const trusted = await this.#tagsAreSums(objects);
     const limit = pLimit(atATime);
     const listing = objects.map(({ name, size, md5 }) =>
       limit(async (): Promise<DepotFile> => {
+        signal?.throwIfAborted();
         if (trusted && md5 !== undefined)
           return { path: name, size, hash: { algorithm: 'md5', value: md5 } };
         const sha256 = (await this.#folder.info(name))?.sha256;
@@ -70,20 +74,24 @@ export class S3Depot implements Depot {
   ): AsyncGenerator<string> {
     const limit = pLimit(atATime);
     await Promise.all(change.remove.map((path) => limit(() => this.#folder.delete(path))));
-    const writing = change.files.map(({ path, localPath }) =>
-      limit(async () => {
-        signal?.throwIfAborted();
-        await this.#folder.put(path, localPath, {
-          type: contentTypeOf(path),
-          cacheControl: depotPaths.isCover(path) ? coverCaching : undefined,
-          sha256: await hashOf(localPath, 'sha256'),
-        });
-        return path;
-      }),
-    );
+    const put = async ({ path, localPath }: LocalFile) => {
+      signal?.throwIfAborted();
+      await this.#folder.put(path, localPath, {
+        type: contentTypeOf(path),
+        cacheControl: depotPaths.isCover(path) ? coverCaching : undefined,
+        sha256: await hashOf(localPath, 'sha256'),
+        signal,
+      });
+      return path;
+    };
+    const writing = change.files.slice(0, -1).map((file) => limit(() => put(file)));
     for (const one of writing) one.catch(() => undefined); // awaited below, in order
     try {
       for (const one of writing) yield await one;
+      for (const last of change.files.slice(-1)) yield await put(last);
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
     } finally {
       limit.clearQueue();
     }

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { towerFiles, type ClipDtype } from '../clip/model-files.ts';
 import { clipName, indexName, manifestName, metadataName } from '../storage/assets.ts';
 import { isCoverName } from '../storage/covers.ts';
+import type { Wish } from './pull-files.ts';
 
 /** The files of a set that lie beside each other, but the model. */
 export const setNames: readonly string[] = [indexName, metadataName, manifestName];
@@ -16,27 +17,35 @@ export const depotPaths = {
 };
 
 /**
- * Local paths of the files of a catalog. Those of the index lie in `models/` at their place, or at its top.
+ * What is wanted of a catalog. The files of the index lie in `models/` at their place, or at its top.
  *
  * @param folders.imagesDir left out: covers are not wanted
  */
-export const catalogTarget =
-  ({ modelsDir, imagesDir }: { modelsDir: string; imagesDir: string | undefined }) =>
-  (path: string): string | null => {
-    const name = path.replace(/^models\//, '');
-    if (setNames.includes(name)) return join(modelsDir, name);
-    if (imagesDir === undefined || !depotPaths.isCover(path)) return null;
-    return join(imagesDir, path.slice('images/'.length));
+export const catalogWish = (folders: {
+  modelsDir: string;
+  imagesDir: string | undefined;
+}): Wish => {
+  const { modelsDir, imagesDir } = folders;
+  return {
+    target: (path) => {
+      const name = path.replace(/^models\//, '');
+      if (setNames.includes(name)) return join(modelsDir, name);
+      if (imagesDir === undefined || !depotPaths.isCover(path)) return null;
+      return join(imagesDir, path.slice('images/'.length));
+    },
+    required: [indexName, metadataName].map((name) => join(modelsDir, name)),
+    describing: join(modelsDir, manifestName),
   };
+};
 
-/** Local paths of the files of a model that both towers need, in some of its dtypes. */
-export function modelTarget(
-  modelDir: string,
-  dtypes: readonly ClipDtype[],
-): (path: string) => string | null {
+/** What both towers of a model need, in some of its dtypes. */
+export function modelWish(modelDir: string, dtypes: readonly ClipDtype[]): Wish {
   const towers = ['vision', 'text'] as const;
   const wanted = new Set(
     dtypes.flatMap((dtype) => towers.flatMap((tower) => towerFiles([], tower, dtype))),
   );
-  return (path) => (wanted.has(path) ? join(modelDir, path) : null);
+  return {
+    target: (path) => (wanted.has(path) ? join(modelDir, path) : null),
+    required: [...wanted].map((path) => join(modelDir, path)),
+  };
 }

@@ -57,6 +57,8 @@ export interface PutOptions {
   cacheControl?: string | undefined;
   /** In hex; kept with the object, so that whoever fetches it can check. */
   sha256: string;
+  /** Gives the request up. */
+  signal?: AbortSignal | undefined;
 }
 
 export type ObjectHeaders = Pick<
@@ -182,6 +184,7 @@ export class S3Folder {
           CacheControl: options.cacheControl,
           Metadata: { sha256: options.sha256 },
         }),
+        options.signal ? { abortSignal: options.signal } : {},
       );
     const again = { retries: attempts - 1, shouldRetry: isPassing };
     await this.#ask(name, () => (small ? send() : pRetry(send, again)), 'written to');
@@ -316,7 +319,7 @@ export class S3Folder {
   }
 
   #unavailable(name: string, cause: unknown, deed: Deed = 'read from'): AppError {
-    const reason = cause instanceof Error ? cause.name : 'unknown error';
+    const reason = nameOf(cause);
     const right = deed === 'read from' ? 'read' : 'write';
     const advice =
       statusOf(cause) === 403 ? `; the role or key must be allowed to ${right} it` : '';
@@ -327,6 +330,13 @@ export class S3Folder {
     );
   }
 }
+
+/** What S3 calls an error; of one that has no name of its own, the network's code or what it says. */
+const nameOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return 'unknown error';
+  if (error.name !== 'Error') return error.name;
+  return 'code' in error ? String(error.code) : error.message;
+};
 
 /** An error of the network, or one that S3 has for a while. */
 const isPassing = ({ error }: { error: unknown }): boolean => {

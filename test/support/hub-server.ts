@@ -13,6 +13,8 @@ export type HubFault =
   | 'reset'
   /** 429 with `Retry-After: 1`. */
   | 'throttle'
+  /** 429 as the Hub itself has it: `ratelimit` tells when the next five minutes begin. */
+  | 'limit'
   /** All of the body, with one byte changed. */
   | 'lie'
   /** The link to the storage is one whose time is up: it answers 403. */
@@ -139,11 +141,14 @@ export async function startHubServer(): Promise<HubServer> {
       request.socket.resetAndDestroy();
       return;
     }
-    if (fault === 'throttle' || fault === 'fail') {
+    if (fault === 'throttle' || fault === 'limit' || fault === 'fail') {
       request.resume();
-      response
-        .writeHead(fault === 'fail' ? 500 : 429, fault === 'fail' ? {} : { 'Retry-After': '1' })
-        .end();
+      const says = {
+        throttle: { 'Retry-After': '1' },
+        limit: { ratelimit: '"resolvers";r=0;t=1' },
+        fail: {},
+      };
+      response.writeHead(fault === 'fail' ? 500 : 429, says[fault]).end();
       return;
     }
     const may = request.headers.authorization === `Bearer ${hubToken}`;

@@ -1,0 +1,10 @@
+/** Messages that say nothing of what went wrong: their cause does. */
+const empty = new Set(['', 'fetch failed', 'terminated', 'Error']);
+
+/** What went wrong in a few words: of an error that only wraps another, the other's. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown error';
+  if (!empty.has(error.message)) return error.message;
+  if (error.cause !== undefined) return reasonOf(error.cause);
+  return 'code' in error ? String(error.code) : error.message || error.name;
+}
