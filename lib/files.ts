@@ -13,6 +13,17 @@ export async function writeAt(
   }
 }
 
+/** Writes a whole file, and waits until the disk has it. */
+export async function writeSynced(path: string, content: string | Uint8Array): Promise<void> {
+  const file = await open(path, 'w');
+  try {
+    await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
 /**
  * Replaces a file by another that is first written beside it, so that whatever goes wrong leaves what was
  * there before.
@@ -20,13 +31,7 @@ export async function writeAt(
 export async function replaceFile(path: string, content: string | Uint8Array): Promise<void> {
   const beside = `${path}.${String(process.pid)}.new`;
   try {
-    const file = await open(beside, 'w');
-    try {
-      await file.writeFile(content);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+    await writeSynced(beside, content);
     await rename(beside, path);
   } catch (error) {
     await rm(beside, { force: true });

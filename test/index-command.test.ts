@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -13,6 +12,7 @@ import { json } from './support/cases.ts';
 import { httpDoor } from './support/doors.ts';
 import { coverFile, starter, upload } from './support/requests.ts';
 import { startServer } from './support/server.ts';
+import { withSmallDisk } from './support/small-disk.ts';
 import { smallCatalog, type SmallCatalog } from './support/small-catalog.ts';
 
 const setFiles = ['album_covers.index', 'valid_metadata_final.json', 'manifest.json'];
@@ -199,22 +199,14 @@ describe('the command index', { timeout: 600_000 }, () => {
 
   test('a full disk is told in one sentence, and what was there stays', async (context) => {
     const disk = join(folder, 'disk');
-    await mkdir(disk);
-    try {
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=200k', 'tmpfs', disk], { stdio: 'ignore' });
-    } catch {
-      context.skip('a small disk can not be mounted here');
-      return;
-    }
-    try {
+    const not = await withSmallDisk(disk, async () => {
       for (const name of setFiles) await writeFile(join(disk, name), 'old');
       const { status, errors } = await cli(buildArgs(disk));
       assert.equal(status, 1);
       assert.match(errors, /^Error: The disk is full: ENOSPC.*$/m);
       for (const name of setFiles) assert.equal(await readFile(join(disk, name), 'utf8'), 'old');
-    } finally {
-      execFileSync('umount', [disk]);
-    }
+    });
+    if (not !== undefined) context.skip(not);
   });
 
   test('parts made apart and merged are what one run makes, to the last bit', async () => {

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
@@ -13,6 +12,7 @@ import { cli, eventsOf, startCli } from './support/cli.ts';
 import { filesUnder } from './support/files.ts';
 import { hubToken, startHubServer, type HubRequest, type HubServer } from './support/hub-server.ts';
 import { starter } from './support/requests.ts';
+import { withSmallDisk } from './support/small-disk.ts';
 import { smallSet, type SmallCatalog } from './support/small-catalog.ts';
 
 const setFiles = ['album_covers.index', 'manifest.json', 'valid_metadata_final.json'];
@@ -336,20 +336,12 @@ describe('pull and push with the Hugging Face Hub', { timeout: 600_000 }, () => 
 
     hub.plan = () => undefined;
     const disk = join(out, 'disk');
-    await mkdir(disk);
-    try {
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=200k', 'tmpfs', disk], { stdio: 'ignore' });
-    } catch {
-      context.diagnostic('a small disk can not be mounted here');
-      return;
-    }
-    try {
+    const not = await withSmallDisk(disk, async () => {
       const full = await pull('--images', disk);
       assert.equal(full.status, 1);
       assert.match(full.errors, /^Error: The disk is full: ENOSPC.*$/m);
-    } finally {
-      execFileSync('umount', [disk]);
-    }
+    });
+    if (not !== undefined) context.diagnostic(not);
   });
 
   test('a proxy is used where the environment names one', async () => {

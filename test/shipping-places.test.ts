@@ -75,13 +75,7 @@ describe('pull and push', { timeout: 600_000 }, () => {
     before(async () => {
       s3 = await startS3Server();
       proxy = await startFaultProxy(s3.host);
-      const { AWS_ENDPOINT_URL_S3: endpoint = '' } = s3.env();
-      client = new S3Client({
-        endpoint,
-        region: 'us-east-1',
-        forcePathStyle: true,
-        credentials: { accessKeyId: 'testkey', secretAccessKey: 'testsecret' },
-      });
+      client = s3.client();
       await client.send(new CreateBucketCommand({ Bucket: 'sets' }));
     });
     after(async () => {

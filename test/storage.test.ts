@@ -42,14 +42,7 @@ describe('assets in S3', { skip: s3Skip, timeout: 600_000 }, () => {
   before(async () => {
     s3 = await startS3Server();
     proxy = await startFaultProxy(s3.host);
-    const { AWS_ENDPOINT_URL_S3: endpoint = '' } = s3.env();
-    client = new S3Client({
-      endpoint,
-      region: 'us-east-1',
-      forcePathStyle: true,
-      requestChecksumCalculation: 'WHEN_REQUIRED',
-      credentials: { accessKeyId: 'testkey', secretAccessKey: 'testsecret' },
-    });
+    client = s3.client();
     await client.send(new CreateBucketCommand({ Bucket: bucket }));
     await client.send(new CreateBucketCommand({ Bucket: 'uploads' }));
     await put(`${prefix}/models/album_covers.index`, readFileSync(starter.indexPath));

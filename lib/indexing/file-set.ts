@@ -1,5 +1,6 @@
-import { open, rename, rm, writeFile } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { writeSynced } from '../files.ts';
 import { indexName, manifestName, metadataName } from '../storage/assets.ts';
 import { digestFile, readManifestFile, type Manifest } from './manifest.ts';
 
@@ -42,14 +43,8 @@ export class FileSet {
     return this.#beside(indexName);
   }
 
-  async writeMetadata(text: string): Promise<void> {
-    const file = await open(this.#beside(metadataName), 'w');
-    try {
-      await writeFile(file, text);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+  writeMetadata(text: string): Promise<void> {
+    return writeSynced(this.#beside(metadataName), text);
   }
 
   /** Writes the manifest and puts all three in their place. */
@@ -62,7 +57,7 @@ export class FileSet {
         [metadataName]: await digestFile(this.#beside(metadataName)),
       },
     };
-    await writeFile(this.#beside(manifestName), `${JSON.stringify(manifest, null, 2)}\n`);
+    await writeSynced(this.#beside(manifestName), `${JSON.stringify(manifest, null, 2)}\n`);
     for (const name of [indexName, metadataName, manifestName])
       await rename(this.#beside(name), join(this.#dir, name));
     return manifest;

@@ -1,9 +1,9 @@
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
-import pLimit from 'p-limit';
 import pRetry from 'p-retry';
 import { AppError, isAppError } from '../errors.ts';
 import { writeAt } from '../files.ts';
+import { mapInOrder } from '../map-in-order.ts';
 import { manifestName } from '../storage/assets.ts';
 import { isCoverName } from '../storage/covers.ts';
 import { isSame, isWhole } from './content-hash.ts';
@@ -134,23 +134,28 @@ async function* fetchAll(
   files: readonly Wanted[],
   options: PullOptions,
 ): AsyncGenerator<Extract<PullEvent, { type: 'fetched' | 'failed' }>> {
-  const limit = pLimit(options.concurrency);
   const giveUp = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, giveUp.signal]) : giveUp.signal;
-  const fetching = files.map((file) => limit(() => fetchFile(file, { ...options, signal })));
-  for (const one of fetching) one.catch(() => undefined); // awaited below, in order
+  const fetchOne = async (file: Wanted): Promise<string | null> => {
+    try {
+      await fetchFile(file, { ...options, signal });
+      return null;
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      if (!isAppError(error)) throw error;
+      return error.detail;
+    }
+  };
+  let done = 0;
   try {
-    for (const [i, { path, size }] of files.entries())
-      try {
-        await fetching[i];
-        yield { type: 'fetched', path, done: i + 1, total: files.length, bytes: size };
-      } catch (error) {
-        options.signal?.throwIfAborted();
-        if (!isAppError(error)) throw error;
-        yield { type: 'failed', path, reason: error.detail };
-      }
+    for await (const reason of mapInOrder(files, options.concurrency, fetchOne)) {
+      const { path = '', size = 0 } = files[done] ?? {};
+      done += 1;
+      yield reason === null
+        ? { type: 'fetched', path, done, total: files.length, bytes: size }
+        : { type: 'failed', path, reason };
+    }
   } finally {
-    limit.clearQueue();
     giveUp.abort();
   }
 }

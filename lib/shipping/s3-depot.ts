@@ -1,5 +1,6 @@
 import pLimit from 'p-limit';
 import { AppError } from '../errors.ts';
+import { mapInOrder } from '../map-in-order.ts';
 import { S3Folder } from '../storage/s3.ts';
 import { hashOf } from './content-hash.ts';
 import type { Depot, DepotFile, DepotStream, LocalFile } from './depot.ts';
@@ -34,24 +35,15 @@ export class S3Depot implements Depot {
       objects.push(object);
     }
     const trusted = await this.#tagsAreSums(objects);
-    const limit = pLimit(atATime);
-    const listing = objects.map(({ name, size, md5 }) =>
-      limit(async (): Promise<DepotFile> => {
-        signal?.throwIfAborted();
-        if (trusted && md5 !== undefined)
-          return { path: name, size, hash: { algorithm: 'md5', value: md5 } };
-        const sha256 = (await this.#folder.info(name))?.sha256;
-        const hash =
-          sha256 === undefined ? undefined : { algorithm: 'sha256' as const, value: sha256 };
-        return { path: name, size, hash };
-      }),
-    );
-    for (const one of listing) one.catch(() => undefined); // awaited below, in order
-    try {
-      for (const one of listing) yield await one;
-    } finally {
-      limit.clearQueue();
-    }
+    yield* mapInOrder(objects, atATime, async ({ name, size, md5 }): Promise<DepotFile> => {
+      signal?.throwIfAborted();
+      if (trusted && md5 !== undefined)
+        return { path: name, size, hash: { algorithm: 'md5', value: md5 } };
+      const sha256 = (await this.#folder.info(name))?.sha256;
+      const hash =
+        sha256 === undefined ? undefined : { algorithm: 'sha256' as const, value: sha256 };
+      return { path: name, size, hash };
+    });
   }
 
   /** Whether ETags are MD5 sums here: with keys of KMS they look like it and are not. One object tells. */
@@ -84,16 +76,12 @@ export class S3Depot implements Depot {
       });
       return path;
     };
-    const writing = change.files.slice(0, -1).map((file) => limit(() => put(file)));
-    for (const one of writing) one.catch(() => undefined); // awaited below, in order
     try {
-      for (const one of writing) yield await one;
-      for (const last of change.files.slice(-1)) yield await put(last);
+      yield* mapInOrder(change.files.slice(0, -1), atATime, put);
+      yield* mapInOrder(change.files.slice(-1), 1, put);
     } catch (error) {
       signal?.throwIfAborted();
       throw error;
-    } finally {
-      limit.clearQueue();
     }
   }
 }

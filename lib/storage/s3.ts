@@ -8,6 +8,7 @@ import {
   ListObjectsV2Command,
   PutObjectCommand,
   S3Client,
+  type _Object,
   type GetObjectCommandOutput,
   type HeadObjectCommandOutput,
 } from '@aws-sdk/client-s3';
@@ -122,21 +123,8 @@ export class S3Folder {
   async list(folder: string): Promise<string[]> {
     const prefix = `${this.#key(folder)}/`;
     const names: string[] = [];
-    let token: string | undefined;
-    do {
-      const page = await this.#ask(`${folder}/`, () =>
-        this.#client.send(
-          new ListObjectsV2Command({
-            Bucket: this.#bucket,
-            Prefix: prefix,
-            Delimiter: '/',
-            ContinuationToken: token,
-          }),
-        ),
-      );
-      names.push(...(page.Contents ?? []).map(({ Key = '' }) => Key.slice(prefix.length)));
-      token = page.NextContinuationToken;
-    } while (token !== undefined);
+    for await (const { Key = '' } of this.#objects(`${folder}/`, '/'))
+      names.push(Key.slice(prefix.length));
     return names.filter((name) => name !== '');
   }
 
@@ -146,22 +134,9 @@ export class S3Folder {
    * @throws AppError `storage_unavailable`
    */
   async *all(): AsyncGenerator<{ name: string; size: number; md5: string | undefined }> {
-    const prefix = this.#prefix === '' ? '' : `${this.#prefix}/`;
-    let token: string | undefined;
-    do {
-      const page = await this.#ask('', () =>
-        this.#client.send(
-          new ListObjectsV2Command({
-            Bucket: this.#bucket,
-            Prefix: prefix,
-            ContinuationToken: token,
-          }),
-        ),
-      );
-      for (const { Key = '', Size = 0, ETag = '' } of page.Contents ?? [])
-        yield { name: Key.slice(prefix.length), size: Size, md5: plainMd5(ETag) };
-      token = page.NextContinuationToken;
-    } while (token !== undefined);
+    const prefix = this.#key('');
+    for await (const { Key = '', Size = 0, ETag = '' } of this.#objects(''))
+      yield { name: Key.slice(prefix.length), size: Size, md5: plainMd5(ETag) };
   }
 
   /**
@@ -272,6 +247,25 @@ export class S3Folder {
       ],
       Expires: seconds,
     });
+  }
+
+  /** Page by page. @param name what the names begin with @param delimiter where they end, left out: nowhere */
+  async *#objects(name: string, delimiter?: string): AsyncGenerator<_Object> {
+    let token: string | undefined;
+    do {
+      const page = await this.#ask(name, () =>
+        this.#client.send(
+          new ListObjectsV2Command({
+            Bucket: this.#bucket,
+            Prefix: this.#key(name),
+            Delimiter: delimiter,
+            ContinuationToken: token,
+          }),
+        ),
+      );
+      yield* page.Contents ?? [];
+      token = page.NextContinuationToken;
+    } while (token !== undefined);
   }
 
   #key(name: string): string {

@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import { CreateBucketCommand } from '@aws-sdk/client-s3';
 import { httpDoor } from '../support/doors.ts';
 import { event } from '../support/invoke.ts';
 import { json } from '../support/cases.ts';
@@ -216,14 +216,7 @@ describe('the image', { skip: imageSkip, timeout: 1_800_000 }, () => {
     test('a photo of 9 MB comes by way of presigned S3', { skip: s3Skip }, async () => {
       const s3 = await startS3Server();
       try {
-        const { AWS_ENDPOINT_URL_S3: endpoint = '' } = s3.env();
-        const client = new S3Client({
-          endpoint,
-          region: 'us-east-1',
-          forcePathStyle: true,
-          credentials: { accessKeyId: 'testkey', secretAccessKey: 'testsecret' },
-        });
-        await client.send(new CreateBucketCommand({ Bucket: 'uploads' }));
+        await s3.client().send(new CreateBucketCommand({ Bucket: 'uploads' }));
         const env = { ...s3.env(), UPLOADS_URI: 's3://uploads/in' };
         const [invited] = await ask('uploads', [event('POST', '/api/uploads')], env);
         assert.equal(invited?.statusCode, 201, invited?.body);

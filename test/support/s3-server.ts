@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { S3Client } from '@aws-sdk/client-s3';
 
 const run = promisify(execFile);
 
@@ -21,6 +22,8 @@ export interface S3Server {
   host: string;
   /** What a process needs in its environment to talk to it, by way of any endpoint. */
   env: (endpoint?: string) => Record<string, string>;
+  /** One who may do everything there. */
+  client: () => S3Client;
   stop: () => void;
 }
 
@@ -93,7 +96,15 @@ export async function startS3Server(): Promise<S3Server> {
       AWS_SECRET_ACCESS_KEY: secretKey,
       AWS_REGION: 'us-east-1',
     });
-    return { host, env, stop };
+    const client = () =>
+      new S3Client({
+        endpoint: `http://${host}`,
+        region: 'us-east-1',
+        forcePathStyle: true,
+        requestChecksumCalculation: 'WHEN_REQUIRED',
+        credentials: { accessKeyId: accessKey, secretAccessKey: secretKey },
+      });
+    return { host, env, client, stop };
   } catch (error) {
     stop();
     throw error;
