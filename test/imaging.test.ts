@@ -6,6 +6,7 @@ import sharp from 'sharp';
 import { isAppError, type ErrorCode } from '../lib/errors.ts';
 import { decodeForModel, renderSvgToJpeg, sniffImage } from '../lib/imaging/raster.ts';
 import type { ModelFrame } from '../lib/imaging/raster.ts';
+import { callWithin } from './support/time-limit.ts';
 import { referencePath, referenceSkip } from './support/reference.ts';
 
 const frameOf = (size: number): ModelFrame => ({ size, crop: size, resize: 'shortest-edge' });
@@ -173,6 +174,14 @@ describe('a format is recognised by its first bytes', () => {
     { bytes: iso('isom', 'mp42'), format: null },
     { bytes: Buffer.from(svg), format: 'svg' },
     { bytes: Buffer.from(`\uFEFF<?xml version="1.0"?>\n<!-- a < b -->\n${svg}`), format: 'svg' },
+    {
+      bytes: Buffer.from(`<!DOCTYPE svg [ <!ENTITY a "b"> ] > <!-- --> ${svg}`),
+      format: 'svg',
+    },
+    {
+      bytes: Buffer.from(`<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "x">${svg}`),
+      format: 'svg',
+    },
     { bytes: Buffer.from('<html><svg></svg></html>'), format: null },
     { bytes: Buffer.from('%PDF-1.7'), format: 'pdf' },
     { bytes: Buffer.alloc(0), format: null },
@@ -180,6 +189,28 @@ describe('a format is recognised by its first bytes', () => {
   ])
     test(`${JSON.stringify(bytes.toString('latin1', 0, 16))} is ${String(format)}`, () => {
       assert.equal(sniffImage(bytes), format);
+    });
+});
+
+describe('what is no picture is told at once, however it is built', () => {
+  const built: readonly [string, string][] = [
+    ['comments', `${'<!---->'.repeat(40)}x`],
+    ['open comments', '<!--'.repeat(256)],
+    ['XML declarations', `${'<?xml?>'.repeat(140)}x`],
+    ['DOCTYPEs', `${'<!DOCTYPE a>'.repeat(80)}x`],
+    ['DOCTYPEs with a subset', `${'<!DOCTYPE a[]>'.repeat(70)}x`],
+    ['brackets', `<!DOCTYPE a[${'] '.repeat(500)}`],
+    ['blanks', ' '.repeat(1024)],
+  ];
+  for (const [what, text] of built)
+    test(`1 KB of ${what}`, async () => {
+      const found = await callWithin(
+        20_000,
+        'lib/imaging/sniff.ts',
+        'sniffImage',
+        new Uint8Array(Buffer.from(text)),
+      );
+      assert.equal(found, null);
     });
 });
 

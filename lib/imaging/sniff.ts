@@ -51,9 +51,28 @@ function sniffIsoMedia(head: Uint8Array): SniffedFormat | null {
   return 'heic';
 }
 
-/** SVG has no magic number: it is XML (in UTF-8) whose first element is `svg`. */
-const svgStart =
-  /^\uFEFF?\s*(?:<\?xml[^>]*>|<!--[\s\S]*?-->|<!DOCTYPE\s[^>[]*(?:\[[\s\S]*?\]\s*)?>|\s)*<svg[\s>]/i;
+/** What may stand before the first element of an XML document: how each part begins and ends. */
+const prologParts = [
+  { start: /^<\?xml/i, end: /\?>/ },
+  { start: /^<!--/, end: /-->/ },
+  { start: /^<!DOCTYPE\s[^>[]*\[/i, end: /\]\s*>/ },
+  { start: /^<!DOCTYPE\s/i, end: />/ },
+] as const;
+
+/**
+ * SVG has no magic number: it is XML (in UTF-8) whose first element is `svg`. Each part before that is looked
+ * for once, at the place where the one before it ended, so that the time is linear in the length.
+ */
+function startsAsSvg(head: Uint8Array): boolean {
+  let rest = new TextDecoder().decode(head.subarray(0, sniffLength)).trimStart();
+  for (;;) {
+    const part = prologParts.find(({ start }) => start.test(rest));
+    if (part === undefined) return /^<svg[\s>]/i.test(rest);
+    const end = part.end.exec(rest);
+    if (end === null) return false;
+    rest = rest.slice(end.index + end[0].length).trimStart();
+  }
+}
 
 /**
  * Recognises a picture by its magic numbers, whatever it is called.
@@ -70,5 +89,5 @@ export function sniffImage(head: Uint8Array): SniffedFormat | null {
     const isoMedia = sniffIsoMedia(head);
     if (isoMedia !== null) return isoMedia;
   }
-  return svgStart.test(new TextDecoder().decode(head.subarray(0, sniffLength))) ? 'svg' : null;
+  return startsAsSvg(head) ? 'svg' : null;
 }
