@@ -5,6 +5,9 @@ import { integer, parseFields } from './fields.ts';
 
 const text = (expected: string) => z.string().trim().min(1).describe(expected);
 
+/** How deep one may page into an answer: the best so many albums can be had. */
+export const maxDepth = 200;
+
 /** A bucket, and maybe a prefix in it. */
 const s3Uri = z
   .string()
@@ -36,7 +39,7 @@ const environment = z.object({
   HF_TOKEN: text('a token').optional(),
   MAX_UPLOAD_MB: integer(1, 1024).default(10),
   MAX_IMAGE_MEGAPIXELS: integer(1, 1000).default(64),
-  MAX_K: integer(1, 1000).default(50),
+  MAX_K: integer(1, maxDepth).default(50),
   MAX_WAITING_SEARCHES: integer(1, 10_000).default(16),
   UPLOAD_IDLE_SECONDS: integer(1, 3600).default(20),
   SHUTDOWN_SECONDS: integer(1, 3600).default(25),

@@ -261,7 +261,7 @@ describe('the life of the process', () => {
     [{ CLIP_DTYPE: 'int4' }, 'Expected fp32, fp16 or q8 for CLIP_DTYPE but received "int4".'],
     [
       { MAX_K: '0', LOG_LEVEL: 'loud' },
-      'Expected an integer from 1 to 1000 for MAX_K but received "0". Expected fatal, error, warn, info, debug, trace or silent for LOG_LEVEL but received "loud".',
+      'Expected an integer from 1 to 200 for MAX_K but received "0". Expected fatal, error, warn, info, debug, trace or silent for LOG_LEVEL but received "loud".',
     ],
   ] as const)
     test(`the environment ${JSON.stringify(settings)} is refused with what was expected`, async () => {

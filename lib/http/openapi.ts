@@ -1,8 +1,8 @@
-import type { Config } from '../config.ts';
+import { maxDepth, type Config } from '../config.ts';
 import type { ErrorCode } from '../errors.ts';
 import { name, version } from '../version.ts';
 import { thumbnailSizes } from '../imaging/thumbnails.ts';
-import { defaultK, maxDepth, uploadTypes } from './parameters.ts';
+import { defaultK, uploadTypes } from './parameters.ts';
 import { problems } from './problem.ts';
 
 const albumIdParameter = {

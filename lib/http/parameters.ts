@@ -1,5 +1,7 @@
+import leven from 'leven';
 import * as z from 'zod';
 import type { AlbumFilter } from '../catalog/filter.ts';
+import { maxDepth } from '../config.ts';
 import { AppError } from '../errors.ts';
 import { integer, number, parseFields } from '../fields.ts';
 import { thumbnailSizes, type ThumbnailSize } from '../imaging/thumbnails.ts';
@@ -10,30 +12,95 @@ export const defaultK = 10;
 /** Values by name as a query string or form gives them; a name given twice has a list. */
 export type RawParameters = Readonly<Record<string, unknown>>;
 
-const yes = z.enum(['true', '1']).transform(() => true);
-const no = z.enum(['false', '0']).transform(() => false);
+/** What other services call the parameters; case and punctuation do not count. */
+const otherNames: Readonly<Record<string, readonly string[]>> = {
+  k: ['topk', 'topn', 'n', 'num', 'limit', 'count', 'size', 'perpage', 'pagesize', 'maxresults'],
+  offset: ['skip', 'page'],
+  genre: ['style', 'styles'],
+  year_min: ['minyear', 'yearfrom', 'fromyear', 'yearstart', 'startyear', 'year'],
+  year_max: ['maxyear', 'yearto', 'toyear', 'yearend', 'endyear'],
+  score_min: ['minscore', 'score', 'rating', 'minrating', 'ratingmin'],
+  best_new_music: ['bnm'],
+  query: ['q', 'text', 'search', 'term', 'prompt'],
+  size: ['width', 'w'],
+};
+
+/** The letters and digits of a name: `yearMin` and `year-min` are `year_min`. */
+const bare = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g, '');
+
+/** Of the names that there are, the one that an unknown name was probably meant to be. */
+function meantBy(name: string, names: readonly string[]): string | undefined {
+  const found = bare(name);
+  const alike = (one: string) => {
+    const [a, b] = [found, bare(one)];
+    // Short names are too close to everything: only what is 4 letters or longer may have a wrong one.
+    return b.length >= 4 && a.length >= 4 && leven(a, b, { maxDistance: 2 }) <= 1;
+  };
+  return (
+    names.find((one) => bare(one) === found || otherNames[one]?.includes(found)) ??
+    names.find((one) => alike(one))
+  );
+}
+
+/**
+ * The values of the parameters that an endpoint knows. `genre[]` and `genre[0]`, as axios and jQuery write a list,
+ * are `genre`; a blank value, as HTML forms send, is none. Other names are ignored, as those of analytics are, but
+ * not where one is nearly that of a parameter: the answer would not be the one that was asked for.
+ *
+ * @throws AppError `invalid_parameter` with the right name
+ */
+function known(raw: RawParameters, names: readonly string[]): Record<string, unknown> {
+  const given = new Map<string, unknown[]>();
+  for (const [key, value] of Object.entries(raw)) {
+    const name = key.replace(/\[\d*\]$/, '');
+    if (!names.includes(name)) {
+      const meant = meantBy(name.slice(0, 100), names);
+      if (meant === undefined) continue;
+      throw new AppError(
+        'invalid_parameter',
+        `There is no parameter ${name.slice(0, 100)}: did you mean ${meant}?`,
+      );
+    }
+    const values = [value]
+      .flat()
+      .filter((one) => name === 'query' || typeof one !== 'string' || one.trim() !== '');
+    if (values.length > 0) given.set(name, [...(given.get(name) ?? []), ...values]);
+  }
+  return Object.fromEntries(
+    [...given].map(([name, values]) => [name, values.length > 1 ? values : values[0]]),
+  );
+}
+
+/** Makes the reader of an endpoint's parameters. @throws AppError `invalid_parameter` */
+const reader = <Shape extends z.ZodRawShape>(shape: Shape) => {
+  const schema = z.object(shape);
+  const names = Object.keys(shape);
+  return (raw: RawParameters) => parseFields(schema, known(raw, names), 'invalid_parameter');
+};
+
+const yes = ['true', '1', 'yes', 'on'];
+const no = ['false', '0', 'no', 'off'];
+const truth = z
+  .string()
+  .trim()
+  .toLowerCase()
+  .pipe(z.enum([...yes, ...no]))
+  .transform((word) => yes.includes(word))
+  .describe('true or false');
 const year = integer(1000, 9999).optional();
 
-/** How deep one may page into an answer: the best so many albums. */
-export const maxDepth = 200;
-
-const searchFields = (maxK: number) =>
-  z.object({
-    k: integer(1, maxK).default(defaultK),
-    offset: integer(0, maxDepth - 1).default(0),
-    genre: z
-      .union([z.string().transform((genre) => [genre]), z.array(z.string())])
-      .pipe(z.array(z.string().trim().min(1).max(100)))
-      .describe('one or more genres, none of them blank')
-      .optional(),
-    year_min: year,
-    year_max: year,
-    score_min: number(0, 10).optional(),
-    best_new_music: z.union([yes, no]).describe('true or false').optional(),
-  });
-
-const query = z.object({
-  query: z.string().trim().min(1).max(1000).describe('1 to 1000 characters of text'),
+const searchShape = (maxK: number) => ({
+  k: integer(1, maxK).default(defaultK),
+  offset: integer(0, maxDepth - 1).default(0),
+  genre: z
+    .union([z.string().transform((genre) => [genre]), z.array(z.string())])
+    .pipe(z.array(z.string().trim().min(1).max(100)).max(100))
+    .describe('1 to 100 genres of at most 100 characters')
+    .optional(),
+  year_min: year,
+  year_max: year,
+  score_min: number(0, 10).optional(),
+  best_new_music: truth.optional(),
 });
 
 /** What narrows a search. */
@@ -44,51 +111,70 @@ export interface SearchParameters {
   filter: AlbumFilter;
 }
 
-/**
- * Makes the reader of `k` and the filters. Make it once: a schema costs more to build than to use. Names
- * that mean nothing here are ignored.
- *
- * The reader throws AppError `invalid_parameter`, naming the parameter, what was expected and what was
- * received.
+/** What the filters and `k` say. @throws AppError `invalid_parameter` where the years are the wrong way round */
+function toSearch(value: z.output<z.ZodObject<ReturnType<typeof searchShape>>>): SearchParameters {
+  const { year_min: yearMin, year_max: yearMax } = value;
+  if (yearMin !== undefined && yearMax !== undefined && yearMin > yearMax)
+    throw new AppError(
+      'invalid_parameter',
+      `Expected a year from year_min (${String(yearMin)}) on for year_max but received "${String(yearMax)}".`,
+    );
+  return {
+    // The last page is as long as the depth leaves it.
+    k: Math.min(value.k, Math.max(1, maxDepth - value.offset)),
+    offset: value.offset,
+    filter: {
+      ...(value.genre && { genres: value.genre }),
+      ...(yearMin !== undefined && { yearMin }),
+      ...(yearMax !== undefined && { yearMax }),
+      ...(value.score_min !== undefined && { scoreMin: value.score_min }),
+      ...(value.best_new_music !== undefined && { bestNewMusic: value.best_new_music }),
+    },
+  };
+}
+
+/*
+ * The readers of each endpoint's parameters. Make one once: a schema costs more to build than to use. Each throws
+ * AppError `invalid_parameter`, naming the parameter, what was expected and what was received.
  */
-export function searchParameterReader(maxK: number): (raw: RawParameters) => SearchParameters {
-  const schema = searchFields(maxK);
-  return (raw) => {
-    const value = parseFields(schema, raw, 'invalid_parameter');
-    const { year_min: yearMin, year_max: yearMax } = value;
-    if (yearMin !== undefined && yearMax !== undefined && yearMin > yearMax)
-      throw new AppError(
-        'invalid_parameter',
-        `Expected a year from year_min (${String(yearMin)}) on for year_max but received "${String(yearMax)}".`,
-      );
+
+/** Of `GET /api/albums/{album_id}/similar`. */
+export function similarParameterReader(maxK: number) {
+  const read = reader(searchShape(maxK));
+  return (raw: RawParameters): SearchParameters => toSearch(read(raw));
+}
+
+/** Of `GET /api/search-by-text`. */
+export function textParameterReader(maxK: number) {
+  const query = z.string().trim().min(1).max(1000).describe('1 to 1000 characters of text');
+  const read = reader({ query, ...searchShape(maxK) });
+  return (raw: RawParameters): { query: string; parameters: SearchParameters } => {
+    const value = read(raw);
+    return { query: value.query, parameters: toSearch(value) };
+  };
+}
+
+/** Of `POST /api/search-by-image`. */
+export function imageParameterReader(maxK: number) {
+  const uploadId = z.uuid().describe('an upload_id of POST /api/uploads').optional();
+  const read = reader({ ...searchShape(maxK), upload_id: uploadId });
+  return (raw: RawParameters): { uploadId?: string; parameters: SearchParameters } => {
+    const value = read(raw);
     return {
-      // The last page is as long as the depth leaves it.
-      k: Math.min(value.k, Math.max(1, maxDepth - value.offset)),
-      offset: value.offset,
-      filter: {
-        ...(value.genre && { genres: value.genre }),
-        ...(yearMin !== undefined && { yearMin }),
-        ...(yearMax !== undefined && { yearMax }),
-        ...(value.score_min !== undefined && { scoreMin: value.score_min }),
-        ...(value.best_new_music !== undefined && { bestNewMusic: value.best_new_music }),
-      },
+      ...(value.upload_id !== undefined && { uploadId: value.upload_id }),
+      parameters: toSearch(value),
     };
   };
 }
 
-/** Reads the words to search for. @throws AppError `invalid_parameter` */
-export const readQuery = (raw: RawParameters): string =>
-  parseFields(query, raw, 'invalid_parameter').query;
-
-const albumId = z.object({
+const readAlbum = reader({
   album_id: integer(0, Number.MAX_SAFE_INTEGER).describe('an integer of 0 or more'),
 });
 
 /** Reads an album's id from a path. @throws AppError `invalid_parameter` */
-export const readAlbumId = (raw: RawParameters): number =>
-  parseFields(albumId, raw, 'invalid_parameter').album_id;
+export const readAlbumId = (raw: RawParameters): number => readAlbum(raw).album_id;
 
-const thumbnail = z.object({
+const readThumbnail = reader({
   size: z
     .enum(thumbnailSizes.map(String))
     .transform((size) => thumbnailSizes.find((one) => String(one) === size))
@@ -98,7 +184,7 @@ const thumbnail = z.object({
 
 /** Reads the size of a thumbnail; `undefined`: the cover itself. @throws AppError `invalid_parameter` */
 export const readThumbnailSize = (raw: RawParameters): ThumbnailSize | undefined =>
-  parseFields(thumbnail, raw, 'invalid_parameter').size;
+  readThumbnail(raw).size;
 
 /** Media types of pictures that may be uploaded. */
 export const uploadTypes = [
@@ -109,7 +195,7 @@ export const uploadTypes = [
   'image/gif',
 ] as const;
 
-const uploadType = z.object({
+const readUploadBody = reader({
   content_type: z
     .enum(uploadTypes)
     .default('image/jpeg')
@@ -117,11 +203,4 @@ const uploadType = z.object({
 });
 
 /** Reads what kind of picture is going to be uploaded. @throws AppError `invalid_parameter` */
-export const readUploadType = (raw: RawParameters): string =>
-  parseFields(uploadType, raw, 'invalid_parameter').content_type;
-
-const uploadId = z.object({ upload_id: z.uuid().describe('an upload_id of POST /api/uploads') });
-
-/** Reads the id of an upload. @throws AppError `invalid_parameter` */
-export const readUploadId = (raw: RawParameters): string =>
-  parseFields(uploadId, raw, 'invalid_parameter').upload_id;
+export const readUploadType = (raw: RawParameters): string => readUploadBody(raw).content_type;

@@ -158,7 +158,8 @@ function readForm(
     reject(malformed(error instanceof Error ? error.message : 'it is no multipart form', error));
   });
   form.on('close', () => {
-    if (file || fields.has(uploadIdField)) resolve({ file, fields: Object.fromEntries(fields) });
+    if (file || String(fields.get(uploadIdField) ?? '').trim() !== '')
+      resolve({ file, fields: Object.fromEntries(fields) });
     else
       reject(
         new AppError(

@@ -2,14 +2,14 @@ import { Router } from 'express';
 import { AppError } from '../../errors.ts';
 import type { HttpContext } from '../context.ts';
 import { allowOnly } from '../middleware.ts';
-import { readAlbumId, searchParameterReader } from '../parameters.ts';
+import { readAlbumId, similarParameterReader } from '../parameters.ts';
 import { albumResponse, answerSearch } from '../search-response.ts';
 
 const path = '/api/albums/:album_id';
 
 /** `GET /api/albums/{album_id}` and `/similar`: one album, and those whose covers look like its own. */
 export function albumsRouter({ config, services, gate }: HttpContext): Router {
-  const readParameters = searchParameterReader(config.limits.k);
+  const readParameters = similarParameterReader(config.limits.k);
   return Router()
     .get(path, async (request, response) => {
       const id = readAlbumId(request.params);

@@ -1,9 +1,9 @@
 import { Router } from 'express';
 import { leaveSignal, type HttpContext } from '../context.ts';
 import { allowOnly } from '../middleware.ts';
-import { readUploadId, searchParameterReader } from '../parameters.ts';
+import { imageParameterReader } from '../parameters.ts';
 import { answerSearch } from '../search-response.ts';
-import { readUpload, uploadIdField } from '../upload.ts';
+import { readUpload } from '../upload.ts';
 
 const path = '/api/search-by-image';
 
@@ -13,20 +13,19 @@ const path = '/api/search-by-image';
  */
 export function searchByImageRouter({ config, services, gate }: HttpContext): Router {
   const { limits } = config;
-  const readParameters = searchParameterReader(limits.k);
+  const readParameters = imageParameterReader(limits.k);
   const uploadLimits = { bytes: limits.uploadBytes, idleSeconds: limits.uploadIdleSeconds };
   return Router()
     .post(path, async (request, response) => {
       const signal = leaveSignal(request, response);
       const answer = await gate.admit(async () => {
-        readParameters(request.query); // a bad one is told before the upload is read
+        const early = readParameters(request.query); // a bad one is told before the upload is read
         const { file, fields } =
-          uploadIdField in request.query
-            ? { file: undefined, fields: {} }
-            : await readUpload(request, uploadLimits);
-        const given = { ...request.query, ...fields };
-        const parameters = readParameters(given);
-        const picture = file ?? (await (await services.uploads()).take(readUploadId(given)));
+          early.uploadId === undefined
+            ? await readUpload(request, uploadLimits)
+            : { file: undefined, fields: {} };
+        const { uploadId, parameters } = readParameters({ ...request.query, ...fields });
+        const picture = file ?? (await (await services.uploads()).take(uploadId ?? ''));
         response.locals['search'] = { bytes: picture.length, ...parameters };
         return services.search.byImage(picture, { ...parameters, signal });
       });

@@ -1,18 +1,17 @@
 import { Router } from 'express';
 import { leaveSignal, type HttpContext } from '../context.ts';
 import { allowOnly } from '../middleware.ts';
-import { readQuery, searchParameterReader } from '../parameters.ts';
+import { textParameterReader } from '../parameters.ts';
 import { answerSearch } from '../search-response.ts';
 
 const path = '/api/search-by-text';
 
 /** `GET /api/search-by-text`: words in, the albums whose covers look like them out. */
 export function searchByTextRouter({ config, services, gate }: HttpContext): Router {
-  const readParameters = searchParameterReader(config.limits.k);
+  const readParameters = textParameterReader(config.limits.k);
   return Router()
     .get(path, async (request, response) => {
-      const query = readQuery(request.query);
-      const parameters = readParameters(request.query);
+      const { query, parameters } = readParameters(request.query);
       const signal = leaveSignal(request, response);
       response.locals['search'] = parameters;
       const answer = await gate.admit(() =>
