@@ -19,6 +19,7 @@ RUN cd node_modules/aws-lambda-ric \
  && npm_config_nodedir=/usr/local ./scripts/postinstall.sh >> /tmp/ric.log 2>&1 \
  || { tail -n 40 /tmp/ric.log; exit 1; }
 COPY infra/build-faiss.mjs infra/apt.mjs infra/
+COPY native native
 RUN node infra/build-faiss.mjs
 COPY tsconfig.json ./
 COPY infra infra

@@ -4,14 +4,15 @@ import { createImageEncoder } from './clip/image-encoder.ts';
 import type { Tower } from './clip/model-files.ts';
 import { createTextEncoder } from './clip/text-encoder.ts';
 import type { Config } from './config.ts';
-import type { Corpus } from './corpus.ts';
+import { Corpus } from './corpus.ts';
 import { AppError } from './errors.ts';
-import { quickCheck } from './indexing/quick-check.ts';
+import { readManifestFile } from './indexing/manifest.ts';
+import { assertDescribed } from './indexing/quick-check.ts';
 import { lazy, type Lazy } from './lazy.ts';
 import { SearchService } from './search/search-service.ts';
 import { indexName, metadataName } from './storage/assets.ts';
 import { locateLocalAssets } from './storage/local-assets.ts';
-import { VectorIndex } from './vectors/vector-index.ts';
+import { openEmbeddings } from './vectors/open-embeddings.ts';
 
 export type Services = ReturnType<typeof createServices>;
 
@@ -59,11 +60,18 @@ export function createServices(config: Config, log: Logger) {
   });
 
   const makeCorpus = () => {
-    /** The files that were read. */
-    const paths = { index: '', metadata: '' };
+    const manifest = lazy(async () => {
+      const path = await (await assets()).manifest();
+      return path === null ? null : readManifestFile(path);
+    });
     const catalog = stage(
       'catalog',
-      async () => Catalog.open((paths.metadata = await (await assets()).metadata())),
+      async () => {
+        const path = await (await assets()).metadata();
+        const opened = await Catalog.open(path);
+        await assertDescribed(await manifest(), metadataName, path);
+        return opened;
+      },
       ({ size, dirtyRows, blemishes }) => ({
         albums: size,
         dirty_rows: dirtyRows,
@@ -73,41 +81,17 @@ export function createServices(config: Config, log: Logger) {
     const index = stage(
       'index',
       async () => {
-        const { index, place } = await assets();
-        const [opened, albums] = await Promise.all([
-          index().then((path) => VectorIndex.open((paths.index = path))),
-          catalog(),
-        ]);
-        if (opened.size !== albums.size)
-          throw new AppError(
-            'assets_inconsistent',
-            `In ${place}, ${indexName} holds ${String(opened.size)} vectors but ${metadataName} lists ${String(albums.size)} albums: ` +
-              'expected one album for each vector, in the same order.',
-          );
-        return opened;
+        const [path, albums] = await Promise.all([(await assets()).index(), catalog()]);
+        const { index, warnings } = await openEmbeddings(path, albums.ids());
+        await assertDescribed(await manifest(), indexName, path);
+        for (const warning of warnings) log.warn(warning);
+        return index;
       },
       ({ type, size, dimension }) => ({ type, vectors: size, dimension }),
     );
-    return { catalog, index, paths } satisfies Corpus & { paths: object };
+    return new Corpus({ catalog, index });
   };
   let corpus = makeCorpus();
-
-  /** Loads a corpus and says what the quick check found. @throws AppError `assets_inconsistent` */
-  const loadChecked = async (loading: ReturnType<typeof makeCorpus>): Promise<void> => {
-    await loading.catalog();
-    const index = await loading.index();
-    const { manifest } = await assets();
-    const start = performance.now();
-    const found = await quickCheck({
-      index,
-      indexPath: loading.paths.index,
-      metadataPath: loading.paths.metadata,
-      manifestPath: await manifest(),
-    });
-    const line = { ms: Math.round(performance.now() - start), ...found };
-    if (found.oddNorms > 0) log.warn(line, 'checked: some vectors are no embeddings');
-    else log.info(line, 'checked');
-  };
 
   /**
    * Reads index and list anew, and puts them in the place of the old ones together. Searches under way end
@@ -117,7 +101,6 @@ export function createServices(config: Config, log: Logger) {
    */
   const reload = async (): Promise<void> => {
     const next = makeCorpus();
-    await loadChecked(next);
     const { dimension } = await next.index();
     const encoder = imageEncoder.made ?? textEncoder.made;
     if (encoder && encoder.dimension !== dimension)
@@ -125,6 +108,7 @@ export function createServices(config: Config, log: Logger) {
         'assets_inconsistent',
         `The new ${indexName} holds vectors of ${String(dimension)} dimensions but the model gives ${String(encoder.dimension)}.`,
       );
+    corpus.retire();
     corpus = next;
   };
 
@@ -182,7 +166,6 @@ export function createServices(config: Config, log: Logger) {
     get index() {
       return corpus.index;
     },
-    loadChecked: () => loadChecked(corpus),
     reload,
     imageEncoder,
     textEncoder,
@@ -198,7 +181,7 @@ export function createServices(config: Config, log: Logger) {
  * @throws the first failure
  */
 export async function warmUp(services: Services): Promise<void> {
-  await services.loadChecked();
+  await services.index();
   await services.imageEncoder();
   await services.textEncoder();
 }

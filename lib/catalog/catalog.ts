@@ -94,6 +94,11 @@ export class Catalog {
     return album;
   }
 
+  /** The public ids, by row. */
+  ids(): number[] {
+    return this.#albums.map(({ id }) => id);
+  }
+
   /** The album of a public id, or `undefined`. */
   byId(id: number): Album | undefined {
     const row = this.#rowById.get(id);

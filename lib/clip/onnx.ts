@@ -1,6 +1,6 @@
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { AppError } from '../errors.ts';
-import { usableCores } from './cores.ts';
+import { usableCores } from '../cores.ts';
 import { fromHalfBits, toHalfBits } from './float16.ts';
 
 /** Chosen by measurement with CLIP ViT-B/32 on 2 cores (Node 20, onnxruntime 1.30); medians for one picture. */

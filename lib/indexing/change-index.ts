@@ -6,7 +6,8 @@ import { joinRows, splitRows } from '../catalog/metadata-rows.ts';
 import type { ClipDtype } from '../clip/model-files.ts';
 import { AppError } from '../errors.ts';
 import { indexName, metadataName } from '../storage/assets.ts';
-import { VectorIndex } from '../vectors/vector-index.ts';
+import { openEmbeddings } from '../vectors/open-embeddings.ts';
+import type { VectorIndex } from '../vectors/vector-index.ts';
 import { assembleIndex } from './assemble.ts';
 import { embedCovers, type EmbedEvent } from './embed-covers.ts';
 import { FileSet } from './file-set.ts';
@@ -119,14 +120,14 @@ async function openSet(dir: string): Promise<Present> {
       'assets_missing',
       `${dir} has no manifest.json, so what its index was made with is not known: build it with index build.`,
     );
-  const index = await VectorIndex.open(join(dir, indexName));
   const catalog = await Catalog.open(join(dir, metadataName));
-  const rows = splitRows(await readFile(join(dir, metadataName), 'utf8'));
-  if (index.size !== catalog.size)
+  const { index } = await openEmbeddings(join(dir, indexName), catalog.ids());
+  if (index.hasOwnOrder)
     throw new AppError(
       'assets_inconsistent',
-      `In ${dir}, the index holds ${String(index.size)} vectors but the metadata lists ${String(catalog.size)} albums.`,
+      `The index in ${dir} names its vectors by ids, so that albums can't be added or removed here: build it with index build.`,
     );
+  const rows = splitRows(await readFile(join(dir, metadataName), 'utf8'));
   return { index, catalog, rows, manifest };
 }
 

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { usableCores } from '../clip/cores.ts';
+import { usableCores } from '../cores.ts';
 import type { ClipDtype } from '../clip/model-files.ts';
 import { AppError } from '../errors.ts';
 import { batchSize, type CoverBatch, type CoverOutcome } from './cover-batch.ts';

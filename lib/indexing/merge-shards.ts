@@ -40,10 +40,10 @@ export async function* mergeShards(options: MergeOptions): AsyncGenerator<MergeE
       type,
       probes,
     });
-    const rows: string[] = [];
+    const rows: string[][] = [];
     for (const { dir } of parts)
-      rows.push(...splitRows(await readFile(join(dir, metadataName), 'utf8')));
-    await set.writeMetadata(joinRows(rows));
+      rows.push(splitRows(await readFile(join(dir, metadataName), 'utf8')));
+    await set.writeMetadata(joinRows(rows.flat()));
     const { model, preprocessing } = first.manifest;
     const skipped = parts.flatMap(({ manifest }) => manifest.skipped);
     const manifest = await set.finish({ model, preprocessing, index, skipped });

@@ -1,8 +1,10 @@
 import pLimit from 'p-limit';
 import type { Album } from '../catalog/album.ts';
+import type { Catalog } from '../catalog/catalog.ts';
 import type { AlbumFilter } from '../catalog/filter.ts';
 import type { Corpus } from '../corpus.ts';
 import { AppError } from '../errors.ts';
+import type { VectorIndex } from '../vectors/vector-index.ts';
 
 export interface SearchOptions {
   /** How many albums at most: an integer of 1 or more. */
@@ -71,14 +73,15 @@ export class SearchService {
       options.signal?.throwIfAborted();
       return encoder.encode(picture);
     });
-    return this.#nearest(this.#parts.corpus(), embedding, options, start);
+    return this.#nearest(() => embedding, options, start);
   }
 
   /** The same for a description in words. */
   async byText(query: string, options: SearchOptions): Promise<SearchAnswer> {
     const start = performance.now();
     const encoder = await this.#parts.textEncoder();
-    return this.#nearest(this.#parts.corpus(), await encoder.encode(query), options, start);
+    const embedding = await encoder.encode(query);
+    return this.#nearest(() => embedding, options, start);
   }
 
   /**
@@ -87,29 +90,38 @@ export class SearchService {
    * @throws AppError `album_not_found`
    */
   async byAlbum(albumId: number, options: SearchOptions): Promise<SearchAnswer> {
-    const start = performance.now();
-    const corpus = this.#parts.corpus();
-    const [index, catalog] = await Promise.all([corpus.index(), corpus.catalog()]);
-    const row = catalog.rowOf(albumId);
-    if (row === undefined)
+    const rowIn = (catalog: Catalog): number => {
+      const row = catalog.rowOf(albumId);
+      if (row !== undefined) return row;
       throw new AppError('album_not_found', `No album has the id ${String(albumId)}.`);
-    return this.#nearest(corpus, index.vectorOf(row), options, start, row);
+    };
+    return this.#nearest(
+      (index, catalog) => index.vectorOf(rowIn(catalog)),
+      options,
+      performance.now(),
+      rowIn,
+    );
   }
 
-  async #nearest(
-    corpus: Corpus,
-    embedding: Float32Array,
+  /**
+   * @param query gives the embedding that is searched by
+   * @param except gives a row that is left out
+   */
+  #nearest(
+    query: (index: VectorIndex, catalog: Catalog) => Float32Array,
     { k, offset = 0, filter }: SearchOptions,
     start: number,
-    except?: number,
+    except?: (catalog: Catalog) => number,
   ): Promise<SearchAnswer> {
     const encoded = performance.now();
-    const [index, catalog] = await Promise.all([corpus.index(), corpus.catalog()]);
-    const found = index.search(embedding, offset + k, catalog.rowsMatching(filter, except));
-    const hits = Array.from(found.rows, (row, i) => ({
-      album: catalog.atRow(row),
-      similarity: index.similarity(found.distances[i] ?? NaN),
-    })).slice(offset);
-    return { hits, encodeMs: encoded - start, nearestMs: performance.now() - encoded };
+    return this.#parts.corpus().use((index, catalog) => {
+      const rows = catalog.rowsMatching(filter, except?.(catalog));
+      const found = index.search(query(index, catalog), offset + k, rows);
+      const hits = Array.from(found.rows, (row, i) => ({
+        album: catalog.atRow(row),
+        similarity: index.similarity(found.distances[i] ?? NaN),
+      })).slice(offset);
+      return { hits, encodeMs: encoded - start, nearestMs: performance.now() - encoded };
+    });
   }
 }

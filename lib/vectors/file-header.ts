@@ -27,7 +27,67 @@ const typeNames: Readonly<Record<string, string>> = {
   IwSq: 'IVF,SQ',
   IwPQ: 'IVF,PQ',
   IxPq: 'PQ',
+  IHNp: 'HNSW,PQ',
+  IxPT: 'PreTransform',
+  IxRF: 'Refine',
+  IxMp: 'IDMap',
+  IxM2: 'IDMap2',
 };
+
+/** What else is found under the name of an index, by how it begins (latin-1). */
+const otherFiles: readonly (readonly [RegExp, string])[] = [
+  [
+    /^IB/,
+    'it is a binary index of FAISS (of bits, for Hamming distances), which holds no embeddings',
+  ],
+  [
+    /^\x93NUMPY/,
+    'it is an array of NumPy (.npy): add it to a faiss.IndexFlatIP and save that with faiss.write_index',
+  ],
+  [/^\x80[\x02-\x05]/, 'it is a pickle of Python: save the index with faiss.write_index'],
+  [
+    /^PK\x03\x04/,
+    'it is a ZIP archive (.npz and PyTorch files are such): save the index with faiss.write_index',
+  ],
+  [
+    /^.{8}\{"/s,
+    'it is a safetensors file: add its vectors to a faiss.IndexFlatIP and save that with faiss.write_index',
+  ],
+  [/^\x1f\x8b/, 'it is compressed with gzip: unpack it'],
+  [/^\x28\xb5\x2f\xfd/, 'it is compressed with zstd: unpack it'],
+  [/^version https:\/\/git-lfs/, 'it is a pointer of Git LFS: fetch the file with git lfs pull'],
+  [/^\s*[[{]/, 'it is JSON'],
+];
+
+/** The metrics of faiss/MetricType.h that are no cosine even of unit vectors. */
+const metricNames: Readonly<Record<number, string>> = {
+  2: 'L1',
+  3: 'Linf',
+  4: 'Lp',
+  20: 'Canberra',
+  21: 'Bray-Curtis',
+  22: 'Jensen-Shannon',
+  23: 'Jaccard',
+};
+
+/** Why a file is not taken for an index. The sentence goes on after "is not a readable FAISS index:". */
+export async function whatFileIs(path: string): Promise<string> {
+  const file = await open(path);
+  try {
+    if (!(await file.stat()).isFile()) return 'it is a folder';
+    const head = Buffer.alloc(headerBytes);
+    const { bytesRead } = await file.read(head, 0, headerBytes, 0);
+    const text = head.toString('latin1', 0, bytesRead);
+    const other = otherFiles.find(([start]) => start.test(text))?.[1];
+    if (other !== undefined) return other;
+    const metric = metricNames[bytesRead === headerBytes ? head.readInt32LE(33) : -1];
+    return /^I[A-Za-z0-9]{3}/.test(text) && metric !== undefined
+      ? `its metric is ${metric}, where inner product or L2 is expected`
+      : 'it does not begin as one';
+  } finally {
+    await file.close();
+  }
+}
 
 /** A readable name of the type. */
 export const typeName = (fourcc: string): string => typeNames[fourcc] ?? fourcc;

@@ -1,7 +1,15 @@
 import { rename, rm } from 'node:fs/promises';
 import type { Index } from 'faiss-node';
+import { usableCores } from '../cores.ts';
 import { AppError } from '../errors.ts';
-import { readFaissHeader, typeName, type FaissHeader, type Metric } from './file-header.ts';
+import { lazy } from '../lazy.ts';
+import {
+  readFaissHeader,
+  typeName,
+  whatFileIs,
+  type FaissHeader,
+  type Metric,
+} from './file-header.ts';
 
 export interface Neighbours {
   /** Rows of the index, nearest first. */
@@ -11,11 +19,27 @@ export interface Neighbours {
 }
 
 /** faiss-node is loaded when an index is first opened: a handler that needs none never loads it. */
-const loadFaiss = () => import('faiss-node').then((module) => module.default);
+const loadFaiss = lazy(async () => {
+  const { default: faiss } = await import('faiss-node');
+  if ('setCores' in faiss.Index) faiss.Index.setCores(usableCores());
+  return faiss;
+});
 
-/** Vectors by row, and the nearest of them. A FAISS index of any type that faiss reads. */
+/** What the binding says of an index of a type on which not every operation works (native/served.h). */
+const notServed = /^not served: (.*)/;
+
+/** What to do instead. */
+const servedTypes =
+  'make one of type Flat, SQ8, HNSW32, IVF…,Flat, IVF…,SQ8 or the like, of inner products, with index build or with faiss.index_factory';
+
+/**
+ * Vectors by row, and the nearest of them. A FAISS index of any of the types in docs/index-types.md; each of them can be
+ * searched, filtered and asked for its vectors.
+ */
 export class VectorIndex {
   readonly #index: Index;
+  /** The row of each place in the file, and the reverse, where the file has its vectors in another order. */
+  #order: { rowAt: Int32Array; placeOf: Uint32Array } | undefined;
   readonly dimension: number;
   readonly metric: Metric;
   /** E.g. `Flat`, `SQ`, `HNSW`. */
@@ -44,7 +68,7 @@ export class VectorIndex {
         error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
       throw refuse(`it could not be read (${reason})`, error);
     }
-    if (!header) throw refuse('it does not begin as one');
+    if (!header) throw refuse(await whatFileIs(path));
     const { dimension, size, metric, fourcc, expectedBytes, bytes } = header;
     if (expectedBytes !== undefined && bytes !== expectedBytes)
       throw refuse(
@@ -55,6 +79,13 @@ export class VectorIndex {
       const index = faiss.Index.read(path);
       return new VectorIndex(index, { dimension, metric, type: typeName(fourcc) });
     } catch (error) {
+      const unserved = notServed.exec(error instanceof Error ? error.message : '')?.[1];
+      if (unserved !== undefined)
+        throw new AppError(
+          'index_unreadable',
+          `${path} can't be served, since it is ${unserved}: ${servedTypes}.`,
+          { cause: error },
+        );
       throw refuse(
         'it is damaged, ends too early, or is of a type that faiss does not know',
         error,
@@ -81,8 +112,50 @@ export class VectorIndex {
       const index = faiss.Index.fromFactory(dimension, type, metricType);
       return new VectorIndex(index, { dimension, metric, type });
     } catch (cause) {
-      throw new AppError('invalid_parameter', `FAISS knows no index of type ${type}.`, { cause });
+      const unserved = notServed.exec(cause instanceof Error ? cause.message : '')?.[1];
+      throw new AppError(
+        'invalid_parameter',
+        unserved === undefined
+          ? `FAISS knows no index of type ${type}.`
+          : `An index of type ${type} can't be served, since it is ${unserved}: ${servedTypes}.`,
+        { cause },
+      );
     }
+  }
+
+  /**
+   * The ids that the vectors have in the file, by their place in it (`IndexIDMap`, `add_with_ids`); `undefined` where
+   * they have none, and place i is row i.
+   */
+  get ids(): Float64Array | undefined {
+    return 'ids' in this.#index ? this.#index.ids() : undefined;
+  }
+
+  /** Says which row each place in the file is; from then on every method speaks of these rows. */
+  setRows(rowAt: Int32Array): void {
+    const placeOf = new Uint32Array(rowAt.length);
+    for (const [place, row] of rowAt.entries()) placeOf[row] = place;
+    this.#order = { rowAt, placeOf };
+  }
+
+  /** Whether places in the file are not rows: such an index can be served, but not changed. */
+  get hasOwnOrder(): boolean {
+    return this.#order !== undefined;
+  }
+
+  /** Whether the vectors are stored as they were given, not by codes that come close to them. */
+  get exact(): boolean {
+    return /^(Flat|HNSW|IVF|HNSW\d*(,Flat)?|IVF\d+(_HNSW\d+)?,Flat)$/.test(this.type);
+  }
+
+  /** Scales every vector to length 1. @returns `false` where the type does not store them as they are */
+  normalise(): boolean {
+    return 'normalise' in this.#index && this.#index.normalise();
+  }
+
+  /** Frees the vectors now, and not when the garbage is collected. Nothing else may be called after it. */
+  dispose(): void {
+    if ('dispose' in this.#index) this.#index.dispose();
   }
 
   /** Number of vectors. */
@@ -141,8 +214,10 @@ export class VectorIndex {
     if (!query.every(Number.isFinite))
       throw new RangeError('Expected a query of finite numbers but received one that has others.');
     if (!('reconstruct' in this.#index)) return this.#searchUnpatched(query, k, rows);
-    const { labels, distances } = this.#index.search(query, k, rows);
-    return { rows: labels, distances };
+    const order = this.#order;
+    const places = order && rows ? rows.map((row) => order.placeOf[row] ?? 0) : rows;
+    const { labels, distances } = this.#index.search(query, k, places);
+    return { rows: order ? labels.map((place) => order.rowAt[place] ?? -1) : labels, distances };
   }
 
   /**
@@ -180,13 +255,14 @@ export class VectorIndex {
         'index_unreadable',
         'faiss-node is not built here and gives no vector back: install FAISS and run npm run setup.',
       );
-    return this.#index.reconstruct(row);
+    return this.#index.reconstruct(this.#order?.placeOf[row] ?? row);
   }
 
-  /** What a distance of this index means as a cosine, where its vectors have length 1. */
+  /** What a distance of this index means as a cosine, where its vectors have length 1: -1 to 1. */
   similarity(distance: number): number {
     // |a - b|² = 2 - 2 cos(a, b)
-    return this.metric === 'inner_product' ? distance : 1 - distance / 2;
+    const cosine = this.metric === 'inner_product' ? distance : 1 - distance / 2;
+    return Math.max(-1, Math.min(1, cosine)); // codes, and float32, come only close
   }
 
   /**
@@ -223,6 +299,11 @@ export class VectorIndex {
   /** Whether rows can be removed in place: types that keep plain codes in the order of their rows. */
   get removesRows(): boolean {
     return /^(Flat|SQ)/.test(this.type);
+  }
+
+  /** Cells of an inverted file; 0 where the index has none. */
+  get cells(): number {
+    return 'cells' in this.#index ? this.#index.cells() : 0;
   }
 
   /** Cells of an inverted file that a search looks into; 0 where the index has no cells. */

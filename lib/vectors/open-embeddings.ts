@@ -1,0 +1,172 @@
+import { AppError } from '../errors.ts';
+import { metadataName } from '../storage/assets.ts';
+import { VectorIndex } from './vector-index.ts';
+
+/** How far a vector's length may be from 1 where it is stored as float32. */
+const tolerance = 0.01;
+/** The same where codes stand for it: PCA and coarse codes shorten it, none makes it much longer. */
+const [shortest, longest] = [0.1, 1.25];
+
+/** Vectors whose length is looked at, spread over the index: all of a catalog of ordinary size, in some 50 ms. */
+const sampleSize = 100_000;
+
+/**
+ * Opens an index as one of embeddings ({@link prepareEmbeddings}).
+ *
+ * @param albumIds the albums' ids (`local_id`) in the order of the list
+ * @throws AppError `index_unreadable` or `assets_inconsistent`
+ */
+export async function openEmbeddings(
+  path: string,
+  albumIds: readonly number[],
+): Promise<{ index: VectorIndex; warnings: string[] }> {
+  const index = await VectorIndex.open(path);
+  try {
+    return { index, warnings: prepareEmbeddings(index, path, albumIds) };
+  } catch (error) {
+    index.dispose();
+    throw error;
+  }
+}
+
+/**
+ * Makes an index one of embeddings: by the rows of a list of albums, every vector of length 1, so that inner products
+ * are cosines.
+ *
+ * - A file with ids of its own (`IndexIDMap`, `add_with_ids`) is read by them where they are the albums' ids, or the rows.
+ * - Vectors of another length are scaled where the type stores them as they are.
+ * - An inverted file that looks into one cell is given as many as it takes to find what there is.
+ *
+ * @returns what was amiss and has been put right, one sentence each
+ * @throws AppError `index_unreadable` where it holds what is no embedding, `assets_inconsistent` where it does not fit
+ *   the list
+ */
+export function prepareEmbeddings(
+  index: VectorIndex,
+  path: string,
+  albumIds: readonly number[],
+): string[] {
+  if (index.size !== albumIds.length)
+    throw new AppError(
+      'assets_inconsistent',
+      `${path} holds ${String(index.size)} vectors but ${metadataName} lists ${String(albumIds.length)} albums: ` +
+        'expected one album for each vector, in the same order.',
+    );
+  orderRows(index, path, albumIds);
+  return index.givesVectors ? [...checkLengths(index, path), ...chooseProbes(index)] : [];
+}
+
+/** Makes the index speak of rows where its file names its vectors by ids. */
+function orderRows(index: VectorIndex, path: string, albumIds: readonly number[]): void {
+  const { ids } = index;
+  if (!ids) return;
+  const rowOf = new Map(albumIds.map((id, row) => [id, row]));
+  const asRows = (row: (id: number) => number | undefined): Int32Array | null => {
+    const rows = Int32Array.from(ids, (id) => row(id) ?? -1);
+    const once = new Set(rows);
+    return once.size === rows.length && !once.has(-1) ? rows : null;
+  };
+  const rows =
+    asRows((id) => rowOf.get(id)) ?? asRows((id) => (albumIds[id] === undefined ? undefined : id));
+  if (!rows) {
+    const strange = ids.find((id) => !rowOf.has(id));
+    throw new AppError(
+      'assets_inconsistent',
+      `${path} names its vectors by ids that are neither those of the albums nor their places in the list (${strange === undefined ? 'one comes twice' : `the first is ${String(strange)}`}): make it anew without ids, in the order of the list.`,
+    );
+  }
+  index.setRows(rows);
+}
+
+/** Rows whose vector has another length than an embedding has. */
+export interface OddRows {
+  /** Those without a length: NaN, or all zero. */
+  none: number[];
+  other: number[];
+  /** The length of one of the others. */
+  example: number;
+}
+
+/** Looks at the lengths of the vectors; of a large index at those of 100,000. */
+export function findOddRows(index: VectorIndex): OddRows {
+  const step = Math.max(1, Math.ceil(index.size / sampleSize));
+  const [least, most] = index.exact ? [1 - tolerance, 1 + tolerance] : [shortest, longest];
+  const odd: OddRows = { none: [], other: [], example: 1 };
+  for (let row = 0; row < index.size; row += step) {
+    const length = lengthOf(index.vectorOf(row));
+    if (!(length > 0 && length < Infinity)) odd.none.push(row);
+    else if (length < least || length > most) {
+      odd.other.push(row);
+      odd.example = length;
+    }
+  }
+  return odd;
+}
+
+function checkLengths(index: VectorIndex, path: string): string[] {
+  const { none, other, example } = findOddRows(index);
+  if (none.length > 0)
+    throw new AppError(
+      'index_unreadable',
+      `${path} has ${String(none.length)} ${none.length === 1 ? 'vector that is' : 'vectors that are'} no embedding (NaN, or all zero), in the rows ${none.slice(0, 5).join(', ')}${none.length > 5 ? ', …' : ''}: embed these covers again with index build, or leave the albums out.`,
+    );
+  if (other.length === 0) return [];
+  const what = `${path} has ${String(other.length)} vectors that are not of length 1 (one has ${example.toPrecision(3)})`;
+  if (!index.normalise())
+    throw new AppError(
+      'index_unreadable',
+      `${what}, and its type can't be put right: normalise the vectors (faiss.normalize_L2) and make it anew.`,
+    );
+  return [`${what}: they have been scaled to it, so that scores are cosines.`];
+}
+
+const lengthOf = (vector: Float32Array): number => {
+  let squares = 0;
+  for (const value of vector) squares += value * value;
+  return Math.sqrt(squares);
+};
+
+/** Share of the ten nearest that an inverted file must find. */
+const enough = 0.99;
+const depth = 10;
+
+/** Queries by which recall is measured: few where each is dear, since all cells are looked into for it. */
+const queriesFor = (size: number): number => Math.max(8, Math.min(64, Math.floor(1.6e6 / size)));
+
+/**
+ * FAISS looks into one cell unless it is told otherwise, and misses most of what lies beside it. Where nobody chose, the
+ * number of cells is doubled until the recall is enough.
+ */
+function chooseProbes(index: VectorIndex): string[] {
+  if (index.probes !== 1) return [];
+  const queries = Array.from(
+    { length: Math.min(index.size, queriesFor(index.size)) },
+    (_, i, all = queriesFor(index.size)) => {
+      // between two vectors, since none that is in the index is looked for
+      const a = index.vectorOf(Math.floor((i * index.size) / all) % index.size);
+      const b = index.vectorOf(Math.floor(((i + 0.5) * index.size) / all) % index.size);
+      return a.map((value, at) => value + 0.5 * (b[at] ?? 0));
+    },
+  );
+  const everything = index.cells;
+  const nearest = (probes: number) => {
+    index.probes = probes;
+    return queries.map((query) => index.search(query, depth).rows);
+  };
+  const exact = nearest(everything).map((rows) => new Set(rows));
+  for (let probes = 1; ; probes = Math.min(everything, probes * 2)) {
+    const found = nearest(probes);
+    const hits = found.reduce(
+      (sum, rows, i) => sum + rows.filter((row) => exact[i]?.has(row)).length,
+      0,
+    );
+    const wanted = exact.reduce((sum, rows) => sum + rows.size, 0);
+    const recall = wanted === 0 ? 1 : hits / wanted;
+    if (recall >= enough || probes === everything)
+      return probes === 1
+        ? []
+        : [
+            `The index was saved to look into 1 of its ${String(everything)} cells: ${String(probes)} are looked into, which finds ${(100 * recall).toFixed(1)} % of the ten nearest.`,
+          ];
+  }
+}

@@ -1,0 +1,225 @@
+// The nearest vectors of one query: over all rows, or exactly over those that a caller names.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstdint>
+#include <memory>
+#include <system_error>
+#include <thread>
+#include <vector>
+#include <faiss/IndexFlat.h>
+#include <faiss/IndexHNSW.h>
+#include <faiss/IndexIVF.h>
+#include <faiss/IndexPreTransform.h>
+#include <faiss/IndexRefine.h>
+#include <faiss/impl/IDSelector.h>
+#if __has_include(<faiss/impl/DistanceComputer.h>)
+#include <faiss/impl/DistanceComputer.h>
+#else
+#include <faiss/impl/AuxIndexStructures.h>
+#endif
+
+// `faiss::idx_t` from 1.7.4 on, `faiss::Index::idx_t` before.
+using idx_t = decltype(faiss::Index::ntotal);
+
+// Compiled several times for x86, the best is chosen when the binary is loaded: Debian's FAISS is built for SSE.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__GLIBC__)
+#define FOR_EACH_CPU __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
+#else
+#define FOR_EACH_CPU
+#endif
+
+namespace nearest
+{
+  // Rows that a search may find; all of them where none are given.
+  struct Rows
+  {
+    bool given = false;
+    const uint32_t *data = nullptr;
+    size_t length = 0;
+  };
+
+  // What a search found, best first.
+  struct Found
+  {
+    std::vector<float> distances;
+    std::vector<idx_t> rows;
+  };
+
+  // Cores that a search may use; set by whoever knows the quota of the container.
+  inline std::atomic<size_t> cores{1};
+
+  // Sums kept side by side, so that the compiler may use wide registers without reordering one sum.
+  constexpr size_t LANES = 64;
+
+  // Inner products of the query with rows [from, to) of x, or with the rows named in `rows`.
+  FOR_EACH_CPU inline void inner_products(const float *x, const float *query, size_t d, const uint32_t *rows, size_t from, size_t to, float *out)
+  {
+    for (size_t i = from; i < to; i++)
+    {
+      const float *row = x + (rows ? rows[i] : i) * d;
+      float sums[LANES] = {0};
+      size_t j = 0;
+      for (; j + LANES <= d; j += LANES)
+        for (size_t l = 0; l < LANES; l++)
+          sums[l] += row[j + l] * query[j + l];
+      float sum = 0;
+      for (; j < d; j++)
+        sum += row[j] * query[j];
+      for (size_t l = 0; l < LANES; l++)
+        sum += sums[l];
+      out[i] = sum;
+    }
+  }
+
+  // Squared Euclidean distances, likewise.
+  FOR_EACH_CPU inline void squared_distances(const float *x, const float *query, size_t d, const uint32_t *rows, size_t from, size_t to, float *out)
+  {
+    for (size_t i = from; i < to; i++)
+    {
+      const float *row = x + (rows ? rows[i] : i) * d;
+      float sums[LANES] = {0};
+      size_t j = 0;
+      for (; j + LANES <= d; j += LANES)
+        for (size_t l = 0; l < LANES; l++)
+        {
+          const float difference = row[j + l] - query[j + l];
+          sums[l] += difference * difference;
+        }
+      float sum = 0;
+      for (; j < d; j++)
+        sum += (row[j] - query[j]) * (row[j] - query[j]);
+      for (size_t l = 0; l < LANES; l++)
+        sum += sums[l];
+      out[i] = sum;
+    }
+  }
+
+  // One thread reads about a million floats in the time that it takes to start another.
+  constexpr size_t FLOATS_A_THREAD = 1 << 20;
+  // Memory, not arithmetic, is the limit: more threads gain nothing.
+  constexpr size_t MOST_THREADS = 4;
+
+  // Distances of the query to n rows. The threads end with the search, so that none spins while the model runs.
+  inline std::vector<float> flat_distances(const faiss::IndexFlat &index, const float *query, const uint32_t *rows, size_t n)
+  {
+    const auto kernel = index.metric_type == faiss::METRIC_L2 ? squared_distances : inner_products;
+    const size_t d = index.d;
+    const float *x = index.get_xb();
+    std::vector<float> out(n);
+    const size_t most = std::clamp<size_t>(cores, 1, MOST_THREADS);
+    const size_t threads = std::clamp<size_t>(n * d / FLOATS_A_THREAD, 1, most);
+    std::vector<std::thread> helpers;
+    const auto part = [&](size_t t) { kernel(x, query, d, rows, n * t / threads, n * (t + 1) / threads, out.data()); };
+    for (size_t t = 1; t < threads; t++)
+    {
+      try
+      {
+        helpers.emplace_back(part, t);
+      }
+      catch (const std::system_error &)
+      {
+        part(t); // no thread to be had: do its share here
+      }
+    }
+    part(0);
+    for (auto &helper : helpers)
+      helper.join();
+    return out;
+  }
+
+  // The k best of n distances, best first; of equal ones the lower row first, as in FAISS. What is no number is near
+  // to nothing, and never found.
+  inline Found best_of(const std::vector<float> &distances, const uint32_t *rows, size_t k, bool larger_is_better)
+  {
+    const float sign = larger_is_better ? -1 : 1;
+    using Candidate = std::pair<float, idx_t>;
+    std::vector<Candidate> best; // a heap whose top is the worst
+    best.reserve(k + 1);
+    for (size_t i = 0; i < distances.size(); i++)
+    {
+      const float cost = sign * distances[i];
+      if (std::isnan(cost) || (best.size() == k && cost > best.front().first))
+        continue;
+      const Candidate candidate(cost, rows ? rows[i] : i);
+      if (best.size() < k)
+      {
+        best.push_back(candidate);
+        std::push_heap(best.begin(), best.end());
+      }
+      else if (candidate < best.front())
+      {
+        std::pop_heap(best.begin(), best.end());
+        best.back() = candidate;
+        std::push_heap(best.begin(), best.end());
+      }
+    }
+    std::sort_heap(best.begin(), best.end());
+    Found found;
+    for (const auto &[cost, row] : best)
+    {
+      found.distances.push_back(sign * cost);
+      found.rows.push_back(row);
+    }
+    return found;
+  }
+
+  // Distances to the rows named, by what the index itself stores of them.
+  inline std::vector<float> stored_distances(const faiss::Index &index, const float *query, const uint32_t *rows, size_t n)
+  {
+    const auto *graph = dynamic_cast<const faiss::IndexHNSW *>(&index);
+    std::unique_ptr<faiss::DistanceComputer> computer((graph ? *graph->storage : index).get_distance_computer());
+    computer->set_query(query);
+    std::vector<float> out(n);
+    for (size_t i = 0; i < n; i++)
+      out[i] = (*computer)(rows[i]);
+    return out;
+  }
+
+  // The k nearest of all rows, or the exact k nearest of those given (by what the index stores of them). Fewer where
+  // there are fewer.
+  inline Found search(const faiss::Index &index, const float *query, size_t k, const Rows &rows)
+  {
+    const size_t n = rows.given ? rows.length : index.ntotal;
+    k = std::min(k, n);
+    if (k == 0)
+      return {};
+    const bool larger_is_better = index.metric_type == faiss::METRIC_INNER_PRODUCT;
+    if (const auto *flat = dynamic_cast<const faiss::IndexFlat *>(&index))
+      return best_of(flat_distances(*flat, query, rows.data, n), rows.data, k, larger_is_better);
+    if (rows.given)
+    {
+      // What FAISS wraps, it can not filter: the parts are asked themselves.
+      if (const auto *wrapped = dynamic_cast<const faiss::IndexPreTransform *>(&index))
+      {
+        const float *inner = wrapped->apply_chain(1, query);
+        const std::unique_ptr<const float[]> made(inner == query ? nullptr : inner); // an empty chain makes nothing
+        return search(*wrapped->index, inner, k, rows);
+      }
+      if (const auto *refined = dynamic_cast<const faiss::IndexRefine *>(&index))
+        return search(*refined->refine_index, query, k, rows);
+    }
+    const auto *ivf = dynamic_cast<const faiss::IndexIVF *>(&index);
+    if (rows.given && !ivf)
+      return best_of(stored_distances(index, query, rows.data, n), rows.data, k, larger_is_better);
+
+    Found found{std::vector<float>(k), std::vector<idx_t>(k)};
+    if (rows.given)
+    {
+      const std::vector<idx_t> ids(rows.data, rows.data + rows.length);
+      faiss::IDSelectorBatch selector(ids.size(), ids.data());
+      faiss::SearchParametersIVF everywhere;
+      everywhere.sel = &selector;
+      everywhere.nprobe = ivf->nlist;
+      index.search(1, query, k, found.distances.data(), found.rows.data(), &everywhere);
+    }
+    else
+      index.search(1, query, k, found.distances.data(), found.rows.data());
+    const size_t count = std::find(found.rows.begin(), found.rows.end(), -1) - found.rows.begin();
+    found.distances.resize(count);
+    found.rows.resize(count);
+    return found;
+  }
+}
