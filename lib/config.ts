@@ -23,6 +23,12 @@ const environment = z.object({
   IMAGES_DIR: text('a folder').default('images'),
   STARTER_DIR: text('a folder').default('models/starter'),
   WEB_DIR: text('a folder').default('dist/web'),
+  BASE_PATH: z
+    .string()
+    .trim()
+    .regex(/^(\/[\w.~-]+)+\/?$/)
+    .describe('a path such as /prod')
+    .optional(),
   ASSETS_URI: s3Uri.optional(),
   UPLOADS_URI: s3Uri.optional(),
   CACHE_DIR: text('a folder').default(join(tmpdir(), 'shazam-visual')),
@@ -57,6 +63,8 @@ export type Config = Readonly<{
   server: Readonly<{
     port: number;
     host: string;
+    /** What stands before the paths of the endpoints, e.g. `/prod`; empty: nothing. No slash at its end. */
+    basePath: string;
     /** How long work in flight may take after SIGTERM, in seconds. */
     shutdownSeconds: number;
     /** How often the manifest is looked at, to read new files, in seconds; 0: never. */
@@ -118,6 +126,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     server: Object.freeze({
       port: value.PORT,
       host: value.HOST,
+      basePath: value.BASE_PATH?.replace(/\/$/, '') ?? '',
       shutdownSeconds: value.SHUTDOWN_SECONDS,
       reloadSeconds: value.RELOAD_SECONDS,
       trustProxyHops: value.TRUST_PROXY_HOPS,

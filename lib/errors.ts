@@ -24,6 +24,7 @@ export const errorCodes = [
   'upload_not_found',
   'method_not_allowed',
   'range_not_satisfiable',
+  'precondition_failed',
   'invalid_request',
   // how much is asked
   'rate_limited',
@@ -50,11 +51,18 @@ export type ErrorCode = (typeof errorCodes)[number];
  */
 export class AppError extends Error {
   readonly code: ErrorCode;
+  /** Names of the parameters that it is about, where it is about some. */
+  readonly parameters: readonly string[] | undefined;
 
-  constructor(code: ErrorCode, detail: string, options?: { cause?: unknown }) {
+  constructor(
+    code: ErrorCode,
+    detail: string,
+    options?: { cause?: unknown; parameters?: readonly string[] },
+  ) {
     super(detail, options);
     this.name = 'AppError';
     this.code = code;
+    this.parameters = options?.parameters;
   }
 
   get detail(): string {
@@ -66,3 +74,17 @@ export const isAppError = (error: unknown): error is AppError =>
   error instanceof Error &&
   'code' in error &&
   (errorCodes as readonly unknown[]).includes(error.code);
+
+/** A `Range` that lies outside the file. */
+export const rangeNotSatisfiable = (cause: unknown) =>
+  new AppError('range_not_satisfiable', 'The Range header asks for bytes beyond the file.', {
+    cause,
+  });
+
+/** An `If-Match` or `If-Unmodified-Since` that does not hold. */
+export const preconditionFailed = (cause: unknown) =>
+  new AppError(
+    'precondition_failed',
+    'The file is not the one that If-Match or If-Unmodified-Since asks for.',
+    { cause },
+  );

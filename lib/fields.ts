@@ -44,7 +44,7 @@ export function parseFields<Shape extends z.ZodRawShape>(
     (name) =>
       `Expected ${expectation(schema.shape[name])} for ${name} but received ${received(given[name])}.`,
   );
-  throw new AppError(code, sentences.join(' '));
+  throw new AppError(code, sentences.join(' '), { parameters: names });
 }
 
 /** What a field expects: the nearest description, from the outside in. */

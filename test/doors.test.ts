@@ -27,6 +27,9 @@ const check = async (door: Door, { request, status, code, detail, check: more }:
     assert.equal(problem['status'], status);
     assert.equal(problem['request_id'], response.headers['x-request-id']);
     assert.match(String(problem['detail']), detail ?? /./);
+    assert.equal(response.headers['cache-control'], 'no-store');
+    for (const ofContent of ['etag', 'last-modified'])
+      assert.equal(response.headers[ofContent], undefined, ofContent);
     assert.match(String(problem['detail']), /^[^\n]{10,400}$/, 'one sentence, no stack');
   }
   more?.(response);

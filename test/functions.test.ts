@@ -52,6 +52,73 @@ describe('what a function loads', () => {
     });
 });
 
+describe('what a function logs', () => {
+  test('an answered request is one line, with its status', async () => {
+    const report = await invoke('search-by-image', [[searchByImage()]]);
+    const lines = report.log.filter((line) => line['url'] !== undefined);
+    assert.deepEqual(
+      lines.map(({ msg, status, level }) => ({ msg, status, level })),
+      [{ msg: 'answered', status: 200, level: 30 }],
+    );
+  });
+
+  test('so is a refused one', async () => {
+    const report = await invoke('search-by-text', [[event('GET', '/api/search-by-text')]]);
+    const lines = report.log.filter((line) => line['url'] !== undefined);
+    assert.deepEqual(
+      lines.map(({ msg, status, code }) => ({ msg, status, code })),
+      [{ msg: 'refused', status: 400, code: 'invalid_parameter' }],
+    );
+  });
+});
+
+describe('a stage in the path', () => {
+  const settings = { BASE_PATH: '/prod' };
+
+  test('is taken off, and stands before the addresses of covers in the answer', async () => {
+    const path = '/prod/api/search-by-image';
+    const report = await invoke('search-by-image', [[event('POST', path, 'k=1', coverFile(id))]], {
+      settings,
+    });
+    const [result] = report.results;
+    assert.equal(result?.statusCode, 200);
+    const { results } = JSON.parse(result.body) as { results: Record<string, unknown>[] };
+    assert.equal(results[0]?.['image_url'], `/prod/api/image/${String(id)}`);
+  });
+
+  test('may be missing: REST APIs give the path without it', async () => {
+    const report = await invoke('stats', [[event('GET', '/api/stats')]], { settings });
+    assert.deepEqual(report.statuses, [200]);
+  });
+
+  test('is no part of another path', async () => {
+    const report = await invoke('stats', [[event('GET', '/production/api/stats')]], { settings });
+    assert.deepEqual(report.statuses, [404]);
+  });
+
+  test('stands before the documentation, too', async () => {
+    const report = await invoke('root', [[event('GET', '/prod/docs/start.js')]], { settings });
+    assert.match(report.results[0]?.body ?? '', /url: 'openapi\.json'/);
+  });
+});
+
+test('a picture that was taken for text on its way is told, with the setting that mends it', async () => {
+  const asText = coverFile(id).toString('utf8');
+  const { statuses, results } = await invoke('search-by-image', [
+    [
+      {
+        ...{ httpMethod: 'POST', path: '/api/search-by-image', isBase64Encoded: false },
+        ...{ headers: { 'Content-Type': 'image/jpeg' }, body: asText },
+        requestContext: { identity: { sourceIp: '192.0.2.1' }, requestId: 'r' },
+      },
+    ],
+  ]);
+  assert.deepEqual(statuses, [400]);
+  const problem = JSON.parse(results[0]?.body ?? '') as Record<string, unknown>;
+  assert.equal(problem['code'], 'malformed_upload');
+  assert.match(String(problem['detail']), /binaryMediaTypes/);
+});
+
 describe('the end of an invocation', () => {
   test('is answered 503 before it comes, where the work takes longer', async () => {
     // 520 ms less the margin of 500: no model is loaded in 20 ms

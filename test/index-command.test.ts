@@ -10,7 +10,7 @@ import { VectorIndex } from '../lib/vectors/vector-index.ts';
 import { cli, eventsOf, startCli } from './support/cli.ts';
 import { json } from './support/cases.ts';
 import { httpDoor } from './support/doors.ts';
-import { coverFile, starter, upload } from './support/requests.ts';
+import { get, coverFile, starter, upload } from './support/requests.ts';
 import { startServer } from './support/server.ts';
 import { withSmallDisk } from './support/small-disk.ts';
 import { smallCatalog, type SmallCatalog } from './support/small-catalog.ts';
@@ -406,6 +406,23 @@ describe('the command index', { timeout: 600_000 }, () => {
       assert.equal(await server.stop(), 0);
     });
 
+    test('files that could not be served when they came are served when they are whole', async () => {
+      const dir = await userFiles('late');
+      const server = await startServer({ MODELS_DIR: dir, RELOAD_SECONDS: '1' });
+      const next = join(folder, 'late-next');
+      await cp(whole, next, { recursive: true });
+      const gone = catalog.ids.slice(0, 5).join(',');
+      assert.equal((await cli(['index', 'remove', '--index', next, '--ids', gone])).status, 0);
+      // the manifest comes before the list that it describes
+      for (const name of ['album_covers.index', 'manifest.json'])
+        await cp(join(next, name), join(dir, name));
+      const line = await server.logged((one) => one['code'] === 'assets_inconsistent');
+      assert.match(line.msg, /The old files go on being served/);
+      await cp(join(next, 'valid_metadata_final.json'), join(dir, 'valid_metadata_final.json'));
+      await server.logged((one) => one.msg === 'serving the new files');
+      assert.equal(await server.stop(), 0);
+    });
+
     test('a list that is not the one of the manifest keeps it from being ready, with the reason', async () => {
       const dir = await userFiles('mixed');
       const path = join(dir, 'valid_metadata_final.json');
@@ -416,10 +433,18 @@ describe('the command index', { timeout: 600_000 }, () => {
       const { httpDoor: door } = await import('./support/doors.ts');
       const ready = await door(server.url)({ method: 'GET', path: '/ready' });
       assert.equal(ready.status, 503);
-      assert.match(
-        String(json(ready)['detail']),
-        /is not the file that .*manifest\.json describes/,
-      );
+      const reason = /is not the file that .*manifest\.json describes/;
+      assert.match(String(json(ready)['detail']), reason);
+      for (const request of [
+        upload(coverFile(catalog.ids[3] ?? 0)),
+        get('/api/search-by-text?query=red'),
+        get(`/api/albums/${String(catalog.ids[3])}/similar`),
+        get('/api/stats'),
+      ]) {
+        const answer = await door(server.url)(request);
+        assert.equal(answer.status, 503, request.path);
+        assert.match(String(json(answer)['detail']), reason);
+      }
       await server.stop();
     });
   });

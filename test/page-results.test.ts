@@ -333,7 +333,8 @@ suite('the page finds and shows albums', { skip: browserSkip }, () => {
               contentType: 'application/problem+json',
               body: JSON.stringify({
                 code: 'invalid_parameter',
-                detail: 'Expected an integer from 1 to 12 for k but received "24".',
+                detail: 'Any words: the page goes by the code and the names.',
+                parameters: ['k'],
               }),
             });
           });

@@ -128,6 +128,22 @@ describe('assets in S3', { skip: s3Skip, timeout: 600_000 }, () => {
     assert.equal(head.body.length, 0);
     const beyond = await door(get(path, { range: 'bytes=99999999-' }));
     assert.equal(json(beyond)['code'], 'range_not_satisfiable');
+    assert.equal(beyond.headers['cache-control'], 'no-store');
+    assert.equal(beyond.headers['etag'], undefined);
+    const { 'last-modified': lastModified = '' } = whole.headers;
+    for (const same of [etag, lastModified]) {
+      const still = await door(get(path, { range: 'bytes=10-19', 'if-range': same }));
+      assert.equal(still.status, 206, same);
+      assert.deepEqual(still.body, cover.subarray(10, 20));
+    }
+    for (const other of ['"another"', `W/${etag}`, 'Thu, 01 Jan 1970 00:00:00 GMT']) {
+      const anew = await door(get(path, { range: 'bytes=10-19', 'if-range': other }));
+      assert.equal(anew.status, 200, other);
+      assert.deepEqual(anew.body, cover);
+    }
+    const otherVersion = await door(get(path, { 'if-match': '"another"' }));
+    assert.equal(otherVersion.status, 412);
+    assert.equal(json(otherVersion)['code'], 'precondition_failed');
     const absent = await door(get(`/api/image/${String(starterIds()[20])}`));
     assert.equal(json(absent)['code'], 'cover_not_found');
     const nobody = await door(get('/api/image/999999'));

@@ -16,7 +16,7 @@ export function createApp(
   log: Logger,
   routers: readonly MakeRouter[],
 ): Express {
-  const { corsOrigins, rateLimitPerMinute, trustProxyHops } = context.config.server;
+  const { basePath, corsOrigins, rateLimitPerMinute, trustProxyHops } = context.config.server;
   const app = express();
   app.disable('x-powered-by');
   app.set('trust proxy', trustProxyHops);
@@ -28,8 +28,12 @@ export function createApp(
   app.use(
     cors({ origin: corsOrigins === '*' ? '*' : [...corsOrigins], exposedHeaders, maxAge: 86_400 }),
   );
-  if (rateLimitPerMinute > 0) app.use('/api/', limitRate(rateLimitPerMinute));
-  for (const makeRouter of routers) app.use(makeRouter(context));
+  const endpoints = express.Router();
+  if (rateLimitPerMinute > 0) endpoints.use('/api/', limitRate(rateLimitPerMinute));
+  for (const makeRouter of routers) endpoints.use(makeRouter(context));
+  // A stage of API Gateway comes with the path of some events and not with that of others.
+  if (basePath !== '') app.use(basePath, endpoints);
+  app.use(endpoints);
   app.use(routeNotFound);
   app.use(answerProblems);
   return app;

@@ -19,11 +19,19 @@ export interface HttpContext {
 
 export type Readiness = { ready: true } | { ready: false; reason: string };
 
+/**
+ * Whether the client left before it had its answer; asked when the response closes. serverless-http closes it without a
+ * socket of the client's: there the answer is whole as soon as it has been ended.
+ */
+export const clientLeft = (response: Response): boolean =>
+  !response.writableFinished &&
+  (!response.writableEnded || response.socket === null || response.socket.destroyed);
+
 /** Aborted when the client leaves before its answer. */
 export const leaveSignal = (_request: Request, response: Response): AbortSignal => {
   const controller = new AbortController();
   response.once('close', () => {
-    if (!response.writableFinished) controller.abort(new Error('the client left'));
+    if (clientLeft(response)) controller.abort(new Error('the client left'));
   });
   return controller.signal;
 };

@@ -3,6 +3,7 @@ import type { ErrorRequestHandler, RequestHandler } from 'express';
 import { rateLimit } from 'express-rate-limit';
 import type { Logger } from 'pino';
 import { AppError } from '../errors.ts';
+import { clientLeft } from './context.ts';
 import { problems, sendProblem, toAppError } from './problem.ts';
 
 /** A request id that is safe to log and to send back. */
@@ -35,8 +36,7 @@ export const requestLog =
         ...(response.locals['search'] as object | undefined),
       };
       const fault = error && problems[error.code].status >= 500 && error.code !== 'busy';
-      if (!response.writableFinished && !fault)
-        log.warn({ ...line, status: null }, 'client hung up');
+      if (clientLeft(response) && !fault) log.warn({ ...line, status: null }, 'client hung up');
       else if (fault) log.error({ ...line, err: error.cause ?? error }, 'failed');
       else log.info(line, error ? 'refused' : 'answered');
     });

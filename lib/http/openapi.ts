@@ -133,15 +133,23 @@ const schemas = {
     },
     ['success', 'query_type', 'total_results', 'results'],
   ),
-  Problem: object({
-    type: { type: 'string' },
-    title: { type: 'string' },
-    status: { type: 'integer' },
-    code: { enum: Object.keys(problems) },
-    detail: { type: 'string', description: 'What was wrong with this request, in one sentence.' },
-    instance: { type: 'string' },
-    request_id: { type: 'string', description: 'The same as in X-Request-Id and in the log.' },
-  }),
+  Problem: object(
+    {
+      type: { type: 'string' },
+      title: { type: 'string' },
+      status: { type: 'integer' },
+      code: { enum: Object.keys(problems) },
+      detail: { type: 'string', description: 'What was wrong with this request, in one sentence.' },
+      instance: { type: 'string' },
+      request_id: { type: 'string', description: 'The same as in X-Request-Id and in the log.' },
+      parameters: {
+        type: 'array',
+        items: { type: 'string' },
+        description: 'Names of the parameters that are wrong, where it is about some.',
+      },
+    },
+    ['type', 'title', 'status', 'code', 'detail', 'instance', 'request_id'],
+  ),
 };
 
 const systemPaths = {
@@ -322,6 +330,7 @@ const catalogPaths = {
           'album_not_found',
           'cover_not_found',
           'range_not_satisfiable',
+          'precondition_failed',
         ),
       },
     },

@@ -59,6 +59,7 @@ function known(raw: RawParameters, names: readonly string[]): Record<string, unk
       throw new AppError(
         'invalid_parameter',
         `There is no parameter ${name.slice(0, 100)}: did you mean ${meant}?`,
+        { parameters: [meant] },
       );
     }
     const values = [value]
@@ -118,6 +119,7 @@ function toSearch(value: z.output<z.ZodObject<ReturnType<typeof searchShape>>>):
     throw new AppError(
       'invalid_parameter',
       `Expected a year from year_min (${String(yearMin)}) on for year_max but received "${String(yearMax)}".`,
+      { parameters: ['year_max'] },
     );
   return {
     // The last page is as long as the depth leaves it.

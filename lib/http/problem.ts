@@ -1,5 +1,11 @@
 import type { Response } from 'express';
-import { AppError, isAppError, type ErrorCode } from '../errors.ts';
+import {
+  AppError,
+  isAppError,
+  preconditionFailed,
+  rangeNotSatisfiable,
+  type ErrorCode,
+} from '../errors.ts';
 
 /** Every code's status and title. `docs/errors.md` has the same table, and a test that compares them. */
 export const problems: Readonly<Record<ErrorCode, { status: number; title: string }>> = {
@@ -22,6 +28,7 @@ export const problems: Readonly<Record<ErrorCode, { status: number; title: strin
   upload_not_found: { status: 404, title: 'No such upload' },
   method_not_allowed: { status: 405, title: 'This endpoint takes another method' },
   range_not_satisfiable: { status: 416, title: 'The range asked for lies outside the file' },
+  precondition_failed: { status: 412, title: 'The file is not the version that was asked for' },
   invalid_request: { status: 400, title: 'The request could not be understood' },
   rate_limited: { status: 429, title: 'Too many requests from one address' },
   busy: { status: 503, title: 'Too many searches at once' },
@@ -48,14 +55,8 @@ const retryAfterUnavailable = 5;
 export function toAppError(error: unknown): AppError {
   if (isAppError(error)) return error;
   const status = statusOf(error);
-  if (status === 416)
-    return new AppError(
-      'range_not_satisfiable',
-      'The Range header asks for bytes beyond the file.',
-      {
-        cause: error,
-      },
-    );
+  if (status === 416) return rangeNotSatisfiable(error);
+  if (status === 412) return preconditionFailed(error);
   if (status !== undefined && status >= 400 && status < 500)
     return new AppError(
       'invalid_request',
@@ -77,24 +78,39 @@ const statusOf = (error: unknown): number | undefined =>
     : undefined;
 
 /** The body of an error response, as RFC 9457 has it, with a stable `code`. */
-export const problemBody = ({ code, detail }: AppError) => {
+export const problemBody = ({ code, detail, parameters }: AppError) => {
   const { status, title } = problems[code];
-  return { type: 'about:blank', title, status, code, detail };
+  return { type: 'about:blank', title, status, code, detail, ...(parameters && { parameters }) };
 };
 
-/** Answers `application/problem+json` with the code's status, and `Retry-After` (seconds) with every 503. */
+/** What may have been set for the answer that was meant to be given, and is not true of an error. */
+const headersOfContent = [
+  'ETag',
+  'Last-Modified',
+  'Accept-Ranges',
+  'Content-Encoding',
+  'Content-Length',
+];
+
+/**
+ * Answers `application/problem+json` with the code's status, never to be cached, and `Retry-After` (seconds) with
+ * every 503.
+ */
 export function sendProblem(response: Response, error: AppError): void {
   const body = problemBody(error);
+  for (const name of headersOfContent) response.removeHeader(name);
+  response.set('Cache-Control', 'no-store');
   if (body.status === 503)
     response.set('Retry-After', String(retryAfterSeconds[error.code] ?? retryAfterUnavailable));
+  const text = JSON.stringify({
+    ...body,
+    instance: response.req.originalUrl,
+    request_id: response.locals['requestId'] as string,
+  });
+  // not `send`, which would give it an ETag
   response
     .status(body.status)
     .type('application/problem+json')
-    .send(
-      JSON.stringify({
-        ...body,
-        instance: response.req.originalUrl,
-        request_id: response.locals['requestId'] as string,
-      }),
-    );
+    .set('Content-Length', String(Buffer.byteLength(text)))
+    .end(response.req.method === 'HEAD' ? undefined : text);
 }

@@ -3,48 +3,65 @@ import type { Services } from '../services.ts';
 import { toAppError } from './problem.ts';
 
 export interface Reloader {
-  /** Reads the files anew; where they can't be served the old ones go on being served, and the log says why. */
-  reload: (why: 'signal' | 'manifest') => Promise<void>;
+  /**
+   * Reads the files anew; where they can't be served the old ones go on being served, and the log says why.
+   *
+   * @returns whether the new ones are served
+   */
+  reload: (why: 'signal' | 'manifest') => Promise<boolean>;
   stop: () => void;
 }
 
+/** Looks at the manifest that pass at most until files that could not be served are tried again. */
+const mostLooksBetween = 31;
+
 /**
  * Serves new files without a restart: when it is told to, and by itself when the manifest, which is always
- * written last, is another.
+ * written last, is another. Files that can't be served (one of them was still being written, S3 did not answer) are
+ * tried again: after one look at the manifest, then three, seven and so on.
  *
  * @param everySeconds how often the manifest is looked at; 0: never
  */
 export function watchFiles(services: Services, log: Logger, everySeconds: number): Reloader {
-  let running: Promise<void> | undefined;
-  const reloadNow = async (why: string): Promise<void> => {
+  let running = Promise.resolve(true);
+  const reloadNow = async (why: string): Promise<boolean> => {
     const start = performance.now();
     log.info({ why }, 'reading the files anew');
     try {
       await services.reload();
       const ms = Math.round(performance.now() - start);
       log.info({ ms, albums: services.index.made?.size }, 'serving the new files');
+      return true;
     } catch (error) {
       const { code, detail, cause } = toAppError(error);
       log.error({ code, err: cause ?? error }, `${detail} The old files go on being served.`);
+      return false;
     }
   };
   /** One at a time: who comes while it runs wants what is there after it. */
-  const reload = async (why: 'signal' | 'manifest'): Promise<void> => {
-    const before = running;
-    const mine = (async () => {
-      await before;
-      await reloadNow(why);
-    })();
-    running = mine;
-    await mine;
+  const reload = (why: 'signal' | 'manifest'): Promise<boolean> => {
+    running = running.then(() => reloadNow(why));
+    return running;
   };
 
+  /** The version that is served, or was there when nothing had been served yet. */
   let seen: string | undefined;
+  /** A version that could not be served, how often it was tried, and the looks left until it is tried again. */
+  let refused = { version: '', times: 0, looksLeft: 0 };
   const look = async (): Promise<void> => {
     const version = await (await services.assets()).version();
-    const changed = seen !== undefined && version !== seen && version !== '';
-    seen = version;
-    if (changed) await reload('manifest');
+    if (seen === undefined || version === '') seen = version;
+    if (version === seen) return;
+    if (version === refused.version && refused.looksLeft > 0) {
+      refused.looksLeft -= 1;
+      return;
+    }
+    if (await reload('manifest')) {
+      seen = version;
+      return;
+    }
+    const times = version === refused.version ? refused.times + 1 : 1;
+    refused = { version, times, looksLeft: Math.min(2 ** times - 1, mostLooksBetween) };
   };
   const lookQuietly = () => {
     look().catch((error: unknown) => {

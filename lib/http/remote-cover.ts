@@ -14,7 +14,7 @@ const redirectSeconds = 240;
  *
  * @param cacheControl of the cover itself
  * @returns `false` where there is no such cover; nothing has been answered then
- * @throws AppError `range_not_satisfiable` or `storage_unavailable`
+ * @throws AppError `range_not_satisfiable`, `precondition_failed` or `storage_unavailable`
  */
 export async function sendRemoteCover(
   covers: RemoteCovers,
@@ -25,9 +25,12 @@ export async function sendRemoteCover(
   const ifNoneMatch = request.get('if-none-match');
   const cover = await covers.open(albumId, {
     head: request.method === 'HEAD',
+    ifMatch: request.get('if-match'),
+    ifUnmodifiedSince: request.get('if-unmodified-since'),
     ifNoneMatch,
     ifModifiedSince: ifNoneMatch === undefined ? request.get('if-modified-since') : undefined,
     range: request.get('range'),
+    ifRange: request.get('if-range'),
   });
   if (cover === null) return false;
   if (cover === 'not_modified') {

@@ -5,8 +5,12 @@ import type { Hit, SearchAnswer } from '../search/search-service.ts';
 /** Six decimals: float32 embeddings carry no more. */
 const rounded = (similarity: number) => Math.round(similarity * 1e6) / 1e6;
 
-/** One album by itself. */
-export const albumResponse = (album: Album) => ({
+/**
+ * One album by itself.
+ *
+ * @param basePath what stands before the paths of the endpoints, e.g. `/prod`
+ */
+export const albumResponse = (album: Album, basePath: string) => ({
   album_id: album.id,
   artist: album.artist,
   album_name: album.albumName,
@@ -16,14 +20,14 @@ export const albumResponse = (album: Album) => ({
   pitchfork_score: album.score,
   best_new_music: album.bestNewMusic,
   reviewer: album.reviewer,
-  image_url: imageUrl(album),
+  image_url: imageUrl(album, basePath),
   cover_url_original: album.coverUrl,
 });
 
-const imageUrl = ({ id }: Album) => `/api/image/${String(id)}`;
+const imageUrl = ({ id }: Album, basePath: string) => `${basePath}/api/image/${String(id)}`;
 
 /** One album of an answer, as the API gives it. */
-export const toResult = ({ album, similarity }: Hit) => ({
+export const toResult = ({ album, similarity }: Hit, basePath = '') => ({
   album_id: album.id,
   artist: album.artist,
   album_name: album.albumName,
@@ -32,7 +36,7 @@ export const toResult = ({ album, similarity }: Hit) => ({
   similarity_score: rounded(similarity),
   pitchfork_score: album.score,
   best_new_music: album.bestNewMusic,
-  image_url: imageUrl(album),
+  image_url: imageUrl(album, basePath),
   cover_url_original: album.coverUrl,
 });
 
@@ -53,7 +57,7 @@ export function answerSearch(
     success: true,
     query_type: queryType,
     total_results: hits.length,
-    results: hits.map(toResult),
+    results: hits.map((hit) => toResult(hit, response.req.baseUrl)),
     ...more,
   });
 }

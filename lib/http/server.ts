@@ -69,7 +69,9 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   return {
     url,
     warm: loading.start(),
-    reload: () => files.reload('signal'),
+    reload: async () => {
+      await files.reload('signal');
+    },
     close: () => {
       files.stop();
       return closeGracefully(server, config.server.shutdownSeconds);

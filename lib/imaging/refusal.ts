@@ -1,5 +1,11 @@
 import { AppError } from '../errors.ts';
-import { acceptedFormats, sniffImage, type AcceptedFormat, type OtherFormat } from './sniff.ts';
+import {
+  acceptedFormats,
+  sniffImage,
+  sniffLength,
+  type AcceptedFormat,
+  type OtherFormat,
+} from './sniff.ts';
 import type { Size } from './geometry.ts';
 
 const sendInstead = 'send a JPEG, PNG, WebP, AVIF or GIF picture';
@@ -20,9 +26,15 @@ const otherFormats: Record<OtherFormat, { name: string; picture: boolean }> = {
 /**
  * The format of a query picture.
  *
- * @throws AppError `not_an_image` or `unsupported_image`
+ * @throws AppError `not_an_image`, `unsupported_image` or `malformed_upload`
  */
 export function acceptedFormat(bytes: Uint8Array): AcceptedFormat {
+  if (isMangled(bytes))
+    throw new AppError(
+      'malformed_upload',
+      "The picture's bytes were taken for UTF-8 text on their way here: they must be passed on as they are " +
+        '(API Gateway REST APIs do so for the types in binaryMediaTypes: set it to */*).',
+    );
   const format = sniffImage(bytes);
   if (format === null)
     throw new AppError(
@@ -38,6 +50,19 @@ export function acceptedFormat(bytes: Uint8Array): AcceptedFormat {
     `The file is ${name}, which cannot be read here: send JPEG, PNG, WebP or AVIF.`,
   );
 }
+
+/** U+FFFD in UTF-8, which stands for each byte that is no text. A picture does not have three of it at its start. */
+const replacement = Buffer.from('\uFFFD');
+
+const isMangled = (bytes: Uint8Array): boolean => {
+  const head = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, sniffLength));
+  let at = -replacement.length;
+  for (let found = 0; found < 3; found += 1) {
+    at = head.indexOf(replacement, at + replacement.length);
+    if (at < 0) return false;
+  }
+  return true;
+};
 
 const isAccepted = (format: string): format is AcceptedFormat =>
   (acceptedFormats as readonly string[]).includes(format);

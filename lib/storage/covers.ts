@@ -7,9 +7,13 @@ import { buffer } from 'node:stream/consumers';
 export interface CoverRequest {
   /** `HEAD`: no body is wanted. */
   head: boolean;
-  ifNoneMatch: string | undefined;
-  ifModifiedSince: string | undefined;
-  range: string | undefined;
+  ifMatch?: string | undefined;
+  ifNoneMatch?: string | undefined;
+  ifModifiedSince?: string | undefined;
+  ifUnmodifiedSince?: string | undefined;
+  range?: string | undefined;
+  /** The range counts only where the cover is still this one (an ETag) or as old as that (a date). */
+  ifRange?: string | undefined;
 }
 
 /** A cover, or a part of it, on its way. */
@@ -33,7 +37,7 @@ export interface RemoteCovers {
   readonly kind: 'remote';
   /**
    * @returns `not_modified` where the client's copy is current, `null` where there is no such cover
-   * @throws AppError `range_not_satisfiable` or `storage_unavailable`
+   * @throws AppError `range_not_satisfiable`, `precondition_failed` or `storage_unavailable`
    */
   open(albumId: number, request: CoverRequest): Promise<CoverStream | 'not_modified' | null>;
   /** A URL from which the cover can be had without rights of one's own, for so many seconds. */
@@ -70,13 +74,12 @@ export async function findCover(covers: Covers, albumId: number): Promise<CoverS
     const version = `${Math.trunc(found.mtimeMs).toString(36)}-${found.size.toString(36)}`;
     return { version, read: () => readFile(path) };
   }
-  const whole = { ifNoneMatch: undefined, ifModifiedSince: undefined, range: undefined };
-  const found = await covers.open(albumId, { head: true, ...whole });
+  const found = await covers.open(albumId, { head: true });
   if (found === null || found === 'not_modified') return null;
   return {
     version: (found.etag ?? '').replace(/[^\w-]/g, ''),
     read: async () => {
-      const cover = await covers.open(albumId, { head: false, ...whole });
+      const cover = await covers.open(albumId, { head: false });
       if (cover === null || cover === 'not_modified' || !cover.body)
         throw new Error('the cover has gone');
       return Buffer.isBuffer(cover.body) ? cover.body : buffer(cover.body);

@@ -5,7 +5,7 @@ import { clipName, indexName, manifestName, metadataName, type Assets } from './
 import { coverName, type CoverRequest, type CoverStream, type RemoteCovers } from './covers.ts';
 import { refreshCopy } from './download.ts';
 import { readWhole, retryBroken } from './read-whole.ts';
-import { S3Folder, type ObjectStream } from './s3.ts';
+import { isOtherVersion, S3Folder, type GetOptions, type ObjectStream } from './s3.ts';
 
 /** Called with each file that was asked for: fetched, or found in the cache as it is in S3. */
 export type OnFetch = (event: { uri: string; fetched: boolean; ms: number }) => void;
@@ -68,15 +68,35 @@ const remoteCovers = (images: S3Folder): RemoteCovers => ({
   signedUrl: (albumId, seconds) => images.signedUrl(coverName(albumId), seconds),
 });
 
+/** S3 does not know `If-Range`: the part is asked for under the condition, and where it fails the whole. */
+async function askForRange<T>(
+  ask: (options: GetOptions) => Promise<T>,
+  range: string,
+  ifRange: string,
+): Promise<T> {
+  if (ifRange.startsWith('W/')) return ask({}); // a weak ETag says nothing of bytes
+  try {
+    const same = ifRange.startsWith('"') ? { ifMatch: ifRange } : { ifUnmodifiedSince: ifRange };
+    return await ask({ range, ...same });
+  } catch (error) {
+    if (isOtherVersion(error)) return ask({});
+    throw error;
+  }
+}
+
 async function openCover(
   images: S3Folder,
   albumId: number,
-  { head, ...conditions }: CoverRequest,
+  { head, ifRange, range, ...conditions }: CoverRequest,
 ): Promise<CoverStream | 'not_modified' | null> {
   const name = coverName(albumId);
-  const found: Partial<ObjectStream> | 'not_modified' | null = head
-    ? await images.headers(name, conditions)
-    : await images.open(name, conditions);
+  const ask = (more: GetOptions): Promise<Partial<ObjectStream> | 'not_modified' | null> =>
+    head
+      ? images.headers(name, { ...conditions, ...more })
+      : images.open(name, { ...conditions, ...more });
+  const found = await (range === undefined || ifRange === undefined
+    ? ask({ range })
+    : askForRange(ask, range, ifRange));
   if (found === null || found === 'not_modified') return found;
   const length = found.ContentLength ?? 0;
   const whole = found.Body !== undefined && length <= wholeBytes;

@@ -15,7 +15,7 @@ import {
 import { createPresignedPost } from '@aws-sdk/s3-presigned-post';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import pRetry from 'p-retry';
-import { AppError, isAppError } from '../errors.ts';
+import { AppError, isAppError, preconditionFailed, rangeNotSatisfiable } from '../errors.ts';
 
 /** Times that the SDK sends one request, with its own back-off between. */
 const attempts = 4;
@@ -48,6 +48,7 @@ export interface GetOptions {
   ifMatch?: string | undefined;
   ifNoneMatch?: string | undefined;
   ifModifiedSince?: string | undefined;
+  ifUnmodifiedSince?: string | undefined;
   /** Gives the request up. */
   signal?: AbortSignal | undefined;
 }
@@ -197,7 +198,7 @@ export class S3Folder {
    * not the whole.
    *
    * @returns `not_modified` where the condition says so, `null` where there is no such object
-   * @throws AppError `storage_unavailable`, or `range_not_satisfiable`
+   * @throws AppError `storage_unavailable`, `range_not_satisfiable` or `precondition_failed`
    */
   async open(name: string, options: GetOptions): Promise<ObjectStream | 'not_modified' | null> {
     const { signal, ...conditions } = options;
@@ -294,12 +295,8 @@ export class S3Folder {
       const status = statusOf(error);
       if (status === 304) return 'not_modified';
       if (status === 404) return null;
-      if (status === 416)
-        throw new AppError(
-          'range_not_satisfiable',
-          'The Range header asks for bytes beyond the file.',
-          { cause: error },
-        );
+      if (status === 412) throw preconditionFailed(error);
+      if (status === 416) throw rangeNotSatisfiable(error);
       throw this.#unavailable(name, error);
     }
   }
@@ -364,12 +361,17 @@ function endSilence(body: Readable): Readable {
   return through;
 }
 
-const asInput = ({ range, ifMatch, ifNoneMatch, ifModifiedSince }: Omit<GetOptions, 'signal'>) => ({
-  Range: range,
-  IfMatch: ifMatch,
-  IfNoneMatch: ifNoneMatch,
-  IfModifiedSince: ifModifiedSince === undefined ? undefined : new Date(ifModifiedSince),
+const asInput = (options: Omit<GetOptions, 'signal'>) => ({
+  Range: options.range,
+  IfMatch: options.ifMatch,
+  IfNoneMatch: options.ifNoneMatch,
+  IfModifiedSince: dateOf(options.ifModifiedSince),
+  IfUnmodifiedSince: dateOf(options.ifUnmodifiedSince),
 });
+
+/** A header that is no date counts as none (RFC 9110, 13.1.3). */
+const dateOf = (header: string | undefined): Date | undefined =>
+  header === undefined || Number.isNaN(Date.parse(header)) ? undefined : new Date(header);
 
 const statusOf = (error: unknown): number | undefined => {
   if (typeof error !== 'object' || error === null || !('$metadata' in error)) return undefined;
@@ -379,4 +381,4 @@ const statusOf = (error: unknown): number | undefined => {
 
 /** Whether S3 said that the object is no longer the one that was asked for (`If-Match`). */
 export const isOtherVersion = (error: unknown): boolean =>
-  isAppError(error) && statusOf(error.cause) === 412;
+  isAppError(error) && error.code === 'precondition_failed';

@@ -705,13 +705,38 @@ export async function contractCases(): Promise<Case[]> {
         assert.equal(response.headers['content-range'], `bytes 10-19/${String(cover.length)}`);
       },
     },
+    {
+      name: 'a range beyond the cover is refused',
+      request: get(`/api/image/${String(id)}`, { range: 'bytes=99999999-' }),
+      status: 416,
+      code: 'range_not_satisfiable',
+      detail: /beyond/,
+      check: (response) => {
+        assert.equal(response.headers['content-range'], `bytes */${String(cover.length)}`);
+      },
+    },
     refused(
-      'a range beyond the cover is refused',
-      get(`/api/image/${String(id)}`, { range: 'bytes=99999999-' }),
-      416,
-      'range_not_satisfiable',
-      /beyond/,
+      'a cover of another version than If-Match asks for is refused',
+      get(`/api/image/${String(id)}`, { 'if-match': '"another"' }),
+      412,
+      'precondition_failed',
+      /If-Match/,
     ),
+    refused(
+      'a cover that has changed since If-Unmodified-Since is refused',
+      get(`/api/image/${String(id)}`, { 'if-unmodified-since': 'Thu, 01 Jan 1970 00:00:00 GMT' }),
+      412,
+      'precondition_failed',
+      /If-Unmodified-Since/,
+    ),
+    {
+      name: 'a range of another version than If-Range names is the whole cover',
+      request: get(`/api/image/${String(id)}`, { range: 'bytes=10-19', 'if-range': '"another"' }),
+      status: 200,
+      check: (response) => {
+        assert.deepEqual(response.body, cover);
+      },
+    },
     refused(
       'a cover of no album is not found',
       get(`/api/image/${String(absentId)}`),

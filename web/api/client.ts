@@ -150,6 +150,4 @@ function formOf(picture: Blob | null): FormData {
 }
 
 const isAboutPageSize = (error: unknown) =>
-  error instanceof Problem &&
-  error.code === 'invalid_parameter' &&
-  (error.detail ?? '').includes(' for k but ');
+  error instanceof Problem && error.code === 'invalid_parameter' && error.parameters.includes('k');

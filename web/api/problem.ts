@@ -19,6 +19,8 @@ interface ProblemFacts {
   requestId?: string;
   /** Seconds after which trying again makes sense. */
   retryAfter?: number;
+  /** Names of the parameters that are wrong. */
+  parameters?: string[];
 }
 
 /** Anything that the page has to tell instead of results. */
@@ -27,14 +29,19 @@ export class Problem extends Error {
   readonly detail: string | undefined;
   readonly requestId: string | undefined;
   readonly retryAfter: number | undefined;
+  readonly parameters: readonly string[];
 
-  constructor(code: ProblemCode, { detail, requestId, retryAfter }: ProblemFacts = {}) {
+  constructor(
+    code: ProblemCode,
+    { detail, requestId, retryAfter, parameters = [] }: ProblemFacts = {},
+  ) {
     super(detail ?? code);
     this.name = 'Problem';
     this.code = code;
     this.detail = detail;
     this.requestId = requestId;
     this.retryAfter = retryAfter;
+    this.parameters = parameters;
   }
 }
 
@@ -58,5 +65,6 @@ export async function readProblem(response: Response): Promise<Problem> {
     ...(detail !== undefined && { detail }),
     ...(requestId !== undefined && { requestId }),
     ...(retryAfter >= 0 && { retryAfter }),
+    ...(Array.isArray(body['parameters']) && { parameters: body['parameters'].map(String) }),
   });
 }

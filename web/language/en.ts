@@ -212,6 +212,10 @@ export const en = {
         title: 'The server did not expect this request',
         advice: 'Reload the page.',
       },
+      precondition_failed: {
+        title: 'The cover has changed',
+        advice: 'Reload the page.',
+      },
       invalid_request: {
         title: 'The server did not understand the request',
         advice: 'Change the search, or reload the page.',

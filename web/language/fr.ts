@@ -215,6 +215,10 @@ export const fr: Words = {
         title: 'Le serveur n’attendait pas cette requête',
         advice: 'Rechargez la page.',
       },
+      precondition_failed: {
+        title: 'La pochette a changé',
+        advice: 'Rechargez la page.',
+      },
       invalid_request: {
         title: 'Le serveur n’a pas compris la requête',
         advice: 'Changez la recherche, ou rechargez la page.',

@@ -15,7 +15,7 @@ export function albumsRouter({ config, services, gate }: HttpContext): Router {
       const id = readAlbumId(request.params);
       const album = (await services.catalog()).byId(id);
       if (!album) throw new AppError('album_not_found', `No album has the id ${String(id)}.`);
-      response.json(albumResponse(album));
+      response.json(albumResponse(album, request.baseUrl));
     })
     .get(`${path}/similar`, async (request, response) => {
       const id = readAlbumId(request.params);

@@ -83,8 +83,6 @@ async function sendThumbnail(
   }
   const key = `${String(id)} ${cover.version}`;
   const bytes = await thumbnails.get(key, { size, format }, cover.read).catch((error: unknown) => {
-    response.removeHeader('ETag');
-    response.set('Cache-Control', 'no-store');
     if (isAppError(error) && error.code === 'unreadable_image')
       throw new AppError('cover_not_found', `The cover of album ${String(id)} is damaged.`, {
         cause: error,

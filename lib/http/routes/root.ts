@@ -13,7 +13,7 @@ export function rootRouter({ config, services }: HttpContext): Router {
     .get('/', async (request, response) => {
       response.vary('Accept');
       if (prefersHtml(request)) {
-        response.redirect('/docs'); // the page is not here: see routes/page.ts
+        response.redirect(`${request.baseUrl}/docs`); // the page is not here: see routes/page.ts
         return;
       }
       const { origin } = await services.assets();
@@ -56,15 +56,15 @@ const docsPage = `<!doctype html>
     <meta charset="utf-8" />
     <meta name="viewport" content="width=device-width, initial-scale=1" />
     <title>Shazam Visual: the API</title>
-    <link rel="stylesheet" href="/docs/swagger-ui.css" />
-    <link rel="icon" href="/docs/favicon-32x32.png" />
+    <link rel="stylesheet" href="docs/swagger-ui.css" />
+    <link rel="icon" href="docs/favicon-32x32.png" />
   </head>
   <body>
     <div id="docs"></div>
-    <script src="/docs/swagger-ui-bundle.js"></script>
-    <script src="/docs/start.js"></script>
+    <script src="docs/swagger-ui-bundle.js"></script>
+    <script src="docs/start.js"></script>
   </body>
 </html>
 `;
 
-const docsScript = `SwaggerUIBundle({ url: '/openapi.json', dom_id: '#docs', deepLinking: true, validatorUrl: null });\n`;
+const docsScript = `SwaggerUIBundle({ url: 'openapi.json', dom_id: '#docs', deepLinking: true, validatorUrl: null });\n`;
