@@ -30,6 +30,14 @@ const probesOption = [
   '--probes <n>',
   'cells of an IVF index that a search looks into (default: a sixteenth of them)',
 ] as const;
+const imagesOption = [
+  '--images <dir>',
+  "folder of the covers, by the list's filename or album_{local_id}.jpg",
+] as const;
+const allowMissingOption = [
+  '--allow-missing',
+  'go on where more than half of the covers are not there',
+] as const;
 
 interface BuildFlags extends ModelOptions {
   images: string;
@@ -39,6 +47,7 @@ interface BuildFlags extends ModelOptions {
   probes?: number;
   shard?: Shard;
   resume?: boolean;
+  allowMissing?: boolean;
   json?: boolean;
 }
 
@@ -47,12 +56,13 @@ const buildCommand = (config: Config): Command =>
     withJson(
       new Command('build')
         .description('embed every cover and write index, metadata and manifest')
-        .requiredOption('--images <dir>', 'folder of album_{local_id}.jpg')
+        .requiredOption(...imagesOption)
         .requiredOption('--metadata <file>', 'list of the albums, as pandas writes it')
         .requiredOption('--out <dir>', 'where the three files go')
         .option(...typeOption)
         .option(probesOption[0], probesOption[1], wholeNumber(1))
         .option('--shard <i/n>', 'only this part, e.g. 3/16, for index merge', parseShard)
+        .option(...allowMissingOption)
         .option('--resume', 'go on where an earlier run ended'),
     ),
   ).action((flags: BuildFlags) =>
@@ -88,6 +98,7 @@ interface AddFlags extends ModelOptions {
   metadata: string;
   index: string;
   resume?: boolean;
+  allowMissing?: boolean;
   json?: boolean;
 }
 
@@ -96,9 +107,10 @@ const addCommand = (config: Config): Command =>
     withJson(
       new Command('add')
         .description('add albums without embedding the others again')
-        .requiredOption('--images <dir>', 'folder of album_{local_id}.jpg')
+        .requiredOption(...imagesOption)
         .requiredOption('--metadata <file>', 'list of albums; those that are there are passed over')
         .requiredOption('--index <dir>', 'folder of the set that is changed')
+        .option(...allowMissingOption)
         .option('--resume', 'go on where an earlier run ended'),
     ),
   ).action((flags: AddFlags) =>
@@ -111,6 +123,7 @@ const addCommand = (config: Config): Command =>
         imagesDir: flags.images,
         modelDir,
         resume: flags.resume === true,
+        allowMissing: flags.allowMissing,
         signal,
       })) {
         if (event.type === 'skipped') skipped.push(event);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -96,6 +96,18 @@ describe('the command import csv', { timeout: 300_000 }, () => {
         '3 Sigur Rós nan',
       );
     }
+  });
+
+  test('where no cover can be had, it ends with 1, and the list that was there stays', async () => {
+    const csv = await writeCsv('none.csv', [line(0), line(1)]);
+    for (const i of [0, 1]) answers.set(`/${String(i)}.jpg`, (_, to) => to.writeHead(404).end());
+    const list = join(folder, 'none', 'valid_metadata_final.json');
+    await mkdir(join(folder, 'none'));
+    await writeFile(list, 'old');
+    const { status, errors } = await importCsv(csv, 'none');
+    assert.equal(status, 1);
+    assert.match(errors, /^Error: None of the 2 covers could be had, so no list is written to /m);
+    assert.equal(await readFile(list, 'utf8'), 'old');
   });
 
   test('what can not be had leaves a gap, is told with its reason, and is tried again the next time', async () => {
@@ -219,7 +231,7 @@ describe('the command import csv', { timeout: 300_000 }, () => {
       line(3, `http://[::1]:${port}/3.jpg`),
     ]);
     const { status, errors } = await cli(['import', 'csv', csv, '--out', join(folder, 'private')]);
-    assert.equal(status, 0);
+    assert.equal(status, 1);
     for (const i of [0, 1, 2, 3])
       assert.match(errors, new RegExp(`album ${String(i)}: .* is a private address`));
     assert.equal(asked.size, 0, 'nothing was asked for');

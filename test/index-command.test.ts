@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import {
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -180,6 +190,158 @@ describe('the command index', { timeout: 600_000 }, () => {
     const kept = some.rows.filter((_, i) => ![3, 8, 19].includes(i));
     assert.equal(await readFile(join(out, 'valid_metadata_final.json'), 'utf8'), joinRows(kept));
     assert.equal((await VectorIndex.open(join(out, 'album_covers.index'))).size, 17);
+  });
+
+  describe('where the covers are not there', () => {
+    /** A good set to lose, an empty folder of covers, and what is said of it. */
+    const refused = async (name: string, args: (set: string, images: string) => string[]) => {
+      const set = join(folder, `lost-${name}`);
+      await cp(whole, set, { recursive: true });
+      const images = join(folder, `no-covers-${name}`);
+      await mkdir(images);
+      const { status, errors } = await cli(args(set, images));
+      assert.equal(status, 1, errors);
+      assert.deepEqual(await sumsOf(set), await sumsOf(whole));
+      assert.deepEqual((await readdir(set)).sort(), [...setFiles].sort());
+      return { errors, images };
+    };
+
+    test('build refuses, names folder and files, and what was there stays', async () => {
+      const { errors, images } = await refused('build', (set, dir) => [
+        ...['index', 'build', '--images', dir, '--metadata', catalog.metadataPath],
+        ...['--out', set, '--model', starter.clipDir],
+      ]);
+      const looked = catalog.ids.slice(0, 3).map((id) => `album_${String(id)}.jpg`);
+      assert.equal(
+        errors,
+        `Error: ${images} has none of the 60 covers (looked for ${looked.join(', ')}, …), so nothing is written.\n`,
+      );
+    });
+
+    test('build refuses covers of which none can be read', async () => {
+      const some = await smallCatalog(join(folder, 'all-damaged'), 0, 3);
+      for (const id of some.ids) await writeFile(some.coverPath(id), 'no picture');
+      const { errors } = await refused('damaged', (set) => [
+        ...['index', 'build', '--images', some.imagesDir, '--metadata', some.metadataPath],
+        ...['--out', set, '--model', starter.clipDir],
+      ]);
+      assert.match(
+        errors,
+        /^Error: None of the 3 covers in .* can be read \(.*nothing is written/m,
+      );
+    });
+
+    test('build refuses where fewer than half are there, unless it shall', async () => {
+      const some = await smallCatalog(join(folder, 'few-covers'), 0, 5);
+      for (const id of some.ids.slice(2)) await rm(some.coverPath(id));
+      const build = (set: string) => [
+        ...['index', 'build', '--images', some.imagesDir, '--metadata', some.metadataPath],
+        ...['--out', set, '--model', starter.clipDir],
+      ];
+      const { errors } = await refused('few', build);
+      assert.match(errors, /has only 2 of the 5 covers \(not album_.*--allow-missing/);
+      const out = join(folder, 'few-allowed');
+      assert.equal((await cli([...build(out), '--allow-missing'])).status, 0);
+      assert.equal((await VectorIndex.open(join(out, 'album_covers.index'))).size, 2);
+    });
+
+    test('add refuses, and adds nothing where there is nothing new', async () => {
+      const more = await smallCatalog(join(folder, 'add-none'), 60, 4);
+      await refused('add', (set, dir) => [
+        ...['index', 'add', '--metadata', more.metadataPath, '--images', dir],
+        ...['--index', set, '--model', starter.clipDir],
+      ]);
+      const again = await cli([
+        ...['index', 'add', '--metadata', catalog.metadataPath, '--images', catalog.imagesDir],
+        ...['--index', whole, '--model', starter.clipDir],
+      ]);
+      assert.equal(again.status, 0, again.errors);
+      assert.equal(again.output, 'added 0 albums; 60 were there already\n');
+    });
+
+    test('remove does not take every album out', async () => {
+      const ids = catalog.ids.join(',');
+      const { errors } = await refused('remove', (set) => [
+        ...['index', 'remove', '--index', set, '--ids', ids],
+      ]);
+      assert.match(errors, /^Error: These are all the albums in .*: a set needs one/);
+    });
+
+    test('merge refuses parts that hold nothing', async () => {
+      const part = join(folder, 'empty-part');
+      assert.equal((await cli(buildArgs(part, '--shard', '1/1'))).status, 0);
+      const path = join(part, 'manifest.json');
+      const text = await readFile(path, 'utf8');
+      await writeFile(path, text.replace('"vectors": 60', '"vectors": 0'));
+      const { errors } = await refused('merge', (set) => ['index', 'merge', part, '--out', set]);
+      assert.match(errors, /^Error: The parts hold no albums at all, so nothing is written\.$/m);
+    });
+  });
+
+  test('covers are found by the name that the list gives them, by everything that reads them', async () => {
+    const some = await smallCatalog(join(folder, 'named', 'images'), 0, 6);
+    const names = ['sub/one.jpg', 'two.JPG', '../three.jpg', '/etc/four.jpg', '', '.five.jpg'];
+    const rows = await Promise.all(
+      some.rows.map(async (row, i) => {
+        const name = names[i] ?? '';
+        if (i < 2) {
+          await mkdir(join(some.imagesDir, 'sub'), { recursive: true });
+          await rename(some.coverPath(some.ids[i] ?? 0), join(some.imagesDir, name));
+        }
+        return row.replace(/"filename": "[^"]*"/, `"filename": "${name}"`);
+      }),
+    );
+    await writeFile(some.metadataPath, joinRows(rows));
+    const models = join(folder, 'named', 'models');
+    const build = await cli([
+      ...['index', 'build', '--images', some.imagesDir, '--metadata', some.metadataPath],
+      ...['--out', models, '--model', starter.clipDir],
+    ]);
+    assert.equal(build.status, 0, build.errors);
+    const index = await VectorIndex.open(join(models, 'album_covers.index'));
+    const own = await VectorIndex.open(join(whole, 'album_covers.index'));
+    assert.equal(index.size, 6);
+    for (let row = 0; row < 6; row += 1) {
+      const near = index.search(own.vectorOf(row), 1);
+      assert.equal(near.rows[0], row);
+    }
+    const verified = await cli([
+      ...['verify', models, '--images', some.imagesDir, '--model', starter.clipDir],
+    ]);
+    assert.match(verified.output, /all 6 covers are there and can be read/);
+
+    await cp(starter.clipDir, join(models, 'clip'), {
+      recursive: true,
+      filter: (path) => !path.includes('catalog'),
+    });
+    const server = await startServer({ MODELS_DIR: models, IMAGES_DIR: some.imagesDir });
+    for (const id of some.ids.slice(0, 4)) {
+      const path = `/api/image/${String(id)}`;
+      const whole = await httpDoor(server.url)({ method: 'GET', path });
+      assert.equal(whole.status, 200);
+      assert.ok(whole.body.equals(coverFile(id)));
+      const small = await httpDoor(server.url)({ method: 'GET', path: `${path}?size=160` });
+      assert.equal(small.status, 200);
+    }
+    await server.stop();
+
+    const place = join(folder, 'named', 'place');
+    const pushed = await cli(['push', place, '--models', models, '--images', some.imagesDir]);
+    assert.equal(pushed.status, 0, pushed.errors);
+    for (const id of some.ids)
+      assert.ok(
+        (await readFile(join(place, 'images', `album_${String(id)}.jpg`))).equals(coverFile(id)),
+      );
+
+    const other = `album_${String(some.ids[3])}.jpg`;
+    const list = join(models, 'valid_metadata_final.json');
+    await writeFile(
+      list,
+      (await readFile(list, 'utf8')).replace('"filename": ""', `"filename": "${other}"`),
+    );
+    const mixed = await cli(['push', place, '--models', models, '--images', some.imagesDir]);
+    assert.equal(mixed.status, 1);
+    assert.match(mixed.errors, /which is the name of another album's: call it album_/);
   });
 
   test('a wrong model is told in one sentence, and what was there stays', async () => {

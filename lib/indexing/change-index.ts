@@ -35,6 +35,8 @@ export interface AddOptions {
   imagesDir: string;
   modelDir: string;
   resume?: boolean;
+  /** Put up with most of the covers' not being there. */
+  allowMissing?: boolean | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -45,7 +47,7 @@ export interface AddOptions {
  *   `buildIndex`
  */
 export async function* addToIndex(options: AddOptions): AsyncGenerator<ChangeEvent> {
-  const { dir, metadataPath, imagesDir, modelDir, resume = false, signal } = options;
+  const { dir, metadataPath, imagesDir, modelDir, resume = false, allowMissing, signal } = options;
   const present = await openSet(dir);
   const { dtype } = present.manifest.model;
   const identity = await identifyModel(modelDir, dtype);
@@ -54,11 +56,15 @@ export async function* addToIndex(options: AddOptions): AsyncGenerator<ChangeEve
   const given = await Catalog.open(metadataPath);
   const texts = splitRows(text);
   const fresh = texts
-    .map((row, i) => ({ row, albumId: given.atRow(i).id }))
-    .filter(({ albumId }) => present.catalog.byId(albumId) === undefined);
+    .map((row, i) => ({ row, album: given.atRow(i) }))
+    .filter(({ album }) => present.catalog.byId(album.id) === undefined);
+  if (fresh.length === 0) {
+    yield { type: 'added', albums: 0, present: texts.length };
+    return;
+  }
   const journal = yield* embedCovers({
-    albumIds: fresh.map(({ albumId }) => albumId),
-    ...{ imagesDir, modelDir, dtype, outDir: dir, resume, signal },
+    albums: fresh.map(({ album }) => album),
+    ...{ imagesDir, modelDir, dtype, outDir: dir, resume, allowMissing, signal },
     plan: {
       metadata: createHash('sha256').update(text).digest('hex'),
       model: identity.model,
@@ -87,7 +93,8 @@ export async function* addToIndex(options: AddOptions): AsyncGenerator<ChangeEve
  * is built anew of them.
  *
  * @param albumIds public ids
- * @throws AppError `album_not_found` naming the first that is not there; nothing is changed then
+ * @throws AppError `album_not_found` naming the first that is not there, `invalid_parameter` where none would stay;
+ *   nothing is changed then
  */
 export async function* removeFromIndex(
   dir: string,
@@ -101,6 +108,11 @@ export async function* removeFromIndex(
     return row;
   });
   const gone = new Set(rows);
+  if (gone.size === present.catalog.size)
+    throw new AppError(
+      'invalid_parameter',
+      `These are all the albums in ${dir}: a set needs one, so nothing is removed.`,
+    );
   const kept = present.rows.filter((_, row) => !gone.has(row));
   const change = { rows: kept, skipped: present.manifest.skipped };
   const manifest = present.index.removesRows

@@ -30,13 +30,16 @@ export async function* mergeShards(options: MergeOptions): AsyncGenerator<MergeE
   const parts = await inOrder(options.parts);
   const [first] = parts;
   if (!first) throw new AppError('assets_missing', 'Expected the folders of the parts to merge.');
+  const size = parts.reduce((sum, { manifest }) => sum + manifest.index.vectors, 0);
+  if (size === 0)
+    throw new AppError('assets_missing', 'The parts hold no albums at all, so nothing is written.');
   await mkdir(outDir, { recursive: true });
   const set = await FileSet.begin(outDir);
   try {
     const index = yield* assembleIndex(set.indexPath, {
       vectors: () => vectorsOf(parts),
       dimension: first.manifest.index.dimension,
-      size: parts.reduce((sum, { manifest }) => sum + manifest.index.vectors, 0),
+      size,
       type,
       probes,
     });
