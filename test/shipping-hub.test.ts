@@ -460,7 +460,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 600_000 }, () => 
     test('a manifest that no longer describes what is there goes', async () => {
       assert.equal((await push()).status, 0);
       await rm(join(out, 'models', 'manifest.json'));
-      await writeFile(join(out, 'models', 'valid_metadata_final.json'), '[]');
+      await writeFile(join(out, 'models', 'valid_metadata_final.json'), '\n', { flag: 'a' });
       const { status, output } = await push();
       assert.equal(status, 0);
       assert.match(output, /^ {2}- models\/manifest\.json$/m);

@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
-import { join, sep } from 'node:path';
+import { dirname, join, sep } from 'node:path';
 import { Catalog } from '../catalog/catalog.ts';
+import { externalDataOf } from '../clip/external-data.ts';
 import { AppError } from '../errors.ts';
 import { clipName, indexName, manifestName, metadataName } from '../storage/assets.ts';
 import { coverFileIn, coverName, isCoverName } from '../storage/covers.ts';
@@ -116,12 +117,25 @@ async function localFiles(options: PushOptions): Promise<LocalFile[]> {
   const files = setNames
     .filter((name) => names.has(name))
     .map((name) => ({ path: depotPaths.ofSet(name), localPath: join(modelsDir, name) }));
-  if (withModel)
-    for (const name of await namesIn(join(modelsDir, clipName), { recursive: true }))
-      if (/\.(json|onnx)$/.test(name)) {
+  if (withModel) {
+    const clipDir = join(modelsDir, clipName);
+    const names = await namesIn(clipDir, { recursive: true });
+    const weights = new Set<string>();
+    for (const graph of names.filter((name) => name.endsWith('.onnx')))
+      for (const name of await externalDataOf(join(clipDir, graph)))
+        weights.add(join(dirname(graph), name));
+    for (const name of weights)
+      if (!names.includes(name))
+        throw new AppError(
+          'assets_missing',
+          `${join(clipDir, name)}, weights of a model, is missing.`,
+        );
+    for (const name of names)
+      if (/\.(json|txt|onnx)$/.test(name) || weights.has(name)) {
         const path = depotPaths.ofModel(name.split(sep).join('/'));
-        files.push({ path, localPath: join(modelsDir, clipName, name) });
+        files.push({ path, localPath: join(clipDir, name) });
       }
+  }
   if (imagesDir !== undefined)
     for (const [name, file] of await coverFiles(catalog, imagesDir))
       files.push({ path: depotPaths.ofCover(name), localPath: join(imagesDir, file) });
