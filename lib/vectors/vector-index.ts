@@ -1,5 +1,6 @@
 import { rename, rm } from 'node:fs/promises';
 import type { Index } from 'faiss-node';
+import { nameBeside } from '../files.ts';
 import { AppError } from '../errors.ts';
 import { readFaissHeader, typeName, type FaissHeader, type Metric } from './file-header.ts';
 
@@ -196,7 +197,7 @@ export class VectorIndex {
    * @throws Error that names the file and the reason, e.g. that no space is left
    */
   async write(path: string): Promise<void> {
-    const beside = `${path}.${String(process.pid)}.new`;
+    const beside = nameBeside(path);
     try {
       try {
         this.#index.write(beside);
