@@ -1,6 +1,6 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Config } from '../lib/config.ts';
 import { replaceFile } from '../lib/files.ts';
 import { buildIndex, type BuildEvent } from '../lib/indexing/build-index.ts';
@@ -38,6 +38,8 @@ const allowMissingOption = [
   '--allow-missing',
   'go on where more than half of the covers are not there',
 ] as const;
+const restartOption = () =>
+  new Option('--restart', 'throw away what an earlier run left').conflicts('resume');
 
 interface BuildFlags extends ModelOptions {
   images: string;
@@ -47,6 +49,7 @@ interface BuildFlags extends ModelOptions {
   probes?: number;
   shard?: Shard;
   resume?: boolean;
+  restart?: boolean;
   allowMissing?: boolean;
   json?: boolean;
 }
@@ -63,7 +66,8 @@ const buildCommand = (config: Config): Command =>
         .option(probesOption[0], probesOption[1], wholeNumber(1))
         .option('--shard <i/n>', 'only this part, e.g. 3/16, for index merge', parseShard)
         .option(...allowMissingOption)
-        .option('--resume', 'go on where an earlier run ended'),
+        .option('--resume', 'go on where an earlier run ended')
+        .addOption(restartOption()),
     ),
   ).action((flags: BuildFlags) =>
     runTask(flags, async ({ output, signal }) => {
@@ -98,6 +102,7 @@ interface AddFlags extends ModelOptions {
   metadata: string;
   index: string;
   resume?: boolean;
+  restart?: boolean;
   allowMissing?: boolean;
   json?: boolean;
 }
@@ -111,7 +116,8 @@ const addCommand = (config: Config): Command =>
         .requiredOption('--metadata <file>', 'list of albums; those that are there are passed over')
         .requiredOption('--index <dir>', 'folder of the set that is changed')
         .option(...allowMissingOption)
-        .option('--resume', 'go on where an earlier run ended'),
+        .option('--resume', 'go on where an earlier run ended')
+        .addOption(restartOption()),
     ),
   ).action((flags: AddFlags) =>
     runTask(flags, async ({ output, signal }) => {
@@ -123,6 +129,7 @@ const addCommand = (config: Config): Command =>
         imagesDir: flags.images,
         modelDir,
         resume: flags.resume === true,
+        restart: flags.restart === true,
         allowMissing: flags.allowMissing,
         signal,
       })) {

@@ -11,7 +11,7 @@ import {
   truncate,
   writeFile,
 } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, describe, test } from 'node:test';
@@ -163,7 +163,7 @@ describe('the command index', { timeout: 600_000 }, () => {
     await writeFile(join(out, '.index-build', 'plan.json'), '{"metadata":"other"}');
     const { status, errors } = await cli(buildArgs(out, '--resume'));
     assert.equal(status, 1);
-    assert.match(errors, /was begun otherwise \(another metadata.*\): begin anew without --resume/);
+    assert.match(errors, /was begun otherwise \(another metadata.*\): begin anew with --restart/);
   });
 
   test('a cover that is missing or unreadable is skipped and reported, and its album left out', async () => {
@@ -190,6 +190,63 @@ describe('the command index', { timeout: 600_000 }, () => {
     const kept = some.rows.filter((_, i) => ![3, 8, 19].includes(i));
     assert.equal(await readFile(join(out, 'valid_metadata_final.json'), 'utf8'), joinRows(kept));
     assert.equal((await VectorIndex.open(join(out, 'album_covers.index'))).size, 17);
+  });
+
+  test('a folder belongs to one process at a time, and what was interrupted is not thrown away', async () => {
+    const out = join(folder, 'two-at-once');
+    await cp(whole, out, { recursive: true });
+    const first = startCli(buildArgs(out));
+    const vectors = join(out, '.index-build', 'vectors.f32');
+    while ((await readFile(vectors).catch(() => Buffer.alloc(0))).length < 16 * 2048)
+      await sleep(5);
+    first.child.kill('SIGSTOP');
+    const refusal = `Error: Another process (${String(first.child.pid)} on ${hostname()}) is at work in ${out}: wait for it, or remove ${join(out, '.lock')} if it has ended.\n`;
+    for (const args of [
+      buildArgs(out),
+      buildArgs(out, '--resume'),
+      ['index', 'remove', '--index', out, '--ids', String(catalog.ids[0])],
+      [
+        ...['index', 'add', '--metadata', catalog.metadataPath, '--images', catalog.imagesDir],
+        ...['--index', out, '--model', starter.clipDir],
+      ],
+    ]) {
+      const { status, errors } = await cli(args);
+      assert.equal(status, 1);
+      assert.equal(errors, refusal);
+    }
+    const left = await readFile(vectors);
+    first.child.kill('SIGKILL');
+    await first.ended;
+    const anew = await cli(buildArgs(out));
+    assert.equal(anew.status, 1);
+    assert.match(
+      anew.errors,
+      /^Error: Work was interrupted in .* after \d+ covers: go on with --resume, or begin anew with --restart\.\n$/,
+    );
+    assert.ok((await readFile(vectors)).equals(left));
+    assert.deepEqual(await sumsOf(out), await sumsOf(whole));
+    const both = await cli(buildArgs(out, '--resume', '--restart'));
+    assert.equal(both.status, 2);
+    const restarted = await cli(buildArgs(out, '--restart'));
+    assert.equal(restarted.status, 0, restarted.errors);
+    assert.deepEqual((await readdir(out)).sort(), [...setFiles].sort());
+  });
+
+  test('a lock whose process has ended is taken over, even where another has its number now', async () => {
+    const out = join(folder, 'locked');
+    await cp(whole, out, { recursive: true });
+    const remove = (id: number | undefined) =>
+      cli(['index', 'remove', '--index', out, '--ids', String(id)]);
+    const lock = (holder: object) => writeFile(join(out, '.lock'), JSON.stringify(holder));
+    const here = { pid: process.pid, began: '1', host: hostname() };
+    await lock(here);
+    assert.equal((await remove(catalog.ids[0])).status, 0);
+    await lock({ ...here, pid: 2 ** 22 + 1 });
+    assert.equal((await remove(catalog.ids[1])).status, 0);
+    await lock({ ...here, host: 'elsewhere' });
+    const { status, errors } = await remove(catalog.ids[2]);
+    assert.equal(status, 1);
+    assert.match(errors, /on elsewhere\) is at work in/);
   });
 
   describe('where the covers are not there', () => {

@@ -6,6 +6,7 @@ import { joinRows, splitRows } from '../catalog/metadata-rows.ts';
 import type { ClipDtype } from '../clip/model-files.ts';
 import { AppError } from '../errors.ts';
 import { indexName, metadataName } from '../storage/assets.ts';
+import { inLockedFolder } from '../folder-lock.ts';
 import { VectorIndex } from '../vectors/vector-index.ts';
 import { assembleIndex } from './assemble.ts';
 import { embedCovers, type EmbedEvent } from './embed-covers.ts';
@@ -35,6 +36,8 @@ export interface AddOptions {
   imagesDir: string;
   modelDir: string;
   resume?: boolean;
+  /** Throw away what an earlier run left. */
+  restart?: boolean;
   /** Put up with most of the covers' not being there. */
   allowMissing?: boolean | undefined;
   signal?: AbortSignal | undefined;
@@ -46,8 +49,20 @@ export interface AddOptions {
  * @throws AppError `assets_inconsistent` where the set was made with another model or dtype, and as
  *   `buildIndex`
  */
-export async function* addToIndex(options: AddOptions): AsyncGenerator<ChangeEvent> {
-  const { dir, metadataPath, imagesDir, modelDir, resume = false, allowMissing, signal } = options;
+export const addToIndex = (options: AddOptions): AsyncGenerator<ChangeEvent> =>
+  inLockedFolder(options.dir, () => add(options));
+
+async function* add(options: AddOptions): AsyncGenerator<ChangeEvent> {
+  const {
+    dir,
+    metadataPath,
+    imagesDir,
+    modelDir,
+    resume = false,
+    restart = false,
+    signal,
+  } = options;
+  const { allowMissing } = options;
   const present = await openSet(dir);
   const { dtype } = present.manifest.model;
   const identity = await identifyModel(modelDir, dtype);
@@ -64,7 +79,7 @@ export async function* addToIndex(options: AddOptions): AsyncGenerator<ChangeEve
   }
   const journal = yield* embedCovers({
     albums: fresh.map(({ album }) => album),
-    ...{ imagesDir, modelDir, dtype, outDir: dir, resume, allowMissing, signal },
+    ...{ imagesDir, modelDir, dtype, outDir: dir, resume, restart, allowMissing, signal },
     plan: {
       metadata: createHash('sha256').update(text).digest('hex'),
       model: identity.model,
@@ -96,10 +111,12 @@ export async function* addToIndex(options: AddOptions): AsyncGenerator<ChangeEve
  * @throws AppError `album_not_found` naming the first that is not there, `invalid_parameter` where none would stay;
  *   nothing is changed then
  */
-export async function* removeFromIndex(
+export const removeFromIndex = (
   dir: string,
   albumIds: readonly number[],
-): AsyncGenerator<ChangeEvent> {
+): AsyncGenerator<ChangeEvent> => inLockedFolder(dir, () => remove(dir, albumIds));
+
+async function* remove(dir: string, albumIds: readonly number[]): AsyncGenerator<ChangeEvent> {
   const present = await openSet(dir);
   const rows = albumIds.map((albumId) => {
     const row = present.catalog.rowOf(albumId);

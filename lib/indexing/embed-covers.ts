@@ -18,6 +18,8 @@ export interface EmbedOptions {
   plan: Record<string, unknown>;
   /** Go on where an earlier run ended. */
   resume: boolean;
+  /** Throw away what an earlier run left; neither: refuse to. */
+  restart: boolean;
   /** Put up with most of the covers' not being there. */
   allowMissing?: boolean | undefined;
   /** Told the length of the embeddings before the work begins; what it throws keeps it from that. */
@@ -39,7 +41,7 @@ export type EmbedEvent =
  *   with was begun with another plan; what the signal was aborted with; the file system's error, e.g. ENOSPC
  */
 export async function* embedCovers(options: EmbedOptions): AsyncGenerator<EmbedEvent, Journal> {
-  const { albums, imagesDir, outDir, resume, check, signal } = options;
+  const { albums, imagesDir, outDir, resume, restart, check, signal } = options;
   const total = albums.length;
   await assertCovers(options);
   const workers = await EmbeddingWorkers.open(options);
@@ -52,6 +54,7 @@ export async function* embedCovers(options: EmbedOptions): AsyncGenerator<EmbedE
       batch: batchSize,
       total,
       resume,
+      restart,
     });
     let whole = false;
     try {

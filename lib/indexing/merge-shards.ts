@@ -2,6 +2,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { joinRows, splitRows } from '../catalog/metadata-rows.ts';
 import { AppError } from '../errors.ts';
+import { inLockedFolder } from '../folder-lock.ts';
 import { indexName, metadataName } from '../storage/assets.ts';
 import { readFlatIndex } from '../vectors/flat-file.ts';
 import { assembleIndex, type AssembleEvent } from './assemble.ts';
@@ -26,6 +27,11 @@ export type MergeEvent = AssembleEvent | { type: 'written'; outDir: string; mani
  *   where two do not belong together; the file system's error, e.g. ENOSPC
  */
 export async function* mergeShards(options: MergeOptions): AsyncGenerator<MergeEvent> {
+  await mkdir(options.outDir, { recursive: true });
+  yield* inLockedFolder(options.outDir, () => merge(options));
+}
+
+async function* merge(options: MergeOptions): AsyncGenerator<MergeEvent> {
   const { outDir, type = 'Flat', probes } = options;
   const parts = await inOrder(options.parts);
   const [first] = parts;
@@ -33,7 +39,6 @@ export async function* mergeShards(options: MergeOptions): AsyncGenerator<MergeE
   const size = parts.reduce((sum, { manifest }) => sum + manifest.index.vectors, 0);
   if (size === 0)
     throw new AppError('assets_missing', 'The parts hold no albums at all, so nothing is written.');
-  await mkdir(outDir, { recursive: true });
   const set = await FileSet.begin(outDir);
   try {
     const index = yield* assembleIndex(set.indexPath, {
