@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   cp,
@@ -424,6 +425,47 @@ describe('the command index', { timeout: 600_000 }, () => {
       assert.equal(status, 1);
       assert.match(errors, /^Error: The disk is full: ENOSPC.*$/m);
       for (const name of setFiles) assert.equal(await readFile(join(disk, name), 'utf8'), 'old');
+    });
+    if (not !== undefined) context.skip(not);
+  });
+
+  test('every command that writes says in one sentence what is wrong with the folder', async (context) => {
+    const csv = join(folder, 'list.csv');
+    await writeFile(csv, 'artist,cover\nx,http://127.0.0.1:1/0.jpg\n');
+    const part = join(folder, 'only-part');
+    assert.equal((await cli(buildArgs(part, '--shard', '1/1'))).status, 0);
+    const place = join(folder, 'place-of-all');
+    const models = ['--models', whole];
+    assert.equal((await cli(['push', place, ...models, '--no-covers'])).status, 0);
+    const commands = (dir: string) => [
+      buildArgs(dir),
+      ['index', 'merge', part, '--out', dir],
+      ['index', 'add', ...buildArgs(dir).slice(2, 6), '--index', dir, '--model', starter.clipDir],
+      ['index', 'remove', '--index', dir, '--ids', String(catalog.ids[0])],
+      ['import', 'csv', csv, '--out', dir, '--attempts', '1'],
+      ['pull', 'model', '--from', starter.clipDir, '--dtype', 'fp32', '--out', dir],
+      ['pull', 'catalog', place, '--no-covers', '--models', dir],
+      ['push', dir, ...models, '--no-covers'],
+    ];
+    const refuses = async (dir: string, sentence: RegExp) => {
+      for (const args of commands(dir)) {
+        const { status, errors } = await cli(args);
+        assert.equal(status, 1, args.join(' '));
+        assert.match(errors, sentence, args.join(' '));
+        assert.equal(errors.split('Error: ').length, 2, errors);
+        assert.doesNotMatch(errors, /^ +at /m);
+      }
+    };
+    const file = join(folder, 'a-file');
+    await writeFile(file, '');
+    await refuses(
+      file,
+      /^Error: (A file is where a folder should be: E|.* is not a folder that can be read\.)/m,
+    );
+    const disk = join(folder, 'read-only');
+    const not = await withSmallDisk(disk, async () => {
+      execFileSync('mount', ['-o', 'remount,ro', disk]);
+      await refuses(disk, /^Error: (The disk is read-only: EROFS|No folder can be made there: )/m);
     });
     if (not !== undefined) context.skip(not);
   });
