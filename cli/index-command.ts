@@ -1,6 +1,6 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Config } from '../lib/config.ts';
 import { replaceFile } from '../lib/files.ts';
 import { buildIndex, type BuildEvent } from '../lib/indexing/build-index.ts';
@@ -30,6 +30,16 @@ const probesOption = [
   '--probes <n>',
   'cells of an IVF index that a search looks into (default: a sixteenth of them)',
 ] as const;
+const imagesOption = [
+  '--images <dir>',
+  "folder of the covers, by the list's filename or album_{local_id}.jpg",
+] as const;
+const allowMissingOption = [
+  '--allow-missing',
+  'go on where more than half of the covers are not there',
+] as const;
+const restartOption = () =>
+  new Option('--restart', 'throw away what an earlier run left').conflicts('resume');
 
 interface BuildFlags extends ModelOptions {
   images: string;
@@ -39,6 +49,8 @@ interface BuildFlags extends ModelOptions {
   probes?: number;
   shard?: Shard;
   resume?: boolean;
+  restart?: boolean;
+  allowMissing?: boolean;
   json?: boolean;
 }
 
@@ -47,13 +59,15 @@ const buildCommand = (config: Config): Command =>
     withJson(
       new Command('build')
         .description('embed every cover and write index, metadata and manifest')
-        .requiredOption('--images <dir>', 'folder of album_{local_id}.jpg')
+        .requiredOption(...imagesOption)
         .requiredOption('--metadata <file>', 'list of the albums, as pandas writes it')
         .requiredOption('--out <dir>', 'where the three files go')
         .option(...typeOption)
         .option(probesOption[0], probesOption[1], wholeNumber(1))
         .option('--shard <i/n>', 'only this part, e.g. 3/16, for index merge', parseShard)
-        .option('--resume', 'go on where an earlier run ended'),
+        .option(...allowMissingOption)
+        .option('--resume', 'go on where an earlier run ended')
+        .addOption(restartOption()),
     ),
   ).action((flags: BuildFlags) =>
     runTask(flags, async ({ output, signal }) => {
@@ -88,6 +102,8 @@ interface AddFlags extends ModelOptions {
   metadata: string;
   index: string;
   resume?: boolean;
+  restart?: boolean;
+  allowMissing?: boolean;
   json?: boolean;
 }
 
@@ -96,10 +112,12 @@ const addCommand = (config: Config): Command =>
     withJson(
       new Command('add')
         .description('add albums without embedding the others again')
-        .requiredOption('--images <dir>', 'folder of album_{local_id}.jpg')
+        .requiredOption(...imagesOption)
         .requiredOption('--metadata <file>', 'list of albums; those that are there are passed over')
         .requiredOption('--index <dir>', 'folder of the set that is changed')
-        .option('--resume', 'go on where an earlier run ended'),
+        .option(...allowMissingOption)
+        .option('--resume', 'go on where an earlier run ended')
+        .addOption(restartOption()),
     ),
   ).action((flags: AddFlags) =>
     runTask(flags, async ({ output, signal }) => {
@@ -111,6 +129,8 @@ const addCommand = (config: Config): Command =>
         imagesDir: flags.images,
         modelDir,
         resume: flags.resume === true,
+        restart: flags.restart === true,
+        allowMissing: flags.allowMissing,
         signal,
       })) {
         if (event.type === 'skipped') skipped.push(event);

@@ -121,7 +121,25 @@ export const bytesText = (bytes: number): string => {
 /** One sentence about what went wrong, for people. */
 export const reasonOf = (error: unknown): string => {
   if (isAppError(error)) return error.detail;
-  if (error instanceof Error && 'code' in error && error.code === 'ENOSPC')
-    return `The disk is full: ${error.message}`;
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  const { code = '', syscall } = error as NodeJS.ErrnoException;
+  // Node says so too where the disk is read-only and folders above would be made as well.
+  const about =
+    code === 'ENOENT' && syscall === 'mkdir'
+      ? 'No folder can be made there'
+      : fileReasons.get(code);
+  return about === undefined ? error.message : `${about}: ${error.message}`;
 };
+
+/** What the file system's codes say. */
+const fileReasons = new Map([
+  ['ENOSPC', 'The disk is full'],
+  ['EDQUOT', "The disk's quota is used up"],
+  ['EROFS', 'The disk is read-only'],
+  ['EACCES', 'There is no permission'],
+  ['EPERM', 'There is no permission'],
+  ['ENOTDIR', 'A file is where a folder should be'],
+  ['EEXIST', 'A file is where a folder should be'],
+  ['EISDIR', 'A folder is where a file should be'],
+  ['ENOENT', 'There is no such file or folder'],
+]);

@@ -3,7 +3,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { clipDtypes, type ClipDtype } from '../lib/clip/model-files.ts';
 import type { Config } from '../lib/config.ts';
 import { pullFiles, type PullOptions, type Wish } from '../lib/shipping/pull-files.ts';
-import { catalogWish, modelWish } from '../lib/shipping/set-layout.ts';
+import { catalogWish, modelWish, weightsWish } from '../lib/shipping/set-layout.ts';
 import { clipName } from '../lib/storage/assets.ts';
 import { depotAt, placeHelp, withAttempts, type DepotFlags } from './depot-option.ts';
 import { bytesText, counted } from './output.ts';
@@ -46,7 +46,10 @@ const pullModel = (config: Config): Command =>
       .option('--out <dir>', 'folder of the model (default: clip in MODELS_DIR)'),
   ).action((flags: PullFlags & { dtype: ClipDtype[]; from: string; out?: string }) => {
     const modelDir = flags.out ?? join(config.assets.modelsDir, clipName);
-    return pull(config, flags, flags.from, modelWish(modelDir, flags.dtype), modelDir);
+    return pull(config, flags, flags.from, modelDir, [
+      () => modelWish(modelDir, flags.dtype),
+      () => weightsWish(modelDir, flags.dtype),
+    ]);
   });
 
 const pullCatalog = (config: Config): Command =>
@@ -62,7 +65,7 @@ const pullCatalog = (config: Config): Command =>
       const modelsDir = flags.models ?? config.assets.modelsDir;
       const imagesDir = flags.covers ? (flags.images ?? config.assets.imagesDir) : undefined;
       const where = imagesDir === undefined ? modelsDir : `${modelsDir} and ${imagesDir}`;
-      return pull(config, flags, place, catalogWish({ modelsDir, imagesDir }), where);
+      return pull(config, flags, place, where, [() => catalogWish({ modelsDir, imagesDir })]);
     },
   );
 
@@ -76,13 +79,17 @@ const pull = (
   config: Config,
   flags: PullFlags,
   place: string,
-  wish: Wish,
   where: string,
+  wishes: readonly (() => Wish | null | Promise<Wish | null>)[],
 ): Promise<void> =>
   runTask(flags, async (task) => {
     const { concurrency, attempts } = flags;
     const depot = depotAt(place, flags, config);
-    await drawPull({ depot, wish, concurrency, attempts, signal: task.signal }, task, where);
+    const options = { depot, concurrency, attempts, signal: task.signal };
+    for (const ask of wishes) {
+      const wish = await ask();
+      if (wish) await drawPull({ ...options, wish }, task, where);
+    }
     return undefined;
   });
 

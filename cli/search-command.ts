@@ -28,14 +28,20 @@ export function searchCommand(config: Config): Command {
     ) => Promise<SearchAnswer>,
   ) =>
     runTask(flags, async ({ output }) => {
-      const { search } = createServices(config, createLogger('silent'));
+      const { search, assets } = createServices(config, createLogger('silent'));
+      const starter = (await assets()).origin === 'starter';
+      if (starter)
+        output.note(
+          { type: 'starter_set', starter_set: true },
+          `These are the made-up albums of the starter set, since MODELS_DIR (${config.assets.modelsDir}) has no files of yours.`,
+        );
       const { k, genre, yearMin, yearMax, scoreMin, bestNewMusic } = flags;
       const given = { genres: genre, yearMin, yearMax, scoreMin, bestNewMusic };
       const filter = Object.fromEntries(
         Object.entries(given).filter(([, value]) => value !== undefined),
       );
       const answer = await ask(search, { k, filter });
-      print(answer.hits, output);
+      print(answer.hits, starter, output);
       return undefined;
     });
   return new Command('search')
@@ -65,7 +71,7 @@ const withFilters = (command: Command): Command =>
       .option('--best-new-music', 'only Best New Music'),
   );
 
-function print(hits: readonly Hit[], output: Output): void {
+function print(hits: readonly Hit[], starter: boolean, output: Output): void {
   if (hits.length === 0) {
     output.note({ type: 'none' }, 'No album passes these filters.');
     return;
@@ -76,7 +82,7 @@ function print(hits: readonly Hit[], output: Output): void {
       (part) => part != null,
     );
     output.result(
-      { type: 'hit', rank: i + 1, ...toResult(hit) },
+      { type: 'hit', rank: i + 1, ...toResult(hit), ...(starter && { starter_set: true }) },
       `${String(i + 1).padStart(3)}  ${similarity.toFixed(3)}  ${album.artist ?? '(unknown)'} – ${album.albumName ?? '(untitled)'}  (${about.join(', ')})  #${String(album.id)}`,
     );
   }

@@ -1,4 +1,23 @@
-import { open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+
+/** A name beside a file for what is not whole yet, which no other call and no other process takes. */
+export const nameBeside = (path: string): string => `${path}.${randomUUID()}.new`;
+
+/** Time after which nobody can still be writing a file that has not grown, in milliseconds. */
+const staleMs = 600_000;
+
+/** Removes what processes that were killed have left under names of {@link nameBeside}. */
+export async function removeStale(path: string): Promise<void> {
+  const begin = `${basename(path)}.`;
+  for (const name of await readdir(dirname(path))) {
+    if (!name.startsWith(begin) || !/^[0-9a-f-]{36}\.new$/.test(name.slice(begin.length))) continue;
+    const beside = join(dirname(path), name);
+    const found = await stat(beside).catch(() => null); // it has just been put in its place
+    if (found && Date.now() - found.mtimeMs > staleMs) await rm(beside, { force: true });
+  }
+}
 
 /** Writes all of the bytes: one call may take fewer, as on a disk that fills up. @param position in bytes */
 export async function writeAt(
@@ -29,7 +48,7 @@ export async function writeSynced(path: string, content: string | Uint8Array): P
  * there before.
  */
 export async function replaceFile(path: string, content: string | Uint8Array): Promise<void> {
-  const beside = `${path}.${String(process.pid)}.new`;
+  const beside = nameBeside(path);
   try {
     await writeSynced(beside, content);
     await rename(beside, path);

@@ -61,6 +61,7 @@ describe('catalog', () => {
       label: null,
       reviewer: null,
       coverUrl: 'https://example.org/0.jpg',
+      filename: 'album_0.jpg',
     });
     assert.equal(catalog.atRow(1).artist, '311');
     assert.equal(catalog.atRow(1).albumName, 'NaN, "Infinity"');

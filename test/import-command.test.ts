@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -96,6 +96,18 @@ describe('the command import csv', { timeout: 300_000 }, () => {
         '3 Sigur Rós nan',
       );
     }
+  });
+
+  test('where no cover can be had, it ends with 1, and the list that was there stays', async () => {
+    const csv = await writeCsv('none.csv', [line(0), line(1)]);
+    for (const i of [0, 1]) answers.set(`/${String(i)}.jpg`, (_, to) => to.writeHead(404).end());
+    const list = join(folder, 'none', 'valid_metadata_final.json');
+    await mkdir(join(folder, 'none'));
+    await writeFile(list, 'old');
+    const { status, errors } = await importCsv(csv, 'none');
+    assert.equal(status, 1);
+    assert.match(errors, /^Error: None of the 2 covers could be had, so no list is written to /m);
+    assert.equal(await readFile(list, 'utf8'), 'old');
   });
 
   test('what can not be had leaves a gap, is told with its reason, and is tried again the next time', async () => {
@@ -219,7 +231,7 @@ describe('the command import csv', { timeout: 300_000 }, () => {
       line(3, `http://[::1]:${port}/3.jpg`),
     ]);
     const { status, errors } = await cli(['import', 'csv', csv, '--out', join(folder, 'private')]);
-    assert.equal(status, 0);
+    assert.equal(status, 1);
     for (const i of [0, 1, 2, 3])
       assert.match(errors, new RegExp(`album ${String(i)}: .* is a private address`));
     assert.equal(asked.size, 0, 'nothing was asked for');
@@ -267,6 +279,57 @@ describe('the command import csv', { timeout: 300_000 }, () => {
     assert.match(output, /covers are there already/);
     assert.ok(asked.size < 20);
     assert.equal((await readdir(images)).filter((name) => name.endsWith('.jpg')).length, 20);
+  });
+
+  test('whatever one host answers, the other covers come', async () => {
+    const odd = [
+      ...['http://[', 'http://:99999/', 'https://', 'http://a b/', 'http://\u00e9%ff%/', '//'].map(
+        (location) => `HTTP/1.1 302 Found\r\nLocation: ${location}\r\nContent-Length: 0\r\n\r\n`,
+      ),
+      'HTTP/1.1 302 Found\r\nLocation: mailto:a@b\r\nContent-Length: 0\r\n\r\n',
+      'HTTP/1.1 302 Found\r\nLocation: http://user:pa%@127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n',
+      'HTTP/1.1 302 Found\r\nLocation: a\r\nLocation: b\r\nContent-Length: 0\r\n\r\n',
+      'HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n',
+      `HTTP/1.1 302 Found\r\nLocation: http://${'a'.repeat(70)}.example/\r\nContent-Length: 0\r\n\r\n`,
+      'HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n',
+      'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcde',
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n',
+      'HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc',
+      'HTTP/1.1 200 OK\r\nbad header\r\n\r\n',
+      `HTTP/1.1 200 OK\r\nX: ${'x'.repeat(100_000)}\r\n\r\n`,
+      'HTTP/1.1 204 No Content\r\n\r\n',
+      'HTTP/1.1 429 Slow down\r\nRetry-After: 1e300\r\nContent-Length: 0\r\n\r\n',
+      'HTTP/1.1 503 Down\r\nRetry-After: -5\r\nContent-Length: 0\r\n\r\n',
+      'nothing of the kind\r\n\r\n',
+      '',
+    ];
+    const raw = createTcpServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', (bytes) => {
+        const number = Number(/^GET \/(\d+)/.exec(bytes.toString('latin1'))?.[1] ?? NaN);
+        socket.end(odd[number] ?? 'not TLS');
+      });
+    }).listen(0, '127.0.0.1');
+    await once(raw, 'listening');
+    const at = `127.0.0.1:${String((raw.address() as AddressInfo).port)}`;
+    const csv = await writeCsv('odd-hosts.csv', [
+      ...odd.map((_, i) => line(i, `http://${at}/${String(i)}`)),
+      line(90, `https://${at}/`),
+      line(91, 'http://127.0.0.1:1/'),
+      line(92, 'http://x.invalid/'),
+      line(93),
+    ]);
+    const { status, output, errors } = await importCsv(
+      ...([csv, 'odd-hosts', '--attempts', '2', '--json'] as const),
+    );
+    raw.close();
+    assert.equal(status, 0, errors);
+    const events = eventsOf(output);
+    const failed = events.filter(({ type }) => type === 'failed');
+    assert.equal(failed.length, odd.length + 3);
+    for (const { reason } of failed) assert.ok(reason);
+    assert.equal(failed[0]?.['reason'], 'it leads to "http://[", which is no URL');
+    assert.equal(events.find(({ type }) => type === 'imported')?.['albums'], 1);
   });
 
   test('another list does not go into the same folder', async () => {

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, beforeEach, describe, test } from 'node:test';
+import { politeFetch } from '../lib/shipping/polite-fetch.ts';
 import { cli, eventsOf, startCli } from './support/cli.ts';
 import { filesUnder } from './support/files.ts';
 import { hubToken, startHubServer, type HubRequest, type HubServer } from './support/hub-server.ts';
@@ -243,6 +244,29 @@ describe('pull and push with the Hugging Face Hub', { timeout: 600_000 }, () => 
     await sameAsSet();
   });
 
+  for (const [headers, most] of [
+    [{ 'Retry-After': '0' }, 13],
+    [{ 'Retry-After': '-1' }, 13],
+    [{ ratelimit: '"api";r=0;t=0' }, 13],
+    [{ 'Retry-After': '86400' }, 1],
+    [{ 'Retry-After': 'tomorrow' }, 3],
+    [{}, 3],
+  ] as const)
+    test(`who always says 429 and ${JSON.stringify(headers)} is asked ${String(most)} times at three attempts`, async () => {
+      let requests = 0;
+      const server = createServer((_, response) => {
+        requests += 1;
+        response.writeHead(429, headers).end();
+      }).listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const { port } = server.address() as AddressInfo;
+      const response = await politeFetch(3)(`http://127.0.0.1:${String(port)}/`);
+      assert.equal(response.status, 429);
+      assert.equal(requests, most);
+      server.closeAllConnections();
+      server.close();
+    });
+
   test('what was there before stays whole until the new set has come', async () => {
     assert.equal((await pull()).status, 0);
     const repo = hub.repos.get('datasets/me/covers');
@@ -460,7 +484,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 600_000 }, () => 
     test('a manifest that no longer describes what is there goes', async () => {
       assert.equal((await push()).status, 0);
       await rm(join(out, 'models', 'manifest.json'));
-      await writeFile(join(out, 'models', 'valid_metadata_final.json'), '[]');
+      await writeFile(join(out, 'models', 'valid_metadata_final.json'), '\n', { flag: 'a' });
       const { status, output } = await push();
       assert.equal(status, 0);
       assert.match(output, /^ {2}- models\/manifest\.json$/m);

@@ -66,6 +66,85 @@ describe('pull and push', { timeout: 600_000 }, () => {
     });
   });
 
+  test('an empty set is neither pushed nor pulled over a good one', async () => {
+    const models = join(here, 'models');
+    await cp(catalog.dir, here, { recursive: true });
+    await rm(join(models, 'manifest.json'));
+    await writeFile(join(models, 'valid_metadata_final.json'), '[]');
+    const place = join(here, 'place');
+    await cp(catalog.dir, place, { recursive: true });
+    const pushed = await cli(['push', place], env());
+    assert.equal(pushed.status, 1);
+    assert.match(pushed.errors, /^Error: .*valid_metadata_final\.json.*the list is empty\.$/m);
+    sameAsSet(await filesUnder(place));
+
+    const pulled = await cli([
+      ...['pull', 'catalog', here, '--models', join(place, 'models')],
+      ...['--images', join(place, 'images')],
+    ]);
+    assert.equal(pulled.status, 1);
+    assert.equal(pulled.errors, `Error: In ${here}, valid_metadata_final.json is empty.\n`);
+    sameAsSet(await filesUnder(place));
+  });
+
+  describe('a model whose weights lie beside its graphs', () => {
+    /** An entry of onnx.proto that names a file of weights, as `external_data` has it. */
+    const named = (name: string) =>
+      `\n\bcontext\x12\x01x\n\blocation\x12${String.fromCharCode(name.length)}${name}`;
+    const weights = { vision: 'vision_model.onnx_data', text: 'weights.pb' };
+
+    const modelDir = async () => {
+      const dir = join(here, 'models', 'clip');
+      await mkdir(join(dir, 'onnx'), { recursive: true });
+      for (const name of ['config.json', 'preprocessor_config.json', 'tokenizer.json'])
+        await cp(join(starter.clipDir, name), join(dir, name));
+      for (const [tower, name] of Object.entries(weights)) {
+        await writeFile(join(dir, 'onnx', `${tower}_model.onnx`), `graph${named(name)}`, 'latin1');
+        await writeFile(join(dir, 'onnx', name), `weights of ${tower}`);
+      }
+      return dir;
+    };
+
+    test('comes with them, by whatever name, and is shipped with them', async () => {
+      const dir = await modelDir();
+      const out = join(here, 'out');
+      const pull = (from: string) =>
+        cli(['pull', 'model', '--from', from, '--dtype', 'fp32', '--out', out]);
+      const pulled = await pull(dir);
+      assert.equal(pulled.status, 0, pulled.errors);
+      assert.deepEqual(await filesUnder(out), await filesUnder(dir));
+
+      await cp(join(catalog.dir, 'models'), join(here, 'models'), { recursive: true });
+      const depot = join(here, 'depot');
+      const pushed = await cli([
+        ...['push', depot, '--with-model', '--no-covers', '--models', join(here, 'models')],
+      ]);
+      assert.equal(pushed.status, 0, pushed.errors);
+      assert.deepEqual(await filesUnder(join(depot, 'models', 'clip')), await filesUnder(dir));
+    });
+
+    for (const name of Object.values(weights))
+      test(`is not done where ${name} is not there`, async () => {
+        const dir = await modelDir();
+        await rm(join(dir, 'onnx', name));
+        const { status, errors } = await cli([
+          ...['pull', 'model', '--from', dir, '--dtype', 'fp32', '--out', join(here, 'out')],
+        ]);
+        assert.equal(status, 1);
+        assert.equal(errors.split('\n').at(-2), `Error: ${dir} does not have ${name}.`);
+      });
+
+    test('is refused where it names a file outside of its folder', async () => {
+      const dir = await modelDir();
+      await writeFile(join(dir, 'onnx', 'text_model.onnx'), named('../../x.pb'), 'latin1');
+      const { status, errors } = await cli([
+        ...['pull', 'model', '--from', dir, '--dtype', 'fp32', '--out', join(here, 'out')],
+      ]);
+      assert.equal(status, 1);
+      assert.match(errors, /names a file of weights outside of its folder: \.\.\/\.\.\/x\.pb\.$/m);
+    });
+  });
+
   describe('with S3', { skip: s3Skip }, () => {
     let s3: S3Server;
     let proxy: FaultProxy;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, truncate } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
@@ -11,6 +11,8 @@ import {
   PutObjectCommand,
   S3Client,
 } from '@aws-sdk/client-s3';
+import { refreshCopy } from '../lib/storage/download.ts';
+import { S3Folder } from '../lib/storage/s3.ts';
 import { json } from './support/cases.ts';
 import { httpDoor } from './support/doors.ts';
 import { startFaultProxy, type Fault, type FaultProxy } from './support/fault-proxy.ts';
@@ -186,6 +188,26 @@ describe('assets in S3', { skip: s3Skip, timeout: 600_000 }, () => {
     await killed.ended;
     proxy.reset();
     await assertFinds(await start());
+  });
+
+  test("fetches of one file at the same time do not take each other's away, and what a killed one left goes", async () => {
+    await newCache();
+    Object.assign(process.env, s3.env(proxy.endpoint));
+    const models = S3Folder.open(`s3://${bucket}/${prefix}/models`, { pathStyle: true });
+    const path = join(cacheDir, 'album_covers.index');
+    const [old, young] = ['1'.repeat(36), '2'.repeat(36)].map((one) => `${path}.${one}.new`);
+    for (const left of [old ?? '', young ?? '']) await writeFile(left, 'left');
+    await utimes(old ?? '', 0, 0);
+    await Promise.all(
+      Array.from({ length: 4 }, () => refreshCopy(models, 'album_covers.index', path)),
+    );
+    assert.ok((await readFile(path)).equals(await readFile(starter.indexPath)));
+    assert.equal(await refreshCopy(models, 'album_covers.index', path), false);
+    assert.deepEqual((await cached()).sort(), [
+      'album_covers.index',
+      `album_covers.index.${'2'.repeat(36)}.new`,
+      'album_covers.index.json',
+    ]);
   });
 
   test('an object that is written anew while it is fetched is fetched again', async () => {

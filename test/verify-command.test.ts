@@ -227,17 +227,22 @@ describe('the command line', () => {
     const image = join(starter.imagesDir, 'album_17.jpg');
     const found = await cli(['search', 'image', image, '-k', '3', '--json']);
     assert.equal(found.status, 0, found.errors);
-    const [first] = eventsOf(found.output);
-    assert.equal(first?.['album_id'], 17);
+    const [said, first] = eventsOf(found.output);
+    assert.deepEqual(said, { type: 'starter_set', starter_set: true });
+    assert.equal(first?.['starter_set'], true);
+    assert.equal(first['album_id'], 17);
     assert.equal(first['rank'], 1);
     const words = await cli(['search', 'text', 'red', 'circle', '-k', '2', '--genre', 'Jazz']);
     assert.match(words.output, /^ {2}1 {2}\d\.\d{3} {2}.+ – .+ {2}\(.*Jazz.*\) {2}#\d+\n {2}2 /);
+    const made =
+      /^These are the made-up albums of the starter set, since MODELS_DIR \(.*\) has no files of yours\.\n/;
+    assert.match(words.errors, made);
     const none = await cli(['search', 'text', 'x', '--year-min', '2999']);
     assert.equal(none.status, 0);
     assert.match(none.errors, /No album passes/);
     const text = await cli(['search', 'image', 'README.md']);
     assert.equal(text.status, 1);
-    assert.match(text.errors, /^Error: The file is not a picture.*\n$/);
+    assert.match(text.errors.replace(made, ''), /^Error: The file is not a picture.*\n$/);
   });
 
   test('every command has --help', async () => {

@@ -15,6 +15,8 @@ export interface Album {
   readonly reviewer: string | null;
   /** Where the cover was downloaded from. */
   readonly coverUrl: string | null;
+  /** What the list calls the cover's file. */
+  readonly filename: string | null;
 }
 
 /** What was wrong with a row and was read round. */
@@ -72,6 +74,7 @@ export function readAlbum(row: unknown): { album: Album; blemishes: Blemish[] } 
     label: words(field['label']),
     reviewer: words(field['reviewer_name']),
     coverUrl: words(field['cover_url']),
+    filename: words(field['filename']),
   };
   return { album, blemishes };
 }

@@ -26,7 +26,8 @@ const planName = '.import.json';
  * Makes metadata and covers of a CSV. Ids are given in the order of the rows, before any cover is fetched; an
  * album whose cover can't be had is left out, and its id stays a gap. Run again, it fetches what is lacking.
  *
- * @throws AppError `catalog_unreadable`, or `assets_inconsistent` where the folder was begun with another CSV
+ * @throws AppError `catalog_unreadable`, or `assets_inconsistent` where the folder was begun with another CSV,
+ *   or `assets_missing` where none of the covers can be had
  */
 export async function* importCsv(options: ImportOptions): AsyncGenerator<ImportEvent> {
   const { csvPath, outDir } = options;
@@ -38,6 +39,11 @@ export async function* importCsv(options: ImportOptions): AsyncGenerator<ImportE
   const there = yield* downloadCovers({ ...options, albums, imagesDir: join(outDir, 'images') });
   const rows = albums.filter(({ localId }) => there.has(localId)).map(pandasRow);
   const metadataPath = join(outDir, metadataName);
+  if (rows.length === 0)
+    throw new AppError(
+      'assets_missing',
+      `None of the ${String(albums.length)} covers could be had, so no list is written to ${metadataPath}.`,
+    );
   await replaceFile(metadataPath, joinRows(rows));
   yield {
     type: 'imported',

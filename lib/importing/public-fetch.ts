@@ -104,6 +104,10 @@ export class PublicFetcher {
       const { location } = answer.headers;
       if (answer.statusCode >= 300 && answer.statusCode < 400 && typeof location === 'string') {
         answer.body.on('error', () => undefined).destroy();
+        if (!URL.canParse(location, at.href))
+          throw new FetchError(`it leads to ${JSON.stringify(location)}, which is no URL`, {
+            retry: false,
+          });
         at = new URL(location, at);
         if (!['http:', 'https:'].includes(at.protocol))
           throw new FetchError(`it leads to ${at.protocol}//`, { retry: false });

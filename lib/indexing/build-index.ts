@@ -1,8 +1,9 @@
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
 import { Catalog } from '../catalog/catalog.ts';
 import { joinRows, splitRows } from '../catalog/metadata-rows.ts';
 import type { ClipDtype } from '../clip/model-files.ts';
+import { inLockedFolder } from '../folder-lock.ts';
 import { VectorIndex } from '../vectors/vector-index.ts';
 import { assembleIndex, type AssembleEvent } from './assemble.ts';
 import { batchSize } from './cover-batch.ts';
@@ -12,7 +13,7 @@ import { FileSet } from './file-set.ts';
 
 export interface BuildOptions {
   metadataPath: string;
-  /** Folder of `album_{local_id}.jpg`, whatever raster format is in the file. */
+  /** Folder of the covers, under the list's `filename` or `album_{local_id}.jpg`, whatever raster format is in it. */
   imagesDir: string;
   /** Folder of the model, in the Hugging Face layout. */
   modelDir: string;
@@ -28,6 +29,10 @@ export interface BuildOptions {
   shard?: Shard | undefined;
   /** Go on where an earlier run ended. */
   resume?: boolean;
+  /** Throw away what an earlier run left. */
+  restart?: boolean;
+  /** Put up with most of the covers' not being there. */
+  allowMissing?: boolean | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -39,19 +44,26 @@ export type BuildEvent =
  * set that was there before stays; what has been embedded is kept for `resume`, and the result is the same
  * to the last bit as that of a run that nothing disturbed.
  *
- * @throws AppError `assets_missing`, `model_unreadable`, `catalog_unreadable`, or `assets_inconsistent` where
- *   what there is to go on with was begun otherwise; the file system's error, e.g. ENOSPC
+ * @throws AppError `assets_missing` (covers among it), `model_unreadable`, `catalog_unreadable`, `busy` where another
+ *   process is at work in the folder, or `assets_inconsistent` where what there is to go on with was begun otherwise, or is
+ *   there and neither `resume` nor `restart` is said; the file system's error, e.g. ENOSPC
  */
 export async function* buildIndex(options: BuildOptions): AsyncGenerator<BuildEvent> {
+  await mkdir(options.outDir, { recursive: true });
+  yield* inLockedFolder(options.outDir, () => build(options));
+}
+
+async function* build(options: BuildOptions): AsyncGenerator<BuildEvent> {
   const { metadataPath, imagesDir, modelDir, outDir, shard, resume = false, signal } = options;
+  const { restart = false, allowMissing } = options;
   const type = shard ? 'Flat' : (options.type ?? 'Flat');
   const catalog = await Catalog.open(metadataPath);
   const text = await readFile(metadataPath, 'utf8');
   const identity = await identifyModel(modelDir, options.dtype);
   const { from, to } = rangeOf(catalog.size, shard);
   const journal = yield* embedCovers({
-    albumIds: Array.from({ length: to - from }, (_, i) => catalog.atRow(from + i).id),
-    ...{ imagesDir, modelDir, outDir, resume, signal },
+    albums: Array.from({ length: to - from }, (_, i) => catalog.atRow(from + i)),
+    ...{ imagesDir, modelDir, outDir, resume, restart, allowMissing, signal },
     dtype: identity.model.dtype,
     plan: {
       metadata: createHash('sha256').update(text).digest('hex'),

@@ -6,6 +6,7 @@ import { joinRows, splitRows } from '../catalog/metadata-rows.ts';
 import type { ClipDtype } from '../clip/model-files.ts';
 import { AppError } from '../errors.ts';
 import { indexName, metadataName } from '../storage/assets.ts';
+import { inLockedFolder } from '../folder-lock.ts';
 import { openEmbeddings } from '../vectors/open-embeddings.ts';
 import type { VectorIndex } from '../vectors/vector-index.ts';
 import { assembleIndex } from './assemble.ts';
@@ -36,6 +37,10 @@ export interface AddOptions {
   imagesDir: string;
   modelDir: string;
   resume?: boolean;
+  /** Throw away what an earlier run left. */
+  restart?: boolean;
+  /** Put up with most of the covers' not being there. */
+  allowMissing?: boolean | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -45,8 +50,20 @@ export interface AddOptions {
  * @throws AppError `assets_inconsistent` where the set was made with another model or dtype, and as
  *   `buildIndex`
  */
-export async function* addToIndex(options: AddOptions): AsyncGenerator<ChangeEvent> {
-  const { dir, metadataPath, imagesDir, modelDir, resume = false, signal } = options;
+export const addToIndex = (options: AddOptions): AsyncGenerator<ChangeEvent> =>
+  inLockedFolder(options.dir, () => add(options));
+
+async function* add(options: AddOptions): AsyncGenerator<ChangeEvent> {
+  const {
+    dir,
+    metadataPath,
+    imagesDir,
+    modelDir,
+    resume = false,
+    restart = false,
+    signal,
+  } = options;
+  const { allowMissing } = options;
   const present = await openSet(dir);
   const { dtype } = present.manifest.model;
   const identity = await identifyModel(modelDir, dtype);
@@ -55,11 +72,15 @@ export async function* addToIndex(options: AddOptions): AsyncGenerator<ChangeEve
   const given = await Catalog.open(metadataPath);
   const texts = splitRows(text);
   const fresh = texts
-    .map((row, i) => ({ row, albumId: given.atRow(i).id }))
-    .filter(({ albumId }) => present.catalog.byId(albumId) === undefined);
+    .map((row, i) => ({ row, album: given.atRow(i) }))
+    .filter(({ album }) => present.catalog.byId(album.id) === undefined);
+  if (fresh.length === 0) {
+    yield { type: 'added', albums: 0, present: texts.length };
+    return;
+  }
   const journal = yield* embedCovers({
-    albumIds: fresh.map(({ albumId }) => albumId),
-    ...{ imagesDir, modelDir, dtype, outDir: dir, resume, signal },
+    albums: fresh.map(({ album }) => album),
+    ...{ imagesDir, modelDir, dtype, outDir: dir, resume, restart, allowMissing, signal },
     plan: {
       metadata: createHash('sha256').update(text).digest('hex'),
       model: identity.model,
@@ -88,12 +109,15 @@ export async function* addToIndex(options: AddOptions): AsyncGenerator<ChangeEve
  * is built anew of them.
  *
  * @param albumIds public ids
- * @throws AppError `album_not_found` naming the first that is not there; nothing is changed then
+ * @throws AppError `album_not_found` naming the first that is not there, `invalid_parameter` where none would stay;
+ *   nothing is changed then
  */
-export async function* removeFromIndex(
+export const removeFromIndex = (
   dir: string,
   albumIds: readonly number[],
-): AsyncGenerator<ChangeEvent> {
+): AsyncGenerator<ChangeEvent> => inLockedFolder(dir, () => remove(dir, albumIds));
+
+async function* remove(dir: string, albumIds: readonly number[]): AsyncGenerator<ChangeEvent> {
   const present = await openSet(dir);
   const rows = albumIds.map((albumId) => {
     const row = present.catalog.rowOf(albumId);
@@ -102,6 +126,11 @@ export async function* removeFromIndex(
     return row;
   });
   const gone = new Set(rows);
+  if (gone.size === present.catalog.size)
+    throw new AppError(
+      'invalid_parameter',
+      `These are all the albums in ${dir}: a set needs one, so nothing is removed.`,
+    );
   const kept = present.rows.filter((_, row) => !gone.has(row));
   const change = { rows: kept, skipped: present.manifest.skipped };
   const manifest = present.index.removesRows

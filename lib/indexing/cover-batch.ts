@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ImageEncoder } from '../clip/image-encoder.ts';
 import { isAppError } from '../errors.ts';
-import { coverName } from '../storage/covers.ts';
+import { coverFileIn, coverNames, type CoverOwner } from '../storage/covers.ts';
 import type { Skipped } from './journal.ts';
 
 /**
@@ -15,8 +15,7 @@ export const batchSize = 16;
 export interface CoverBatch {
   /** Position of the first. */
   from: number;
-  /** Public ids. */
-  albumIds: readonly number[];
+  albums: readonly CoverOwner[];
 }
 
 /** A cover's model input or embedding, or why there is none. */
@@ -29,9 +28,9 @@ export const isVector = (outcome: CoverOutcome): outcome is Float32Array =>
 export const decodeBatch = (
   encoder: ImageEncoder,
   imagesDir: string,
-  { from, albumIds }: CoverBatch,
+  { from, albums }: CoverBatch,
 ): Promise<CoverOutcome[]> =>
-  Promise.all(albumIds.map((albumId, i) => decodeCover(encoder, imagesDir, albumId, from + i)));
+  Promise.all(albums.map((album, i) => decodeCover(encoder, imagesDir, album, from + i)));
 
 /** Embeds what was decoded, in one run of the model. */
 export async function embedBatch(
@@ -46,18 +45,20 @@ export async function embedBatch(
 async function decodeCover(
   encoder: ImageEncoder,
   imagesDir: string,
-  albumId: number,
+  album: CoverOwner,
   position: number,
 ): Promise<CoverOutcome> {
-  const file = coverName(albumId);
+  const albumId = album.id;
+  const found = await coverFileIn(imagesDir, album);
+  const file = found ?? coverNames(album)[0] ?? '';
+  if (found === null) return { position, albumId, file, reason: 'there is no such file' };
   try {
     return await encoder.preprocess(await readFile(join(imagesDir, file)));
   } catch (error) {
     if (isAppError(error)) return { position, albumId, file, reason: error.detail };
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
     if (!unreadableFile.has(code)) throw error;
-    const reason = code === 'ENOENT' ? 'there is no such file' : `it can not be read (${code})`;
-    return { position, albumId, file, reason };
+    return { position, albumId, file, reason: `it can not be read (${code})` };
   }
 }
 

@@ -1,11 +1,14 @@
+import { readdir } from 'node:fs/promises';
 import type { ClipDtype } from '../clip/model-files.ts';
+import { AppError } from '../errors.ts';
+import { coverFileIn, coverNames, type CoverOwner } from '../storage/covers.ts';
 import { batchSize, isVector } from './cover-batch.ts';
 import { EmbeddingWorkers } from './embedding-workers.ts';
 import { Journal, type Skipped } from './journal.ts';
 
 export interface EmbedOptions {
-  /** Public ids, in the order of the metadata. */
-  albumIds: readonly number[];
+  /** In the order of the metadata. */
+  albums: readonly CoverOwner[];
   imagesDir: string;
   modelDir: string;
   dtype: ClipDtype;
@@ -15,6 +18,10 @@ export interface EmbedOptions {
   plan: Record<string, unknown>;
   /** Go on where an earlier run ended. */
   resume: boolean;
+  /** Throw away what an earlier run left; neither: refuse to. */
+  restart: boolean;
+  /** Put up with most of the covers' not being there. */
+  allowMissing?: boolean | undefined;
   /** Told the length of the embeddings before the work begins; what it throws keeps it from that. */
   check?: (dimension: number) => Promise<unknown>;
   /** Ends the work after the batch under way. */
@@ -34,8 +41,9 @@ export type EmbedEvent =
  *   with was begun with another plan; what the signal was aborted with; the file system's error, e.g. ENOSPC
  */
 export async function* embedCovers(options: EmbedOptions): AsyncGenerator<EmbedEvent, Journal> {
-  const { albumIds, outDir, resume, check, signal } = options;
-  const total = albumIds.length;
+  const { albums, imagesDir, outDir, resume, restart, check, signal } = options;
+  const total = albums.length;
+  await assertCovers(options);
   const workers = await EmbeddingWorkers.open(options);
   try {
     const { dimension } = workers;
@@ -46,12 +54,13 @@ export async function* embedCovers(options: EmbedOptions): AsyncGenerator<EmbedE
       batch: batchSize,
       total,
       resume,
+      restart,
     });
     let whole = false;
     try {
       if (journal.done > 0) yield { type: 'resumed', done: journal.done, total };
       for (const skipped of journal.skipped) yield { type: 'skipped', ...skipped };
-      for await (const covers of workers.embed(albumIds, journal.done)) {
+      for await (const covers of workers.embed(albums, journal.done)) {
         const skipped = covers.filter((cover): cover is Skipped => !isVector(cover));
         await journal.append(
           covers.map((cover) => (isVector(cover) ? cover : null)),
@@ -61,6 +70,13 @@ export async function* embedCovers(options: EmbedOptions): AsyncGenerator<EmbedE
         yield { type: 'embedded', done: journal.done, total };
         signal?.throwIfAborted();
       }
+      if (total > 0 && journal.skipped.length === total) {
+        await journal.remove();
+        throw new AppError(
+          'assets_missing',
+          `None of the ${String(total)} covers in ${imagesDir} can be read (${journal.skipped[0]?.reason ?? ''}), so nothing is written.`,
+        );
+      }
       whole = true;
       return journal;
     } finally {
@@ -69,4 +85,32 @@ export async function* embedCovers(options: EmbedOptions): AsyncGenerator<EmbedE
   } finally {
     await workers.close();
   }
+}
+
+/**
+ * A folder or a list that is not the right one is told before an hour of embedding, and never makes a set of next to
+ * nothing.
+ *
+ * @throws AppError `assets_missing` where none of the covers is there, or fewer than half of them
+ */
+async function assertCovers({ albums, imagesDir, allowMissing }: EmbedOptions): Promise<void> {
+  await readdir(imagesDir).catch((cause: unknown) => {
+    throw new AppError('assets_missing', `${imagesDir} is not a folder that can be read.`, {
+      cause,
+    });
+  });
+  const missing: string[] = [];
+  for (const album of albums)
+    if ((await coverFileIn(imagesDir, album)) === null)
+      missing.push(coverNames(album).join(' or '));
+  const there = albums.length - missing.length;
+  if (missing.length === 0 || (there > 0 && (allowMissing === true || there >= missing.length)))
+    return;
+  const some = `${missing.slice(0, 3).join(', ')}${missing.length > 3 ? ', …' : ''}`;
+  throw new AppError(
+    'assets_missing',
+    there === 0
+      ? `${imagesDir} has none of the ${String(albums.length)} covers (looked for ${some}), so nothing is written.`
+      : `${imagesDir} has only ${String(there)} of the ${String(albums.length)} covers (not ${some}): name the right folder, or leave the others out with --allow-missing.`,
+  );
 }

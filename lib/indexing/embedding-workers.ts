@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { usableCores } from '../cores.ts';
 import type { ClipDtype } from '../clip/model-files.ts';
 import { AppError } from '../errors.ts';
+import type { CoverOwner } from '../storage/covers.ts';
 import { batchSize, type CoverBatch, type CoverOutcome } from './cover-batch.ts';
 import type { WorkerAnswer, WorkerRequest, WorkerTask } from './embed-worker.ts';
 
@@ -61,17 +62,17 @@ export class EmbeddingWorkers {
   /**
    * Embeds covers, in order.
    *
-   * @param albumIds public ids, in the order of the metadata
+   * @param albums in the order of the metadata
    * @param from position of the first that is wanted: a multiple of {@link batchSize}
    * @returns one batch after the other: an embedding each, or why there is none
    */
-  async *embed(albumIds: readonly number[], from: number): AsyncGenerator<CoverOutcome[]> {
+  async *embed(albums: readonly CoverOwner[], from: number): AsyncGenerator<CoverOutcome[]> {
     const ahead: Promise<CoverOutcome[]>[] = [];
     let next = from;
     const askAhead = () => {
       for (; ahead.length < batchesAhead * this.#threads.length; next += batchSize) {
-        if (next >= albumIds.length) return;
-        const batch = { from: next, albumIds: albumIds.slice(next, next + batchSize) };
+        if (next >= albums.length) return;
+        const batch = { from: next, albums: albums.slice(next, next + batchSize) };
         const thread = this.#threads[(next / batchSize) % this.#threads.length];
         if (thread) ahead.push(thread.embed(batch));
       }

@@ -1,4 +1,13 @@
-import { mkdir, open, readFile, rm, truncate, writeFile, type FileHandle } from 'node:fs/promises';
+import {
+  mkdir,
+  open,
+  readFile,
+  rm,
+  stat,
+  truncate,
+  writeFile,
+  type FileHandle,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../errors.ts';
 import { replaceFile, writeAt } from '../files.ts';
@@ -52,24 +61,32 @@ export class Journal {
    *   result is the same to the last bit
    * @param options.total positions in all
    * @param options.resume go on where an earlier run ended
-   * @throws AppError `assets_inconsistent` where what is there was begun with another plan
+   * @param options.restart throw away what it left
+   * @throws AppError `assets_inconsistent` where what is there was begun with another plan, or is there and neither is said
    */
   static async open(
     outDir: string,
     plan: Record<string, unknown>,
-    options: { dimension: number; batch: number; total: number; resume: boolean },
+    options: { dimension: number; batch: number; total: number; resume: boolean; restart: boolean },
   ): Promise<Journal> {
-    const { dimension, batch, total, resume } = options;
+    const { dimension, batch, total, resume, restart } = options;
     const dir = join(outDir, folderName);
     const planPath = join(dir, 'plan.json');
     const vectorsPath = join(dir, 'vectors.f32');
     const skippedPath = join(dir, 'skipped.jsonl');
     const wanted = JSON.stringify(plan, null, 2);
-    const begun = resume ? await readFile(planPath, 'utf8').catch(() => null) : null;
+    const found = restart ? null : await readFile(planPath, 'utf8').catch(() => null);
+    const left = (await stat(vectorsPath).catch(() => null))?.size ?? 0;
+    if (found !== null && !resume && left > 0)
+      throw new AppError(
+        'assets_inconsistent',
+        `Work was interrupted in ${outDir} after ${String(Math.floor(left / (4 * dimension)))} covers: go on with --resume, or begin anew with --restart.`,
+      );
+    const begun = resume ? found : null;
     if (begun !== null && begun !== wanted)
       throw new AppError(
         'assets_inconsistent',
-        `What is in ${dir} was begun otherwise (${difference(begun, plan)}): begin anew without --resume.`,
+        `What is in ${dir} was begun otherwise (${difference(begun, plan)}): begin anew with --restart.`,
       );
     if (begun === null) {
       await rm(dir, { recursive: true, force: true });

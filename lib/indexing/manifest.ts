@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import * as z from 'zod';
+import { externalDataOf } from '../clip/external-data.ts';
 import { clipDtypes, findTower, readModelJson, type ClipDtype } from '../clip/model-files.ts';
 import { AppError } from '../errors.ts';
 import { manifestName } from '../storage/assets.ts';
@@ -86,7 +87,13 @@ export async function identifyModel(
   const config = (await readModelJson(modelDir, 'config.json')) as Record<string, unknown>;
   const name = config['_name_or_path'];
   const files: Record<string, string> = {};
-  for (const path of ['preprocessor_config.json', tower.path.slice(join(modelDir, '/').length)])
+  const graph = tower.path.slice(join(modelDir, '/').length);
+  const weights = await externalDataOf(tower.path);
+  for (const path of [
+    'preprocessor_config.json',
+    graph,
+    ...weights.map((name) => join(dirname(graph), name)),
+  ])
     files[path] = (await digestFile(join(modelDir, path))).sha256;
   return {
     model: {

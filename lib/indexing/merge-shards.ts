@@ -2,6 +2,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { joinRows, splitRows } from '../catalog/metadata-rows.ts';
 import { AppError } from '../errors.ts';
+import { inLockedFolder } from '../folder-lock.ts';
 import { indexName, metadataName } from '../storage/assets.ts';
 import { readFlatIndex } from '../vectors/flat-file.ts';
 import { assembleIndex, type AssembleEvent } from './assemble.ts';
@@ -26,17 +27,24 @@ export type MergeEvent = AssembleEvent | { type: 'written'; outDir: string; mani
  *   where two do not belong together; the file system's error, e.g. ENOSPC
  */
 export async function* mergeShards(options: MergeOptions): AsyncGenerator<MergeEvent> {
+  await mkdir(options.outDir, { recursive: true });
+  yield* inLockedFolder(options.outDir, () => merge(options));
+}
+
+async function* merge(options: MergeOptions): AsyncGenerator<MergeEvent> {
   const { outDir, type = 'Flat', probes } = options;
   const parts = await inOrder(options.parts);
   const [first] = parts;
   if (!first) throw new AppError('assets_missing', 'Expected the folders of the parts to merge.');
-  await mkdir(outDir, { recursive: true });
+  const size = parts.reduce((sum, { manifest }) => sum + manifest.index.vectors, 0);
+  if (size === 0)
+    throw new AppError('assets_missing', 'The parts hold no albums at all, so nothing is written.');
   const set = await FileSet.begin(outDir);
   try {
     const index = yield* assembleIndex(set.indexPath, {
       vectors: () => vectorsOf(parts),
       dimension: first.manifest.index.dimension,
-      size: parts.reduce((sum, { manifest }) => sum + manifest.index.vectors, 0),
+      size,
       type,
       probes,
     });

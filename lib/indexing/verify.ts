@@ -6,7 +6,7 @@ import type { ClipDtype } from '../clip/model-files.ts';
 import { isAppError } from '../errors.ts';
 import { shrinkCover } from '../imaging/raster.ts';
 import { indexName, manifestName, metadataName } from '../storage/assets.ts';
-import { coverName } from '../storage/covers.ts';
+import { coverFileIn } from '../storage/covers.ts';
 import { findOddRows, prepareEmbeddings } from '../vectors/open-embeddings.ts';
 import { VectorIndex } from '../vectors/vector-index.ts';
 import { digestFile, identifyModel, readManifest, type Manifest } from './manifest.ts';
@@ -215,8 +215,10 @@ async function* checkCovers(catalog: Catalog, imagesDir: string): AsyncGenerator
   const missing: number[] = [];
   const unreadable: number[] = [];
   const look = async (row: number) => {
-    const { id } = catalog.atRow(row);
-    const bytes = await readFile(join(imagesDir, coverName(id))).catch(() => null);
+    const album = catalog.atRow(row);
+    const { id } = album;
+    const file = await coverFileIn(imagesDir, album);
+    const bytes = file && (await readFile(join(imagesDir, file)).catch(() => null));
     if (!bytes) missing.push(id);
     else
       // the whole picture is decoded: a truncated one has a sound header
@@ -323,9 +325,8 @@ async function* checkDrift(
     const sample = Math.min(options.sample, catalog.size);
     for (let i = 0; i < sample; i += 1) {
       const row = Math.floor(((i + 0.5) * catalog.size) / sample);
-      const cover = await readFile(join(imagesDir, coverName(catalog.atRow(row).id))).catch(
-        () => null,
-      );
+      const file = await coverFileIn(imagesDir, catalog.atRow(row));
+      const cover = file && (await readFile(join(imagesDir, file)).catch(() => null));
       const embedding =
         cover &&
         (await encoder.encode(cover).catch((error: unknown) => {

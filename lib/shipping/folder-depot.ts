@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs';
 import { copyFile, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import { AppError } from '../errors.ts';
+import { nameBeside } from '../files.ts';
 import { hashOf } from './content-hash.ts';
 import type { Depot, DepotFile, DepotStream, LocalFile } from './depot.ts';
 
@@ -49,11 +50,12 @@ export class FolderDepot implements Depot {
       const target = join(this.#dir, path);
       await mkdir(dirname(target), { recursive: true });
       signal?.throwIfAborted();
+      const beside = nameBeside(target);
       try {
-        await copyFile(localPath, `${target}.new`);
-        await rename(`${target}.new`, target);
+        await copyFile(localPath, beside);
+        await rename(beside, target);
       } catch (error) {
-        await rm(`${target}.new`, { force: true }); // a disk that is full, for one
+        await rm(beside, { force: true }); // a disk that is full, for one
         throw error;
       }
       yield path;

@@ -7,8 +7,9 @@ const pauseMs = 500;
 const longestPauseMs = 30_000;
 /** Longest pause that a server may ask for, in seconds: the Hub counts requests in five minutes. */
 const mostSeconds = 310;
-/** Times that a server may ask for a pause: they are not counted as attempts. */
-const mostPauses = 20;
+/** Pauses that a server may ask for, and milliseconds in all, that are not counted as attempts: three of the Hub's. */
+const mostPauses = 10;
+const mostPauseMs = 3000 * mostSeconds;
 
 /**
  * Times in which an answer must begin, and the next bytes of it must come, in milliseconds; the former longer where
@@ -25,7 +26,8 @@ const worthAnother = (status: number): boolean =>
  * Who is throttled makes the others wait too: many at once must not become a storm. Proxies come from the
  * environment (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`). Bodies must be text or blobs, which can be sent again.
  *
- * @param attempts times that a request is sent at most, beside those that the server asked to be put off
+ * @param attempts times that a request is sent at most, beside those that the server asked to be put off, of which
+ *   there are ten at most
  */
 export function politeFetch(attempts: number): typeof fetch {
   const dispatcher = new ProxiedDispatcher();
@@ -34,7 +36,7 @@ export function politeFetch(attempts: number): typeof fetch {
   const send = undiciFetch as unknown as (input: unknown, init: unknown) => Promise<Response>;
   return async (input, init = {}) => {
     const rest = (ms: number) => sleep(ms, undefined, init.signal ? { signal: init.signal } : {});
-    let pauses = 0;
+    let [pauses, pausedMs] = [0, 0];
     for (let attempt = 1; ; attempt += 1) {
       while (waitUntil > Date.now()) await rest(waitUntil - Date.now());
       const backOff = Math.min(longestPauseMs, pauseMs * 2 ** (attempt - 1));
@@ -48,15 +50,19 @@ export function politeFetch(attempts: number): typeof fetch {
       }
       if (!worthAnother(response.status)) return response;
       const seconds = pauseAsked(response.headers);
-      if (seconds === undefined ? attempt >= attempts : seconds > mostSeconds) return response;
+      const ms = Math.max(backOff, 1000 * (seconds ?? 0));
+      const patient = seconds !== undefined && pauses < mostPauses && pausedMs + ms <= mostPauseMs;
+      if ((seconds ?? 0) > mostSeconds || (!patient && attempt >= attempts)) return response;
       await response.arrayBuffer().catch(() => undefined); // so that the connection is free again
       if (seconds === undefined && response.status !== 429) {
         await rest(backOff);
         continue;
       }
-      const ms = seconds === undefined ? backOff : 1000 * seconds;
       waitUntil = Math.max(waitUntil, Date.now() + ms);
-      if (seconds !== undefined && (pauses += 1) <= mostPauses) attempt -= 1;
+      if (!patient) continue;
+      pauses += 1;
+      pausedMs += ms;
+      attempt -= 1;
     }
   };
 }

@@ -100,7 +100,10 @@ const isManifest = ({ path }: DepotFile): boolean => basename(path) === manifest
 
 const partOf = ({ localPath }: Wanted): string => `${localPath}.part`;
 
-/** @throws AppError `assets_missing` naming what the place lacks */
+/** Bytes of a list of nothing: `[]`. */
+const emptyBytes = 2;
+
+/** @throws AppError `assets_missing` naming what the place lacks, or has nothing in */
 async function listWanted({ depot, wish, signal }: PullOptions): Promise<Wanted[]> {
   const wanted = new Map<string, Wanted>();
   for await (const file of depot.list(signal)) {
@@ -117,6 +120,9 @@ async function listWanted({ depot, wish, signal }: PullOptions): Promise<Wanted[
       'assets_missing',
       `${depot.name} does not have ${missing.map((path) => basename(path)).join(', ')}.`,
     );
+  const empty = wish.required.find((localPath) => (wanted.get(localPath)?.size ?? 0) <= emptyBytes);
+  if (empty !== undefined)
+    throw new AppError('assets_missing', `In ${depot.name}, ${basename(empty)} is empty.`);
   return [...wanted.values()];
 }
 

@@ -1,8 +1,10 @@
 import { readdir } from 'node:fs/promises';
-import { join, sep } from 'node:path';
+import { dirname, join, sep } from 'node:path';
+import { Catalog } from '../catalog/catalog.ts';
+import { externalDataOf } from '../clip/external-data.ts';
 import { AppError } from '../errors.ts';
 import { clipName, indexName, manifestName, metadataName } from '../storage/assets.ts';
-import { isCoverName } from '../storage/covers.ts';
+import { coverFileIn, coverName, isCoverName } from '../storage/covers.ts';
 import { isSame } from './content-hash.ts';
 import type { Depot, DepotFile, LocalFile } from './depot.ts';
 import { depotPaths, setNames } from './set-layout.ts';
@@ -31,7 +33,8 @@ export type PushEvent =
  * Ships a set of files: only what is another there, or is not there. The manifest goes last: who watches it finds
  * the others in place.
  *
- * @throws AppError `assets_missing` where index or metadata are not here, `storage_unavailable`
+ * @throws AppError `assets_missing` where index or metadata are not here, `catalog_unreadable` where the list is empty
+ *   or none, `assets_inconsistent` where two covers would get one name, `storage_unavailable`
  */
 export async function* pushFiles(options: PushOptions): AsyncGenerator<PushEvent> {
   const { depot, dryRun, signal } = options;
@@ -110,19 +113,51 @@ async function localFiles(options: PushOptions): Promise<LocalFile[]> {
         'assets_missing',
         `${join(modelsDir, name)} is missing: there is no set to push.`,
       );
+  const catalog = await Catalog.open(join(modelsDir, metadataName)); // which refuses an empty list
   const files = setNames
     .filter((name) => names.has(name))
     .map((name) => ({ path: depotPaths.ofSet(name), localPath: join(modelsDir, name) }));
-  if (withModel)
-    for (const name of await namesIn(join(modelsDir, clipName), { recursive: true }))
-      if (/\.(json|onnx)$/.test(name)) {
+  if (withModel) {
+    const clipDir = join(modelsDir, clipName);
+    const names = await namesIn(clipDir, { recursive: true });
+    const weights = new Set<string>();
+    for (const graph of names.filter((name) => name.endsWith('.onnx')))
+      for (const name of await externalDataOf(join(clipDir, graph)))
+        weights.add(join(dirname(graph), name));
+    for (const name of weights)
+      if (!names.includes(name))
+        throw new AppError(
+          'assets_missing',
+          `${join(clipDir, name)}, weights of a model, is missing.`,
+        );
+    for (const name of names)
+      if (/\.(json|txt|onnx)$/.test(name) || weights.has(name)) {
         const path = depotPaths.ofModel(name.split(sep).join('/'));
-        files.push({ path, localPath: join(modelsDir, clipName, name) });
+        files.push({ path, localPath: join(clipDir, name) });
       }
+  }
   if (imagesDir !== undefined)
-    for (const name of await namesIn(imagesDir, {}))
-      if (isCoverName(name))
-        files.push({ path: depotPaths.ofCover(name), localPath: join(imagesDir, name) });
+    for (const [name, file] of await coverFiles(catalog, imagesDir))
+      files.push({ path: depotPaths.ofCover(name), localPath: join(imagesDir, file) });
+  return files;
+}
+
+/** The covers here, by the names that they get there: whatever the list calls them, `album_{local_id}.jpg`. */
+async function coverFiles(catalog: Catalog, imagesDir: string): Promise<Map<string, string>> {
+  const names = (await namesIn(imagesDir, {})).filter(isCoverName);
+  const files = new Map(names.map((name) => [name, name]));
+  for (let row = 0; row < catalog.size; row += 1) {
+    const album = catalog.atRow(row);
+    const name = coverName(album.id);
+    const file = (await coverFileIn(imagesDir, album)) ?? name;
+    if (file === name) continue;
+    if (isCoverName(file))
+      throw new AppError(
+        'assets_inconsistent',
+        `The list calls the cover of album ${String(album.id)} ${file}, which is the name of another album's: call it ${name}.`,
+      );
+    files.set(name, file);
+  }
   return files;
 }
 

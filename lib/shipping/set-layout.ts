@@ -1,4 +1,5 @@
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
+import { externalDataOf } from '../clip/external-data.ts';
 import { towerFiles, type ClipDtype } from '../clip/model-files.ts';
 import { clipName, indexName, manifestName, metadataName } from '../storage/assets.ts';
 import { isCoverName } from '../storage/covers.ts';
@@ -44,6 +45,26 @@ export function modelWish(modelDir: string, dtypes: readonly ClipDtype[]): Wish 
   const wanted = new Set(
     dtypes.flatMap((dtype) => towers.flatMap((tower) => towerFiles([], tower, dtype))),
   );
+  return {
+    // weights beside a graph under one of the usual names come with it; the graph is read when it is here
+    target: (path) =>
+      wanted.has(path.replace(/\.onnx[._]data.*$/, '.onnx')) ? join(modelDir, path) : null,
+    required: [...wanted].map((path) => join(modelDir, path)),
+  };
+}
+
+/** What the graphs that are here name as their weights; `null` where they hold them themselves. */
+export async function weightsWish(
+  modelDir: string,
+  dtypes: readonly ClipDtype[],
+): Promise<Wish | null> {
+  const wanted = new Set<string>();
+  for (const dtype of dtypes)
+    for (const tower of ['vision', 'text'] as const)
+      for (const file of towerFiles([], tower, dtype).filter((name) => name.endsWith('.onnx')))
+        for (const name of await externalDataOf(join(modelDir, file)))
+          wanted.add(posix.join(posix.dirname(file), name));
+  if (wanted.size === 0) return null;
   return {
     target: (path) => (wanted.has(path) ? join(modelDir, path) : null),
     required: [...wanted].map((path) => join(modelDir, path)),

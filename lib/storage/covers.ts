@@ -52,10 +52,37 @@ export interface LocalCovers {
 
 export type Covers = LocalCovers | RemoteCovers;
 
-/** The file of an album's cover, in a folder or under a prefix. */
+/** An album, as far as its cover goes. */
+export interface CoverOwner {
+  /** `local_id` */
+  readonly id: number;
+  /** What the list calls the file, if it does. */
+  readonly filename: string | null;
+}
+
+/** The file of an album's cover at every place of ours: in S3, on the Hub, behind a CDN, in a set that was pulled. */
 export const coverName = (albumId: number): string => `album_${String(albumId)}.jpg`;
 
 export const isCoverName = (name: string): boolean => /^album_\d+\.jpg$/.test(name);
+
+/** Whether a list's name for a file is that of a picture in the folder or below it, and not a hidden one. */
+const isInside = (name: string): boolean =>
+  /\.(jpe?g|png|webp|gif|avif|hei[cf]|jxl|tiff?|bmp)$/i.test(name) &&
+  !/[\\\0]/.test(name) &&
+  name.split('/').every((part) => part !== '' && !part.startsWith('.'));
+
+/** The names that a local folder may have an album's cover under: the list's, then ours. */
+export const coverNames = ({ id, filename }: CoverOwner): string[] => {
+  const own = coverName(id);
+  return filename !== null && filename !== own && isInside(filename) ? [filename, own] : [own];
+};
+
+/** The name that a local folder has an album's cover under, `null` where it has none. */
+export async function coverFileIn(dir: string, album: CoverOwner): Promise<string | null> {
+  for (const name of coverNames(album))
+    if ((await stat(join(dir, name)).catch(() => null))?.isFile() === true) return name;
+  return null;
+}
 
 /** A cover to be read whole, when and if it is needed. */
 export interface CoverSource {
@@ -66,20 +93,21 @@ export interface CoverSource {
 }
 
 /** @returns `null` where there is no such cover @throws AppError `storage_unavailable` */
-export async function findCover(covers: Covers, albumId: number): Promise<CoverSource | null> {
+export async function findCover(covers: Covers, album: CoverOwner): Promise<CoverSource | null> {
   if (covers.kind === 'folder') {
-    const path = join(covers.dir, coverName(albumId));
-    const found = await stat(path).catch(() => null);
-    if (!found?.isFile()) return null;
+    const file = await coverFileIn(covers.dir, album);
+    if (file === null) return null;
+    const path = join(covers.dir, file);
+    const found = await stat(path);
     const version = `${Math.trunc(found.mtimeMs).toString(36)}-${found.size.toString(36)}`;
     return { version, read: () => readFile(path) };
   }
-  const found = await covers.open(albumId, { head: true });
+  const found = await covers.open(album.id, { head: true });
   if (found === null || found === 'not_modified') return null;
   return {
     version: (found.etag ?? '').replace(/[^\w-]/g, ''),
     read: async () => {
-      const cover = await covers.open(albumId, { head: false });
+      const cover = await covers.open(album.id, { head: false });
       if (cover === null || cover === 'not_modified' || !cover.body)
         throw new Error('the cover has gone');
       return Buffer.isBuffer(cover.body) ? cover.body : buffer(cover.body);

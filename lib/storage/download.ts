@@ -1,20 +1,11 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import {
-  mkdir,
-  open,
-  readFile,
-  rename,
-  rm,
-  stat,
-  writeFile,
-  type FileHandle,
-} from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import pRetry from 'p-retry';
 import { AppError, isAppError } from '../errors.ts';
-import { writeAt } from '../files.ts';
+import { nameBeside, removeStale, replaceFile, writeAt } from '../files.ts';
 import { isOtherVersion, type ObjectInfo, type S3Folder } from './s3.ts';
 
 /** Length of a range, in bytes. S3 gives a connection about 85 MB/s: a few at a time fill the line. */
@@ -59,6 +50,8 @@ export async function refreshCopy(folder: S3Folder, name: string, path: string):
 interface Note {
   etag: string;
   size: number;
+  /** Of the copy, which tells it from one that was fetched at the same time. */
+  mtimeMs: number;
 }
 
 const notePath = (path: string) => `${path}.json`;
@@ -66,7 +59,8 @@ const notePath = (path: string) => `${path}.json`;
 async function isCopyOf(path: string, { etag, size }: ObjectInfo): Promise<boolean> {
   try {
     const note = JSON.parse(await readFile(notePath(path), 'utf8')) as Partial<Note>;
-    return note.etag === etag && note.size === size && (await stat(path)).size === size;
+    const found = await stat(path);
+    return note.etag === etag && note.mtimeMs === found.mtimeMs && found.size === size;
   } catch {
     return false; // no copy, or none that is whole: fetch it
   }
@@ -79,7 +73,8 @@ async function replaceCopy(
   info: ObjectInfo,
 ): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
-  const unfinished = `${path}.${String(process.pid)}.new`;
+  await removeStale(path);
+  const unfinished = nameBeside(path);
   try {
     const file = await open(unfinished, 'w');
     try {
@@ -89,12 +84,12 @@ async function replaceCopy(
       await file.close();
     }
     await check(unfinished, info);
+    const { mtimeMs } = await stat(unfinished);
     // The note goes first: a copy without one is fetched again, one with another's would be believed.
     await rm(notePath(path), { force: true });
     await rename(unfinished, path);
-    const note: Note = { etag: info.etag, size: info.size };
-    await writeFile(`${notePath(path)}.new`, JSON.stringify(note));
-    await rename(`${notePath(path)}.new`, notePath(path));
+    const note: Note = { etag: info.etag, size: info.size, mtimeMs };
+    await replaceFile(notePath(path), JSON.stringify(note));
   } finally {
     await rm(unfinished, { force: true });
   }

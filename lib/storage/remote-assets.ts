@@ -1,4 +1,5 @@
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
+import { externalDataOf } from '../clip/external-data.ts';
 import { towerFiles } from '../clip/model-files.ts';
 import { lazy } from '../lazy.ts';
 import { clipName, indexName, manifestName, metadataName, type Assets } from './assets.ts';
@@ -52,6 +53,9 @@ export function remoteAssets(options: {
     clip: async (tower, dtype) => {
       const names = towerFiles(await towers(), tower, dtype);
       await Promise.all(names.map((name) => copy(`${clipName}/${name}`)));
+      for (const graph of names.filter((name) => name.endsWith('.onnx')))
+        for (const name of await externalDataOf(join(copyDir, clipName, graph)))
+          await copy(`${clipName}/${posix.join(posix.dirname(graph), name)}`);
       return join(copyDir, clipName);
     },
     covers: remoteCovers(root.folder('images')),

@@ -1,6 +1,7 @@
 import { rename, rm } from 'node:fs/promises';
 import type { Index } from 'faiss-node';
 import { usableCores } from '../cores.ts';
+import { nameBeside } from '../files.ts';
 import { AppError } from '../errors.ts';
 import { lazy } from '../lazy.ts';
 import {
@@ -272,7 +273,7 @@ export class VectorIndex {
    * @throws Error that names the file and the reason, e.g. that no space is left
    */
   async write(path: string): Promise<void> {
-    const beside = `${path}.${String(process.pid)}.new`;
+    const beside = nameBeside(path);
     try {
       try {
         this.#index.write(beside);

@@ -1,7 +1,13 @@
 import { Router, type Request, type Response } from 'express';
 import { AppError, isAppError } from '../../errors.ts';
 import { Thumbnails, type ThumbnailFormat, type ThumbnailSize } from '../../imaging/thumbnails.ts';
-import { coverName, findCover, type Covers } from '../../storage/covers.ts';
+import {
+  coverFileIn,
+  coverName,
+  findCover,
+  type CoverOwner,
+  type Covers,
+} from '../../storage/covers.ts';
 import type { HttpContext } from '../context.ts';
 import { allowOnly } from '../middleware.ts';
 import { readAlbumId, readThumbnailSize } from '../parameters.ts';
@@ -37,11 +43,15 @@ export function imageRouter({ config, services, maxResponseBytes }: HttpContext)
       const { cdnUrl } = config;
       if (size === undefined && cdnUrl !== undefined) return redirectToCdn(response, cdnUrl, id);
       const { covers } = await services.assets();
+      // Only in a local folder may a cover have the name that the list gives it.
+      const album =
+        covers.kind === 'folder' ? (await services.catalog()).byId(id) : { id, filename: null };
+      if (!album) throw await absence(id);
       const send =
         size !== undefined
-          ? sendThumbnail({ covers, thumbnails, id, size }, request, response)
+          ? sendThumbnail({ covers, thumbnails, album, size }, request, response)
           : covers.kind === 'folder'
-            ? sendFile(response, covers.dir, coverName(id))
+            ? sendFile(response, covers.dir, await coverFileIn(covers.dir, album))
             : sendRemoteCover(covers, id, { request, response, maxResponseBytes, cacheControl });
       if (!(await send)) throw await absence(id);
     })
@@ -49,8 +59,12 @@ export function imageRouter({ config, services, maxResponseBytes }: HttpContext)
 }
 
 /** @returns whether there is such a file */
-const sendFile = (response: Response, root: string, name: string): Promise<boolean> =>
+const sendFile = (response: Response, root: string, name: string | null): Promise<boolean> =>
   new Promise((resolve, reject) => {
+    if (name === null) {
+      resolve(false);
+      return;
+    }
     response.sendFile(
       name,
       { root, cacheControl: false, headers: { 'Cache-Control': cacheControl } },
@@ -65,12 +79,13 @@ const sendFile = (response: Response, root: string, name: string): Promise<boole
 
 /** @returns `false` where there is no such cover */
 async function sendThumbnail(
-  what: { covers: Covers; thumbnails: Thumbnails; id: number; size: ThumbnailSize },
+  what: { covers: Covers; thumbnails: Thumbnails; album: CoverOwner; size: ThumbnailSize },
   request: Request,
   response: Response,
 ): Promise<boolean> {
-  const { covers, thumbnails, id, size } = what;
-  const cover = await findCover(covers, id);
+  const { covers, thumbnails, album, size } = what;
+  const { id } = album;
+  const cover = await findCover(covers, album);
   if (!cover) return false;
   const format = bestFormat(request);
   response.vary('Accept').set({
