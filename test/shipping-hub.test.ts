@@ -17,7 +17,7 @@ import { smallSet, type SmallCatalog } from './support/small-catalog.ts';
 
 const setFiles = ['album_covers.index', 'manifest.json', 'valid_metadata_final.json'];
 
-describe('pull and push with the Hugging Face Hub', { timeout: 600_000 }, () => {
+describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () => {
   let folder = '';
   let hub: HubServer;
   let catalog: SmallCatalog;
@@ -218,20 +218,20 @@ describe('pull and push with the Hugging Face Hub', { timeout: 600_000 }, () => 
 
   test('a Hub that throttles is waited for, by all, as long as it says', async () => {
     let until = 0;
-    let tooEarly = 0;
+    let early = 0;
     hub.plan = ({ kind }) => {
       if (kind !== 'resolve') return undefined;
       if (until === 0 && asked('resolve').length === 20) {
         until = Date.now() + 1000;
         return 'throttle';
       }
-      // Those that were on their way already count as in time.
-      if (Date.now() > until - 900 && Date.now() < until - 50) tooEarly += 1;
+      if (Date.now() < until - 50) early += 1;
       return undefined;
     };
-    assert.equal((await pull()).status, 0);
+    assert.equal((await pull('--concurrency', '4')).status, 0);
     assert.ok(until > 0);
-    assert.equal(tooEarly, 0);
+    // On their way already, or sent before the answer was read: at most two each. 43 files were left.
+    assert.ok(early <= 8, `${String(early)} came too early`);
     await sameAsSet();
   });
 

@@ -29,7 +29,7 @@ const cover = coverFile(id);
 const largeId = starterIds()[6] ?? 0;
 const large = Buffer.concat([cover, noise(5_000_000)]);
 
-describe('assets in S3', { skip: s3Skip, timeout: 600_000 }, () => {
+describe('assets in S3', { skip: s3Skip, timeout: 1_800_000 }, () => {
   let s3: S3Server;
   let proxy: FaultProxy;
   let client: S3Client;
