@@ -43,7 +43,12 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
     hub.repos.set('datasets/me/covers', new Map(set));
     out = join(folder, `out-${String((made += 1))}`);
     await mkdir(out);
+    hub.taken = async (about, bytes) => {
+      while ((await sizeOf(join(out, `${about}.part`))) < bytes) await sleep(5);
+    };
   });
+
+  const sizeOf = async (path: string) => (await stat(path).catch(() => null))?.size ?? 0;
 
   const env = (token?: string) => ({
     HF_ENDPOINT: hub.endpoint,
@@ -166,7 +171,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
     const running = startCli(['pull', 'catalog', 'hf:me/covers'], env());
     const part = join(out, 'models', 'album_covers.index.part');
     const size = set.get('models/album_covers.index')?.length ?? 0;
-    while (((await stat(part).catch(() => null))?.size ?? 0) < size / 4) await sleep(10);
+    while ((await sizeOf(part)) < size / 4) await sleep(10);
     running.child.kill('SIGKILL');
     await running.ended;
     assert.ok(!existsSync(join(out, 'models', 'album_covers.index')));
