@@ -9,7 +9,7 @@ import { createImageEncoder } from '../lib/clip/image-encoder.ts';
 import type { ClipDtype } from '../lib/clip/model-files.ts';
 import { createTextEncoder } from '../lib/clip/text-encoder.ts';
 import { isAppError, type AppError } from '../lib/errors.ts';
-import { referencePath, referenceSkip } from './support/reference.ts';
+import { references } from './support/reference.ts';
 
 const fixtures = fileURLToPath(new URL('fixtures/clip/', import.meta.url));
 const picture = (name: string): Promise<Buffer> => readFile(join(fixtures, 'pictures', name));
@@ -28,54 +28,55 @@ interface Golden {
   texts: { text: string; input_ids: number[]; embedding: number[] }[];
 }
 
-describe('embeddings are those of transformers', { skip: referenceSkip }, () => {
-  const modelDir = referencePath('tiny-clip');
-  let golden: Golden;
-  before(async () => {
-    golden = JSON.parse(await readFile(referencePath('golden.json'), 'utf8')) as Golden;
-  });
+for (const { name: reference, skip, path } of references)
+  describe(`embeddings are those of transformers: ${reference}`, { skip }, () => {
+    const modelDir = path('tiny-clip');
+    let golden: Golden;
+    before(async () => {
+      golden = JSON.parse(await readFile(path('golden.json'), 'utf8')) as Golden;
+    });
 
-  test('pictures: cosine at least 0.9995 each (CMYK 0.98), 0.9998 for the median', async (t) => {
-    const encoder = await createImageEncoder({ modelDir });
-    assert.equal(encoder.dimension, 512);
-    const cosines: number[] = [];
-    for (const [name, { embedding }] of Object.entries(golden.images)) {
-      const bytes = await readFile(referencePath(`images/${name}`));
-      const found = cosine(await encoder.encode(bytes), embedding);
-      cosines.push(found);
-      assert.ok(found >= (name === 'cmyk.jpg' ? 0.98 : 0.9995), `${name}: ${String(found)}`);
-    }
-    const median = medianOf(cosines);
-    assert.ok(median >= 0.9998, `median ${String(median)}`);
-    t.diagnostic(
-      `${String(cosines.length)} pictures: least ${Math.min(...cosines).toFixed(6)}, median ${median.toFixed(6)}`,
-    );
-  });
+    test('pictures: cosine at least 0.9995 each (CMYK 0.98), 0.9998 for the median', async (t) => {
+      const encoder = await createImageEncoder({ modelDir });
+      assert.equal(encoder.dimension, 512);
+      const cosines: number[] = [];
+      for (const [name, { embedding }] of Object.entries(golden.images)) {
+        const bytes = await readFile(path(`images/${name}`));
+        const found = cosine(await encoder.encode(bytes), embedding);
+        cosines.push(found);
+        assert.ok(found >= (name === 'cmyk.jpg' ? 0.98 : 0.9995), `${name}: ${String(found)}`);
+      }
+      const median = medianOf(cosines);
+      assert.ok(median >= 0.9998, `median ${String(median)}`);
+      t.diagnostic(
+        `${String(cosines.length)} pictures: least ${Math.min(...cosines).toFixed(6)}, median ${median.toFixed(6)}`,
+      );
+    });
 
-  test('texts: the same token ids for every one, cosine at least 0.99999', async (t) => {
-    const encoder = await createTextEncoder({ modelDir });
-    assert.equal(encoder.dimension, 512);
-    const cosines: number[] = [];
-    for (const { text, input_ids: ids, embedding } of golden.texts) {
-      assert.deepEqual(encoder.tokenize(text), ids, text);
-      const found = cosine(await encoder.encode(text), embedding);
-      cosines.push(found);
-      assert.ok(found >= 0.99999, `${text}: ${String(found)}`);
-    }
-    t.diagnostic(
-      `${String(cosines.length)} texts: least ${Math.min(...cosines).toFixed(7)}, median ${medianOf(cosines).toFixed(7)}`,
-    );
-  });
+    test('texts: the same token ids for every one, cosine at least 0.99999', async (t) => {
+      const encoder = await createTextEncoder({ modelDir });
+      assert.equal(encoder.dimension, 512);
+      const cosines: number[] = [];
+      for (const { text, input_ids: ids, embedding } of golden.texts) {
+        assert.deepEqual(encoder.tokenize(text), ids, text);
+        const found = cosine(await encoder.encode(text), embedding);
+        cosines.push(found);
+        assert.ok(found >= 0.99999, `${text}: ${String(found)}`);
+      }
+      t.diagnostic(
+        `${String(cosines.length)} texts: least ${Math.min(...cosines).toFixed(7)}, median ${medianOf(cosines).toFixed(7)}`,
+      );
+    });
 
-  test('a capital sigma is lowered by itself, as Rust does it, wherever it stands', async () => {
-    const encoder = await createTextEncoder({ modelDir });
-    // By the tokenizers package of Python.
-    assert.deepEqual(
-      encoder.tokenize('ΣΑΣ ΟΔΟΣ'),
-      [49406, 139, 225, 138, 109, 139, 481, 138, 123, 138, 112, 138, 123, 139, 481, 49407],
-    );
+    test('a capital sigma is lowered by itself, as Rust does it, wherever it stands', async () => {
+      const encoder = await createTextEncoder({ modelDir });
+      // By the tokenizers package of Python.
+      assert.deepEqual(
+        encoder.tokenize('ΣΑΣ ΟΔΟΣ'),
+        [49406, 139, 225, 138, 109, 139, 481, 138, 123, 138, 112, 138, 123, 139, 481, 49407],
+      );
+    });
   });
-});
 
 /** A model put together from the fixtures, in a folder of its own. */
 interface Parts {

@@ -19,7 +19,7 @@ const cover = (i: number) => coverFile(ids[i] ?? 0);
 
 type Answer = (request: IncomingMessage, response: ServerResponse, nth: number) => void;
 
-describe('the command import csv', { timeout: 300_000 }, () => {
+describe('the command import csv', { timeout: 1_800_000 }, () => {
   let folder = '';
   let base = '';
   /** What a path answers; by default the cover whose number it names. */
@@ -192,8 +192,18 @@ describe('the command import csv', { timeout: 300_000 }, () => {
   });
 
   test('no more covers come from one host at a time than is polite', async () => {
+    // Answered by threes, when three are here and a fourth has had time to come.
+    let waiting: (() => void)[] = [];
     for (let i = 0; i < 12; i += 1)
-      answers.set(`/${String(i)}.jpg`, (_, to) => void sleep(50).then(() => to.end(cover(i))));
+      answers.set(`/${String(i)}.jpg`, (_, to) => {
+        waiting.push(() => to.end(cover(i)));
+        if (waiting.length < 3) return;
+        const three = waiting;
+        waiting = [];
+        void sleep(50).then(() => {
+          for (const end of three) end();
+        });
+      });
     const csv = await writeCsv(
       'polite.csv',
       Array.from({ length: 12 }, (_, i) => line(i)),
@@ -256,7 +266,7 @@ describe('the command import csv', { timeout: 300_000 }, () => {
     for (let i = 0; i < 20; i += 1)
       answers.set(`/${String(i)}.jpg`, (_, to) => {
         to.write(cover(i).subarray(0, 4000));
-        void sleep(40).then(() => to.end(cover(i).subarray(4000)));
+        if (i < 8) to.end(cover(i).subarray(4000)); // and the others wait for good
       });
     const csv = await writeCsv(
       'killed.csv',
@@ -271,13 +281,14 @@ describe('the command import csv', { timeout: 300_000 }, () => {
       await sleep(10);
     killed.child.kill('SIGKILL');
     await killed.ended;
+    answers.clear();
     for (const name of (await readdir(images)).filter((one) => one.endsWith('.jpg')))
       assert.deepEqual(await readFile(join(images, name)), cover(Number(/\d+/.exec(name)?.[0])));
     asked.clear();
     const { status, output } = await cli(args);
     assert.equal(status, 0);
     assert.match(output, /covers are there already/);
-    assert.ok(asked.size < 20);
+    assert.ok(asked.size <= 14, String(asked.size));
     assert.equal((await readdir(images)).filter((name) => name.endsWith('.jpg')).length, 20);
   });
 

@@ -5,7 +5,6 @@ import type { AddressInfo } from 'node:net';
 import { extname, join } from 'node:path';
 import { after, before, describe as suite, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { median } from '../bench/machine.ts';
 import { en } from '../web/language/en.ts';
 import { fr } from '../web/language/fr.ts';
 import { browserSkip, screens, Site } from './support/browser.ts';
@@ -27,9 +26,6 @@ const built = join(root, 'dist', 'web');
 
 /** Script and style sheet together, compressed, in bytes. */
 const budget = 60 * 1024;
-
-/** Until the first view is painted and usable, in milliseconds; docs/page.md says what is measured. */
-const firstViewMs = 1000;
 
 suite('the page is small and whole', () => {
   test('script and style sheet take at most 60 KB compressed', (context) => {
@@ -74,21 +70,14 @@ suite('the page is small and whole', () => {
 suite('the page as it is served', { skip: browserSkip }, () => {
   const site = new Site();
 
-  test('the first view is usable in under a second on localhost', async (context) => {
-    const usable: number[] = [];
-    const painted: number[] = [];
-    for (let i = 0; i < 5; i += 1)
-      await site.visit('/', {}, async (page) => {
-        await page.getByRole('searchbox').fill('ready');
-        const mark = `performance.getEntriesByName('usable')[0].startTime`;
-        usable.push(await page.evaluate<number>(mark));
-        const paint = `new Promise((resolve) => new PerformanceObserver((list) => { const [entry] = list.getEntriesByName('first-contentful-paint'); if (entry) resolve(entry.startTime); }).observe({ type: 'paint', buffered: true }))`;
-        painted.push(await page.evaluate<number>(paint));
-      });
-    const told = (values: number[]) => values.map((value) => value.toFixed(0)).join(' ');
-    context.diagnostic(`usable after ${told(usable)} ms; first painted after ${told(painted)} ms`);
-    assert.ok(Math.max(median(usable), median(painted)) < firstViewMs);
-  });
+  test('the first view tells when it is painted and usable, which bench/page.ts measures', () =>
+    site.visit('/', {}, async (page) => {
+      await page.getByRole('searchbox').fill('ready');
+      const mark = `performance.getEntriesByName('usable')[0].startTime`;
+      assert.ok((await page.evaluate<number>(mark)) > 0);
+      const paint = `new Promise((resolve) => new PerformanceObserver((list) => { const [entry] = list.getEntriesByName('first-contentful-paint'); if (entry) resolve(entry.startTime); }).observe({ type: 'paint', buffered: true }))`;
+      assert.ok((await page.evaluate<number>(paint)) > 0);
+    }));
 
   for (const [screen, path] of [
     ['desktop', '/'],
@@ -239,13 +228,13 @@ suite('the page hosted elsewhere', { skip: browserSkip }, () => {
               'content-type': 'application/problem+json',
               'access-control-allow-origin': '*',
               'access-control-expose-headers': 'X-Request-Id, Retry-After',
-              'retry-after': '30',
+              'retry-after': '3600', // so that it is seen before it has passed, however busy the machine is
             },
             body: JSON.stringify({ code: 'starting', detail: 'Still loading.' }),
           }),
         );
         await describe(page, 'blue');
-        await page.getByRole('button', { name: /Try again in (30|29|28) s/ }).waitFor();
+        await page.getByRole('button', { name: /Try again in \d{3,} s/ }).waitFor();
       },
     ));
 });

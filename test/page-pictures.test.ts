@@ -81,12 +81,15 @@ describe('the page takes pictures', { skip: browserSkip }, () => {
 
   test('a drag that leaves the page again leaves it as it was', () =>
     visit({}, async (page) => {
+      await page.clock.install();
+      await page.clock.pauseAt(Date.now() + 1000);
       const session = await page.context().newCDPSession(page);
       const data = { items: [], files: [join(folder, 'none.jpg')], dragOperationsMask: 1 };
       const enter = { type: 'dragEnter', x: 300, y: 300, data } as const;
       const sign = page.locator('.drop-sign');
       await Promise.all([sign.waitFor(), session.send('Input.dispatchDragEvent', enter)]);
       await session.send('Input.dispatchDragEvent', { type: 'dragCancel', x: 300, y: 300, data });
+      await page.clock.runFor(1000); // the end of a drag is not always told: then it is its silence
       await sign.waitFor({ state: 'hidden' });
     }));
 

@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { cp, mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, describe, test } from 'node:test';
 import { httpDoor } from './support/doors.ts';
 import { json } from './support/cases.ts';
 import { noise } from './support/pictures.ts';
 import { coverFile, get, root, starter, starterIds, upload } from './support/requests.ts';
 import { startServer, type ServerProcess } from './support/server.ts';
-import { chunk, fileHead, formEnd, openWire, uploadHead } from './support/wire.ts';
+import { beginUpload, chunk, fileHead, formEnd, openWire, uploadHead } from './support/wire.ts';
 
 const id = starterIds()[5] ?? 0;
 const cover = coverFile(id);
@@ -29,7 +29,7 @@ const assertAnswers = async (server: ServerProcess) => {
 
 describe('uploads on the wire', () => {
   let server: ServerProcess;
-  before(async () => (server = await startServer({ UPLOAD_IDLE_SECONDS: '1' })));
+  before(async () => (server = await startServer()));
   after(() => server.stop());
 
   test('an 11 MB file is answered 413 from its length alone', async () => {
@@ -47,21 +47,13 @@ describe('uploads on the wire', () => {
     const wire = await openWire(server.url);
     wire.write(uploadHead());
     wire.write(chunk(Buffer.from(fileHead)));
-    let sent = 0;
-    let answeredAt = 0;
-    while (answeredAt === 0 && sent < 11 * megabyte) {
-      wire.write(chunk(noise(64 * 1024)));
-      sent += 64 * 1024;
-      await sleep(2);
-      if (wire.received().includes('413')) answeredAt = sent;
-    }
+    for (let i = 0; i < 159; i += 1) wire.write(chunk(noise(64 * 1024)));
+    await wire.flushed();
+    assert.equal(wire.received(), '', 'less than ten megabytes are none too many');
+    wire.write(chunk(noise(128 * 1024))); // and there it stops: the form has not ended
     assert.match(await wire.until(/upload_too_large/), /^HTTP\/1\.1 413 /);
-    assert.ok(
-      answeredAt > 9 * megabyte && answeredAt < 11 * megabyte,
-      `after ${String(answeredAt)} bytes`,
-    );
     for (let i = 0; i < 480; i += 1) wire.write(chunk(noise(64 * 1024)));
-    await sleep(300);
+    await wire.flushed();
     const grown = residentBytes(server.child.pid) - before;
     assert.ok(
       grown < 40 * megabyte,
@@ -76,16 +68,17 @@ describe('uploads on the wire', () => {
     wire.write(uploadHead());
     wire.write(chunk(Buffer.from('--other\r\n\r\n')));
     wire.write(chunk(Buffer.alloc(11 * megabyte)));
-    for (let i = 0; i < 100 && !wire.socket.closed; i += 1) {
+    assert.match(await wire.until(/upload_too_large/), /^HTTP\/1\.1 413 /);
+    const goesOn = setInterval(() => {
       wire.write(chunk(Buffer.alloc(1024)));
-      await sleep(100);
-    }
-    assert.ok(wire.socket.closed);
-    assert.match(wire.received(), /^HTTP\/1\.1 413 .*upload_too_large/s);
+    }, 100);
+    await once(wire.socket, 'close');
+    clearInterval(goesOn);
     await assertAnswers(server);
   });
 
   test('an upload that stalls is answered 408', async () => {
+    const server = await startServer({ UPLOAD_IDLE_SECONDS: '1' });
     const wire = await openWire(server.url);
     wire.write(uploadHead(cover.length + 500));
     wire.write(fileHead);
@@ -96,6 +89,7 @@ describe('uploads on the wire', () => {
     );
     wire.socket.destroy();
     await assertAnswers(server);
+    await server.stop();
   });
 
   test('a body that ends before its length is answered 4xx', async () => {
@@ -116,7 +110,7 @@ describe('uploads on the wire', () => {
     wire.write(uploadHead(cover.length + 500).replace('Host:', 'X-Request-Id: hung-up\r\nHost:'));
     wire.write(fileHead);
     wire.write(cover.subarray(0, 1000));
-    await sleep(50);
+    await wire.flushed();
     wire.socket.destroy();
     const line = await server.logged((one) => one['request_id'] === 'hung-up');
     assert.equal(line.msg, 'client hung up');
@@ -150,15 +144,11 @@ describe('more searches than can wait', () => {
   after(() => server.stop());
 
   test('the next one is answered 503 with Retry-After at once, before its upload is read', async () => {
-    const waiting = await Promise.all([openWire(server.url), openWire(server.url)]);
-    for (const wire of waiting) {
-      wire.write(uploadHead(fileHead.length + cover.length + formEnd.length));
-      wire.write(fileHead);
-    }
-    await sleep(100);
+    const length = fileHead.length + cover.length + formEnd.length;
+    const waiting = [await beginUpload(server.url, length), await beginUpload(server.url, length)];
     const refused = await openWire(server.url);
     refused.write(uploadHead(5 * megabyte));
-    const answer = await refused.until(/"code":"busy"/, 1000);
+    const answer = await refused.until(/"code":"busy"/);
     assert.match(answer, /^HTTP\/1\.1 503 /);
     assert.match(answer, /\r\nRetry-After: 1\r\n/);
     const text = await httpDoor(server.url)(get('/api/search-by-text?query=star'));
@@ -167,7 +157,7 @@ describe('more searches than can wait', () => {
     assert.equal(health.status, 200, 'what needs no encoder is answered all the same');
     for (const wire of waiting) {
       wire.write(Buffer.concat([cover, Buffer.from(formEnd)]));
-      assert.match(await wire.until(/"success":true/), /^HTTP\/1\.1 200 /);
+      assert.match(await wire.until(/"success":true/), /^HTTP\/1\.1 200 /m);
       wire.socket.destroy();
     }
     refused.socket.destroy();
@@ -215,24 +205,22 @@ describe('the life of the process', () => {
 
   test('SIGTERM finishes what is in flight, then exits 0', async () => {
     const server = await startServer();
-    const wire = await openWire(server.url);
-    wire.write(uploadHead(fileHead.length + cover.length + formEnd.length));
-    wire.write(fileHead);
-    await sleep(100);
+    const wire = await beginUpload(server.url, fileHead.length + cover.length + formEnd.length);
     server.child.kill('SIGTERM');
     await server.logged((line) => line.msg === 'finishing what is in flight');
     await assert.rejects(fetch(`${server.url}/health`), 'no new connection is taken');
     wire.write(Buffer.concat([cover, Buffer.from(formEnd)]));
-    assert.match(await wire.until(/"success":true/), /^HTTP\/1\.1 200 /);
+    assert.match(await wire.until(/"success":true/), /^HTTP\/1\.1 200 /m);
     assert.equal(await server.ended, 0);
   });
 
   test('an idle keep-alive connection does not hold up the end', async () => {
     const server = await startServer();
-    await fetch(`${server.url}/health`).then((response) => response.text());
-    const start = performance.now();
+    const wire = await openWire(server.url);
+    wire.write('GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    await wire.until(/"status":/);
+    // It ends with 1 where it has to close connections after SHUTDOWN_SECONDS, and this one is kept for longer.
     assert.equal(await server.stop(), 0);
-    assert.ok(performance.now() - start < 3000);
   });
 
   test('ten concurrent first requests load once', async () => {
@@ -414,14 +402,12 @@ describe("the user's files", () => {
   });
 });
 
-test('four clients at a time for a minute lose nothing', { timeout: 120_000 }, async (context) => {
+test('a thousand searches by four clients at a time lose nothing', async () => {
   const server = await startServer();
   const door = httpDoor(server.url);
   const ids = starterIds();
-  const end = Date.now() + 60_000;
-  let answered = 0;
   const client = async (first: number) => {
-    for (let i = first; Date.now() < end; i += 4) {
+    for (let i = first; i < 1000; i += 4) {
       const wanted = ids[i % ids.length] ?? 0;
       const request =
         i % 3 === 0
@@ -432,12 +418,9 @@ test('four clients at a time for a minute lose nothing', { timeout: 120_000 }, a
       const { results } = json<{ results: { album_id: number }[] }>(response);
       assert.equal(results.length, 10);
       if (i % 3 !== 0) assert.equal(results[0]?.album_id, wanted);
-      answered += 1;
     }
   };
   await Promise.all([0, 1, 2, 3].map(client));
-  context.diagnostic(`${String(answered)} searches answered`);
-  assert.ok(answered > 100);
   assert.ok(!server.log.some((line) => line['code'] !== undefined));
   await server.stop();
 });

@@ -18,7 +18,7 @@ import { smallSet, type SmallCatalog } from './support/small-catalog.ts';
 
 const setFiles = ['album_covers.index', 'manifest.json', 'valid_metadata_final.json'];
 
-describe('pull and push with the Hugging Face Hub', { timeout: 600_000 }, () => {
+describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () => {
   let folder = '';
   let hub: HubServer;
   let catalog: SmallCatalog;
@@ -44,7 +44,12 @@ describe('pull and push with the Hugging Face Hub', { timeout: 600_000 }, () => 
     hub.repos.set('datasets/me/covers', new Map(set));
     out = join(folder, `out-${String((made += 1))}`);
     await mkdir(out);
+    hub.taken = async (about, bytes) => {
+      while ((await sizeOf(join(out, `${about}.part`))) < bytes) await sleep(5);
+    };
   });
+
+  const sizeOf = async (path: string) => (await stat(path).catch(() => null))?.size ?? 0;
 
   const env = (token?: string) => ({
     HF_ENDPOINT: hub.endpoint,
@@ -167,7 +172,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 600_000 }, () => 
     const running = startCli(['pull', 'catalog', 'hf:me/covers'], env());
     const part = join(out, 'models', 'album_covers.index.part');
     const size = set.get('models/album_covers.index')?.length ?? 0;
-    while (((await stat(part).catch(() => null))?.size ?? 0) < size / 4) await sleep(10);
+    while ((await sizeOf(part)) < size / 4) await sleep(10);
     running.child.kill('SIGKILL');
     await running.ended;
     assert.ok(!existsSync(join(out, 'models', 'album_covers.index')));
@@ -219,20 +224,20 @@ describe('pull and push with the Hugging Face Hub', { timeout: 600_000 }, () => 
 
   test('a Hub that throttles is waited for, by all, as long as it says', async () => {
     let until = 0;
-    let tooEarly = 0;
+    let early = 0;
     hub.plan = ({ kind }) => {
       if (kind !== 'resolve') return undefined;
       if (until === 0 && asked('resolve').length === 20) {
         until = Date.now() + 1000;
         return 'throttle';
       }
-      // Those that were on their way already count as in time.
-      if (Date.now() > until - 900 && Date.now() < until - 50) tooEarly += 1;
+      if (Date.now() < until - 50) early += 1;
       return undefined;
     };
-    assert.equal((await pull()).status, 0);
+    assert.equal((await pull('--concurrency', '4')).status, 0);
     assert.ok(until > 0);
-    assert.equal(tooEarly, 0);
+    // On their way already, or sent before the answer was read: at most two each. 43 files were left.
+    assert.ok(early <= 8, `${String(early)} came too early`);
     await sameAsSet();
   });
 

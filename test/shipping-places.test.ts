@@ -24,7 +24,7 @@ import { smallSet, type SmallCatalog } from './support/small-catalog.ts';
 
 const indexPath = 'models/album_covers.index';
 
-describe('pull and push', { timeout: 600_000 }, () => {
+describe('pull and push', { timeout: 1_800_000 }, () => {
   let folder = '';
   let catalog: SmallCatalog;
   let set: Map<string, Buffer>;

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { after, afterEach, before, describe, test } from 'node:test';
 import {
   CreateBucketCommand,
@@ -31,7 +32,7 @@ const cover = coverFile(id);
 const largeId = starterIds()[6] ?? 0;
 const large = Buffer.concat([cover, noise(5_000_000)]);
 
-describe('assets in S3', { skip: s3Skip, timeout: 600_000 }, () => {
+describe('assets in S3', { skip: s3Skip, timeout: 1_800_000 }, () => {
   let s3: S3Server;
   let proxy: FaultProxy;
   let client: S3Client;
@@ -183,7 +184,7 @@ describe('assets in S3', { skip: s3Skip, timeout: 600_000 }, () => {
       method === 'GET' && path.includes('album_covers.index') ? 'stall' : undefined;
     const killed = await start('listening');
     while (!proxy.asked.some(({ method, path }) => method === 'GET' && path.includes('.index')))
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await sleep(20);
     killed.child.kill('SIGKILL');
     await killed.ended;
     proxy.reset();
@@ -214,16 +215,16 @@ describe('assets in S3', { skip: s3Skip, timeout: 600_000 }, () => {
     const key = `${prefix}/models/valid_metadata_final.json`;
     let changed: Promise<unknown> | undefined;
     const original = readFileSync(starter.metadataPath);
-    proxy.plan = ({ method, path }) => {
-      if (method === 'HEAD' && path.includes('valid_metadata') && !changed) {
-        changed = new Promise((resolve) => setTimeout(resolve, 5)).then(() =>
-          put(key, Buffer.concat([original, Buffer.from('\n')])),
-        );
-      }
+    const other = Buffer.concat([original, Buffer.from('\n')]);
+    proxy.plan = async ({ method, path }) => {
+      // It was asked about, and is another when it is asked for.
+      if (method === 'GET' && path.includes('valid_metadata')) await (changed ??= put(key, other));
       return undefined;
     };
     await assertFinds(await start());
-    await changed;
+    assert.ok(changed);
+    const copy = (await cached()).find((name) => name.endsWith('valid_metadata_final.json')) ?? '';
+    assert.deepEqual(await readFile(join(cacheDir, copy)), other);
     await put(key, original);
   });
 

@@ -18,7 +18,7 @@ interface Finding {
   details?: Record<string, unknown>;
 }
 
-describe('the command verify', { timeout: 300_000 }, () => {
+describe('the command verify', { timeout: 1_800_000 }, () => {
   let folder = '';
   let catalog: SmallCatalog;
   let whole = '';

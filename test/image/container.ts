@@ -171,7 +171,7 @@ export function runImage(
   return {
     child,
     output: () => output,
-    said: (pattern, ms = 30_000) =>
+    said: (pattern, ms = 180_000) =>
       new Promise((resolve, reject) => {
         const look = () => {
           const found = pattern.exec(output);

@@ -147,9 +147,7 @@ describe('the image', { skip: imageSkip, timeout: 1_800_000 }, () => {
       const results: LambdaResult[] = [];
       for (const one of events)
         results.push(await Promise.race([api.invoke(one, timeoutMs), ended]));
-      const stopping = performance.now();
       assert.equal(await running.stop(), 143, 'SIGTERM reaches the function');
-      assert.ok(performance.now() - stopping < 2_000);
       return results;
     };
 

@@ -30,8 +30,11 @@ const flags = [
   '--use-fake-ui-for-media-stream',
 ];
 
+/** Longer than a busy machine takes, in milliseconds: it only ends what hangs. */
+export const patienceMs = 180_000;
+
 export const launchBrowser = (): Promise<Browser> =>
-  chromium.launch({ executablePath: program, args: flags });
+  chromium.launch({ executablePath: program, args: flags, timeout: patienceMs });
 
 /** The screens that the page is looked at on, in CSS pixels. */
 export const screens = {
@@ -58,9 +61,6 @@ export interface VisitOptions {
   /** Before the page is opened, e.g. to stub an answer. */
   prepare?: (page: Page, context: BrowserContext) => Promise<void>;
 }
-
-/** Longer than a slow machine takes, in milliseconds; what hangs is still told in time. */
-const patience = 60_000;
 
 /** The real server and a browser, for the tests of one file. */
 export class Site {
@@ -106,9 +106,9 @@ export class Site {
       ...screens.desktop,
       ...options.browser,
     });
+    context.setDefaultTimeout(patienceMs);
     try {
       const page = await context.newPage();
-      page.setDefaultTimeout(patience);
       const complaints = watch(page, [new URL(url).origin, ...origins], mayLog);
       await prepare?.(page, context);
       await page.goto(url + path);

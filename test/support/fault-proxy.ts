@@ -38,7 +38,7 @@ export interface Asked {
 export interface FaultProxy {
   endpoint: string;
   /** Says what happens to a request; `undefined`: nothing. `nth` counts the requests from 0. */
-  plan: (asked: Asked, nth: number) => Fault | undefined;
+  plan: (asked: Asked, nth: number) => Fault | undefined | Promise<Fault | undefined>;
   /** Every request up to now. */
   asked: Asked[];
   /** Forgets plan and requests. */
@@ -68,10 +68,14 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
     },
   };
   const server = createServer((incoming, outgoing) => {
+    void pass(incoming, outgoing);
+  });
+  const pass = async (incoming: IncomingMessage, outgoing: ServerResponse) => {
     const { method = '', url = '', headers } = incoming;
     const asked = { method, path: url, headers };
-    const fault = proxy.plan(asked, proxy.asked.length);
+    const planned = proxy.plan(asked, proxy.asked.length);
     proxy.asked.push(asked);
+    const fault = await planned;
     if (answerItself(fault, incoming, outgoing)) return;
     // The host header stays as the client signed it.
     const onward = send({ hostname, port, method, path: url, headers }, (answer) => {
@@ -79,7 +83,7 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
     });
     onward.on('error', () => outgoing.destroy());
     incoming.pipe(onward);
-  });
+  };
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   proxy.endpoint = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;

@@ -48,6 +48,8 @@ export interface HubServer {
   hidden: Set<string>;
   /** Says what happens to a request; `nth` counts those of the same kind about the same file, from 0. */
   plan: (request: HubRequest, nth: number) => HubFault | undefined;
+  /** Resolves when the client has kept so many bytes of a file: a connection that breaks breaks then. */
+  taken: (about: string, bytes: number) => Promise<void>;
   asked: HubRequest[];
   /** How many requests were open at once, at most. */
   mostOpen: number;
@@ -85,6 +87,7 @@ export async function startHubServer(): Promise<HubServer> {
     repos: new Map(),
     hidden: new Set(),
     plan: healthy,
+    taken: () => Promise.resolve(),
     asked: [],
     mostOpen: 0,
     commits: [],
@@ -188,7 +191,8 @@ export async function startHubServer(): Promise<HubServer> {
     JSON.parse((await buffer(request)).toString()) as Record<string, unknown>;
 
   /** A file's bytes, or those of a range, as they are or hurt. */
-  const give = ({ request, response, fault }: Action, bytes: Buffer, etag: string) => {
+  const give = (action: Action, bytes: Buffer, etag: string) => {
+    const { request, response, fault } = action;
     const [, begin] = /^bytes=(\d+)-$/.exec(request.headers.range ?? '') ?? [];
     const from = Number(begin ?? 0);
     if (from > 0 && from >= bytes.length) {
@@ -209,9 +213,11 @@ export async function startHubServer(): Promise<HubServer> {
       response.end(body);
       return;
     }
-    response.write(body.subarray(0, body.length >> 1), () =>
-      setTimeout(() => request.socket.resetAndDestroy(), 20),
-    );
+    response.write(body.subarray(0, body.length >> 1), () => {
+      void hub
+        .taken(action.file || action.rest, from + (body.length >> 1))
+        .then(() => request.socket.resetAndDestroy());
+    });
   };
 
   const repoPart = String.raw`(?<kind>datasets|spaces|models)/(?<name>[^/]+/[^/]+)`;

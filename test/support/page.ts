@@ -4,13 +4,14 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Locator, Page } from 'playwright-core';
 import sharp from 'sharp';
+import { patienceMs } from './browser.ts';
 import { coverFile, root, starterIds, starterRows } from './requests.ts';
 
 /** Albums that a page of results holds. */
 export const pageSize = 24;
 
 /** Asks again until the check passes, for what no locator waits for. */
-export async function eventually(check: () => Promise<void> | void, patienceMs = 60_000) {
+export async function eventually(check: () => Promise<void> | void) {
   const end = performance.now() + patienceMs;
   for (;;)
     try {

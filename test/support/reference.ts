@@ -1,11 +1,24 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-/** A file of the reference data that may lie beside the repository. */
-export const referencePath = (name: string): string =>
-  fileURLToPath(new URL(`../../../shared/reference/${name}`, import.meta.url));
+/** What Python's libraries make of pictures, texts and indexes, and real rows of metadata. */
+export interface Reference {
+  /** Where it lies, from the repository's root. */
+  name: string;
+  /** Why tests of it are skipped, or `false` where it is there. */
+  skip: string | false;
+  path: (name: string) => string;
+}
 
-/** Why tests that need the reference data are skipped, or `false` where it is there. */
-export const referenceSkip: string | false = existsSync(referencePath('golden.json'))
-  ? false
-  : '../shared/reference is not here';
+const referenceAt = (name: string): Reference => {
+  const path = (file: string) => fileURLToPath(new URL(`../../${name}/${file}`, import.meta.url));
+  return { name, path, skip: existsSync(path('golden.json')) ? false : `${name} is not here` };
+};
+
+/** A part of the whole one, small enough for the repository. */
+export const smallReference = referenceAt('test/fixtures/reference');
+
+/** The whole one, which may lie beside the repository. */
+export const wholeReference = referenceAt('../shared/reference');
+
+export const references: readonly Reference[] = [smallReference, wholeReference];

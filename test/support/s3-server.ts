@@ -63,7 +63,7 @@ export async function startS3Server(): Promise<S3Server> {
   };
   try {
     const ceph = (program: string, ...args: string[]) =>
-      run(program, [...args, '-c', conf], { timeout: 60_000 });
+      run(program, [...args, '-c', conf], { timeout: 600_000 });
     const map = join(dir, 'monmap');
     const addresses = `[v2:127.0.0.1:${String(mon)},v1:127.0.0.1:${String(monV1)}]`;
     await run('monmaptool', ['--create', '--fsid', fsid, '--addv', 'a', addresses, map]);
@@ -112,7 +112,7 @@ export async function startS3Server(): Promise<S3Server> {
 }
 
 async function answers(url: string): Promise<void> {
-  for (let i = 0; i < 120; i += 1) {
+  for (let i = 0; i < 2400; i += 1) {
     if (await fetch(url).catch(() => undefined)) return;
     await sleep(250);
   }

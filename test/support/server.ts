@@ -63,6 +63,10 @@ export async function startServer(
     log.push(line);
     for (const tell of waiting) tell(line);
   });
+  child.once('exit', (_, signal) => {
+    if (signal !== null && !child.killed)
+      process.stderr.write(`the server was ended from outside, by ${signal}\n`);
+  });
   let over = false;
   const ended = once(child, 'close').then(() => {
     over = true;

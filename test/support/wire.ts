@@ -5,11 +5,16 @@ import { connect, type Socket } from 'node:net';
 export interface Wire {
   socket: Socket;
   write: (data: string | Buffer) => void;
+  /** Resolves when all that was written is on its way: of much, the other side has read the most then. */
+  flushed: () => Promise<void>;
   /** What has come back up to now. */
   received: () => string;
-  /** Resolves when what has come back fits; rejects after the time given, in milliseconds. */
-  until: (pattern: RegExp, ms?: number) => Promise<string>;
+  /** Resolves when what has come back fits; rejects where it hangs. */
+  until: (pattern: RegExp) => Promise<string>;
 }
+
+/** Longer than a busy machine takes, in milliseconds: it only ends what hangs. */
+const patienceMs = 120_000;
 
 export async function openWire(url: string): Promise<Wire> {
   const { hostname, port } = new URL(url);
@@ -21,8 +26,14 @@ export async function openWire(url: string): Promise<Wire> {
   return {
     socket,
     write: (data) => void socket.write(data),
+    flushed: () =>
+      new Promise((resolve) => {
+        socket.write('', () => {
+          resolve();
+        });
+      }),
     received: () => text,
-    until: (pattern, ms = 5000) =>
+    until: (pattern) =>
       new Promise((resolve, reject) => {
         const look = () => {
           if (!pattern.test(text)) return;
@@ -32,9 +43,11 @@ export async function openWire(url: string): Promise<Wire> {
         };
         const timer = setTimeout(() => {
           reject(
-            new Error(`expected ${String(pattern)} within ${String(ms)} ms but received: ${text}`),
+            new Error(
+              `expected ${String(pattern)} within ${String(patienceMs)} ms but received: ${text}`,
+            ),
           );
-        }, ms);
+        }, patienceMs);
         socket.on('data', look);
         look();
       }),
@@ -49,6 +62,19 @@ export const uploadHead = (length?: number, path = '/api/search-by-image'): stri
   (length === undefined
     ? 'Transfer-Encoding: chunked\r\n\r\n'
     : `Content-Length: ${String(length)}\r\n\r\n`);
+
+/**
+ * Sends the head of an upload and the start of its form, and waits until the server has taken the request on.
+ *
+ * @param length of the whole form, in bytes
+ */
+export async function beginUpload(url: string, length: number): Promise<Wire> {
+  const wire = await openWire(url);
+  wire.write(uploadHead(length).replace('Host:', 'Expect: 100-continue\r\nHost:'));
+  await wire.until(/^HTTP\/1\.1 100 /);
+  wire.write(fileHead);
+  return wire;
+}
 
 /** The start of the form, up to the file's first byte. */
 export const fileHead = `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="c.jpg"\r\nContent-Type: image/jpeg\r\n\r\n`;
