@@ -37,6 +37,7 @@ export const importCommand = (): Command =>
           switch (event.type) {
             case 'read':
               output.result(event, `${counted(event.albums, 'album')} with a cover`);
+              for (const note of event.notes) output.note({ type: 'note', note }, note);
               if (event.withoutCover.length > 0)
                 output.note(
                   { type: 'without_cover', lines: event.withoutCover },

@@ -41,6 +41,7 @@ export function searchCommand(config: Config): Command {
         Object.entries(given).filter(([, value]) => value !== undefined),
       );
       const answer = await ask(search, { k, filter });
+      for (const note of answer.notes) output.note({ type: 'note', note }, note);
       print(answer.hits, starter, output);
       return undefined;
     });

@@ -70,6 +70,7 @@ export function createServices(config: Config, log: Logger) {
         const path = await (await assets()).metadata();
         const opened = await Catalog.open(path);
         await assertDescribed(await manifest(), metadataName, path);
+        for (const issue of opened.issues) log.warn(issue);
         return opened;
       },
       ({ size, dirtyRows, blemishes }) => ({

@@ -360,7 +360,130 @@ describe('the command import csv', { timeout: 1_800_000 }, () => {
       ['artist,cover\n"x,http://a/b\n', /Quote/],
       ['artist,cover\na,http://x/y,too,many\n', /Invalid Record Length/],
     ] as const)
-      assert.throws(() => readCsvCatalog('list.csv', text), sentence);
+      assert.throws(() => readCsvCatalog('list.csv', Buffer.from(text)), sentence);
+  });
+
+  describe('a CSV as people have it', () => {
+    const [name, title] = ['Björk', 'Post'];
+    const said = (text: string | Uint8Array) => {
+      const { albums, notes } = readCsvCatalog('list.csv', Buffer.from(text));
+      const [first] = albums;
+      return { first, notes };
+    };
+    const heading = ['Artist', 'Album', 'Genre', 'Year', 'Score', 'Cover'];
+    const values = [name, title, 'Electronic', '1995', '9.1', 'http://x/1.jpg'];
+    const table = (delimiter: string) =>
+      [heading, values].map((cells) => cells.join(delimiter)).join('\r\n');
+
+    for (const [what, text, notes] of [
+      ['commas', table(','), []],
+      ['semicolons', table(';').replace('9.1', '9,1'), ['Its values are separated by semicolons.']],
+      ['tabs', table('\t'), ['Its values are separated by tabs.']],
+      ['bars', table('|'), ['Its values are separated by bars.']],
+      ['a byte order mark', `\uFEFF${table(',')}`, []],
+      [
+        'UTF-16, as Excel writes it',
+        Buffer.from(`\uFEFF${table('\t')}`, 'utf16le'),
+        ['The file is UTF-16, and was converted.', 'Its values are separated by tabs.'],
+      ],
+      [
+        'Latin-1',
+        Buffer.from(table(','), 'latin1'),
+        ['The file is not UTF-8 but Latin-1 (Windows-1252), and was converted.'],
+      ],
+    ] as const)
+      test(`${what}: read, and said`, () => {
+        const found = said(text);
+        assert.deepEqual(
+          [
+            found.first?.artist,
+            found.first?.albumName,
+            found.first?.releaseYear,
+            found.first?.score,
+          ],
+          [name, title, 1995, 9.1],
+        );
+        assert.deepEqual(found.notes, notes);
+      });
+
+    for (const [column, value] of [
+      ['year_released', '1995'],
+      ['Year of Release', '1995.0'],
+      ['release_date', '1995-06-13'],
+      ['Released', 'June 13, 1995'],
+      ['date', '803001600'],
+    ] as const)
+      test(`${column} ${value} is 1995`, () => {
+        assert.equal(said(`${column},cover\n"${value}",http://x/1.jpg`).first?.releaseYear, 1995);
+      });
+
+    for (const [value, score] of [
+      ['8.1/10', 8.1],
+      ['81%', 8.1],
+      ['81/100', 8.1],
+      ['4/5', 8],
+      ['"8,1"', 8.1],
+      ['81', 8.1],
+    ] as const)
+      test(`a score of ${value} is ${String(score)}`, () => {
+        assert.equal(said(`rating,cover\n${value},http://x/1.jpg`).first?.score, score);
+      });
+
+    test('cells that stand for nothing are absences, and lists of genres are several', () => {
+      const { first } = said(
+        'artist,album,genre,label,cover\nNULL,N/A,"Rock, Jazz",None,http://x/1.jpg',
+      );
+      assert.deepEqual(
+        [first?.artist, first?.albumName, first?.genre, first?.label],
+        [null, null, 'Rock / Jazz', null],
+      );
+    });
+
+    test('what can not be understood is counted by column and shown', () => {
+      const { notes } = said(
+        'artist,album,genre,year,score,cover\nA,B,Rock,soon,good,http://x/1.jpg\nA,B,Rock,later,8,http://x/2.jpg',
+      );
+      assert.deepEqual(notes, [
+        '2 values of the column year could not be understood and are left out: "soon", "later"',
+        '1 value of the column score could not be understood and is left out: "good"',
+      ]);
+    });
+  });
+
+  test('covers that lie beside the CSV are read from there, and from nowhere else', async () => {
+    const dir = join(folder, 'beside');
+    await mkdir(join(dir, 'covers'), { recursive: true });
+    await writeFile(join(dir, 'covers', 'a b.jpg'), cover(1));
+    await writeFile(join(dir, 'covers', '2.png'), await sharp(cover(2)).png().toBuffer());
+    await writeFile(join(folder, 'secret.jpg'), cover(3));
+    const csv = join(dir, 'list.csv');
+    const rows = [
+      'covers/a b.jpg',
+      'covers\\2.png',
+      './covers/gone.jpg',
+      '../secret.jpg',
+      '/etc/hosts.jpg',
+    ];
+    await writeFile(
+      csv,
+      ['artist,cover', ...rows.map((path, i) => `A${String(i)},${path}`)].join('\n'),
+    );
+    const { status, output, errors } = await importCsv(csv, 'beside-out', '--json');
+    assert.equal(status, 0, errors);
+    const events = eventsOf(output);
+    assert.deepEqual(
+      events
+        .filter(({ type }) => type === 'failed')
+        .map(({ albumId, reason }) => [albumId, reason]),
+      [
+        [2, 'there is no such file'],
+        [3, 'it lies outside the folder of the list'],
+        [4, 'it lies outside the folder of the list'],
+      ],
+    );
+    assert.equal(events.find(({ type }) => type === 'imported')?.['albums'], 2);
+    const made = await sharp(join(folder, 'beside-out', 'images', 'album_1.jpg')).metadata();
+    assert.equal(made.format, 'jpeg');
   });
 
   test('from a CSV to a search, as docs/csv-to-search.md has it', async () => {

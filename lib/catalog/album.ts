@@ -1,3 +1,14 @@
+import {
+  genresIn,
+  idOf,
+  isMarked,
+  outOfTen,
+  scoreOf,
+  textOf,
+  yearOf,
+  type Column,
+} from './columns.ts';
+
 /** One album as the API speaks of it. Absent values are `null`, never `NaN`. */
 export interface Album {
   /** The public id: the metadata's `local_id`. Not the row in the index. */
@@ -26,69 +37,69 @@ export type Blemish =
   | 'missing_title'
   | 'sentence_as_genre'
   | 'missing_score'
-  | 'implausible_value';
+  | 'implausible_value'
+  | 'garbled_text';
 
 /** `Electronic / Rock` is both; `Pop/R&B` is one genre. */
 export const genresOf = (album: Album): string[] => album.genre?.split(' / ') ?? [];
 
-/** The longest name of a genre in the real data has 12 characters (`Experimental`); a sentence has more. */
-const longestGenre = 30;
+/** How a list is to be read: where its columns are, and what its scores are of. */
+export interface AlbumReader {
+  columns: Partial<Record<Column, string>>;
+  scoreScale: 10 | 100;
+}
 
 /**
  * Reads one element of the metadata file.
  *
- * @returns the album and what had to be read round, or `null` where the element is no album (no integer
- *   `local_id` of 0 or more).
+ * @returns the album and what had to be read round, or `null` where the element is no album (no integer id of 0 or
+ *   more).
  */
-export function readAlbum(row: unknown): { album: Album; blemishes: Blemish[] } | null {
+export function readAlbum(
+  row: unknown,
+  { columns, scoreScale }: AlbumReader,
+): { album: Album; blemishes: Blemish[] } | null {
   if (typeof row !== 'object' || row === null) return null;
-  const field = row as Record<string, unknown>;
-  const id = field['local_id'];
-  if (typeof id !== 'number' || !Number.isSafeInteger(id) || id < 0) return null;
+  const field = (column: Column): unknown => {
+    const name = columns[column];
+    return name === undefined ? undefined : (row as Record<string, unknown>)[name];
+  };
+  const id = idOf(field('id'));
+  if (id === null) return null;
 
   const blemishes: Blemish[] = [];
-  const artist = words(field['artist']);
+  const artist = textOf(field('artist'));
   if (artist === null) blemishes.push('missing_artist');
-  else if (typeof field['artist'] === 'number') blemishes.push('numeric_artist');
-  const albumName = words(field['album_name']);
+  else if (typeof field('artist') === 'number') blemishes.push('numeric_artist');
+  const albumName = textOf(field('albumName'));
   if (albumName === null) blemishes.push('missing_title');
+  if (isGarbled(artist) || isGarbled(albumName)) blemishes.push('garbled_text');
 
-  const parts = words(field['genre'])?.split(' / ') ?? [];
-  const sentence = parts.some((part) => part.length > longestGenre);
-  if (sentence) blemishes.push('sentence_as_genre');
-  const genres = sentence ? [] : parts.filter((part) => part !== 'None');
-  const score = numberWithin(field['score'], 0, 10);
+  const genres = genresIn(field('genre'));
+  if (!genres) blemishes.push('sentence_as_genre');
+  const given = scoreOf(field('score'));
+  const score = given && outOfTen(given, scoreScale);
   if (score === undefined) blemishes.push('implausible_value');
   if (score === null) blemishes.push('missing_score');
-  const year = numberWithin(field['release_year'], 1000, 9999);
+  const year = yearOf(field('releaseYear'));
   if (year === undefined) blemishes.push('implausible_value');
 
   const album: Album = {
     id,
     artist,
     albumName,
-    genre: genres.length > 0 ? genres.join(' / ') : null,
-    releaseYear: year == null ? null : Math.trunc(year),
+    genre: genres && genres.length > 0 ? genres.join(' / ') : null,
+    releaseYear: year ?? null,
     score: score ?? null,
-    bestNewMusic: field['best_new_music'] === 1 || field['best_new_music'] === true,
-    label: words(field['label']),
-    reviewer: words(field['reviewer_name']),
-    coverUrl: words(field['cover_url']),
-    filename: words(field['filename']),
+    bestNewMusic: isMarked(field('bestNewMusic')),
+    label: textOf(field('label')),
+    reviewer: textOf(field('reviewer')),
+    coverUrl: textOf(field('coverUrl')),
+    filename: textOf(field('filename')),
   };
   return { album, blemishes };
 }
 
-/** Text, trimmed; a number as its digits (pandas reads the band 311 as one); `null` where there is none. */
-const words = (value: unknown): string | null => {
-  if (typeof value === 'number') return String(value);
-  if (typeof value !== 'string') return null;
-  const trimmed = value.trim();
-  return trimmed === '' ? null : trimmed;
-};
-
-/** `null` where there is none, `undefined` where there is one that can't be. */
-const numberWithin = (value: unknown, min: number, max: number): number | null | undefined => {
-  if (value === null || value === undefined) return null;
-  return typeof value === 'number' && value >= min && value <= max ? value : undefined;
-};
+/** UTF-8 that was taken for Latin-1 (`Ã¶` for `ö`, `â€™` for `’`), and U+FFFD, which stands for what was lost. */
+const isGarbled = (text: string | null): boolean =>
+  text !== null && /[\u00c2\u00c3][\u0080-\u00bf]|\u00e2\u20ac|\ufffd/.test(text);

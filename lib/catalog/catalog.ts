@@ -1,8 +1,9 @@
-import { readFile } from 'node:fs/promises';
+import { closestMatch } from 'leven';
 import { AppError } from '../errors.ts';
 import { readAlbum, type Album, type Blemish } from './album.ts';
 import { albumMatcher, isEmptyFilter, type AlbumFilter } from './filter.ts';
-import { parsePandasJson } from './pandas-json.ts';
+import { columns, findColumns, scoreScale } from './columns.ts';
+import { readMetadata } from './read-metadata.ts';
 import { catalogStatistics, genreCounts, yearRange } from './statistics.ts';
 
 /**
@@ -12,25 +13,31 @@ import { catalogStatistics, genreCounts, yearRange } from './statistics.ts';
 export class Catalog {
   readonly #albums: readonly Album[];
   readonly #rowById: ReadonlyMap<number, number>;
+  /** Names of the genres by their lower case; made when they are first asked for. */
+  #genres: ReadonlyMap<string, string> | undefined;
   /** How many rows had each kind of blemish; a row may have several. */
   readonly blemishes: ReadonlyMap<Blemish, number>;
   /** How many rows had any. */
   readonly dirtyRows: number;
 
+  /** What is wrong with the list as a whole, one sentence each: a column that no album has a value in, say. */
+  readonly issues: readonly string[];
+
   private constructor(
     albums: readonly Album[],
     rowById: ReadonlyMap<number, number>,
-    blemishes: ReadonlyMap<Blemish, number>,
-    dirtyRows: number,
+    found: Pick<Catalog, 'blemishes' | 'dirtyRows' | 'issues'>,
   ) {
     this.#albums = albums;
     this.#rowById = rowById;
-    this.blemishes = blemishes;
-    this.dirtyRows = dirtyRows;
+    this.blemishes = found.blemishes;
+    this.dirtyRows = found.dirtyRows;
+    this.issues = found.issues;
   }
 
   /**
-   * Reads `valid_metadata_final.json` as pandas wrote it, literal `NaN` included.
+   * Reads `valid_metadata_final.json` as pandas wrote it, literal `NaN` included, and other lists ({@link readMetadata})
+   * whose columns have usual names.
    *
    * @throws AppError `catalog_unreadable`: no such file, not JSON, not a list of albums, or two albums of
    *   one id; the sentence names the file and what was expected.
@@ -40,34 +47,30 @@ export class Catalog {
       new AppError('catalog_unreadable', `${path} is not a readable list of albums: ${why}.`, {
         cause,
       });
-    let rows: unknown;
-    try {
-      rows = parsePandasJson(await readFile(path, 'utf8'));
-    } catch (error) {
-      if (error instanceof SyntaxError) throw refuse('it is not valid JSON', error);
-      const reason =
-        error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
-      throw refuse(`it could not be read (${reason})`, error);
-    }
-    if (!Array.isArray(rows)) {
-      const found =
-        rows === null ? 'null' : typeof rows === 'object' ? 'an object' : `a ${typeof rows}`;
-      throw refuse(`expected a JSON list of albums but found ${found}`);
-    }
+    const { rows, notes } = await readMetadata(path);
     if (rows.length === 0) throw refuse('the list is empty');
-    return Catalog.#fromRows(rows, refuse);
+    return Catalog.#fromRows(rows, notes, refuse);
   }
 
-  static #fromRows(rows: readonly unknown[], refuse: (why: string) => AppError): Catalog {
+  static #fromRows(
+    rows: readonly unknown[],
+    notes: readonly string[],
+    refuse: (why: string) => AppError,
+  ): Catalog {
+    const found = findColumns(namesIn(rows));
+    if (found.id === undefined && rows.some(isObject))
+      throw refuse(`none of its columns is the albums' id (${columns.id.join(', ')})`);
+    const scores = rows.map((row) => (row as Record<string, unknown> | null)?.[found.score ?? '']);
+    const reader = { columns: found, scoreScale: scoreScale(scores) };
     const albums: Album[] = [];
     const rowById = new Map<number, number>();
     const blemishes = new Map<Blemish, number>();
     let dirtyRows = 0;
     for (const [index, row] of rows.entries()) {
-      const read = readAlbum(row);
+      const read = readAlbum(row, reader);
       if (!read)
         throw refuse(
-          `expected an album with an integer local_id at element ${String(index)} but found ${excerpt(row)}`,
+          `expected an album with an integer ${found.id ?? 'local_id'} at element ${String(index)} but found ${excerpt(row)}`,
         );
       const { album } = read;
       if (rowById.has(album.id))
@@ -80,7 +83,17 @@ export class Catalog {
       for (const blemish of read.blemishes)
         blemishes.set(blemish, (blemishes.get(blemish) ?? 0) + 1);
     }
-    return new Catalog(albums, rowById, blemishes, dirtyRows);
+    const issues = [
+      ...notes,
+      ...(reader.scoreScale === 100
+        ? ['Most scores are above 10: all are taken for parts of 100.']
+        : []),
+      ...absences(albums),
+      ...(found.bestNewMusic === undefined
+        ? ['No album is marked as Best New Music or not: expected a column best_new_music.']
+        : []),
+    ];
+    return new Catalog(albums, rowById, { blemishes, dirtyRows, issues });
   }
 
   get size(): number {
@@ -124,6 +137,20 @@ export class Catalog {
     return Uint32Array.from(rows);
   }
 
+  /** What is to be said of a filter, one sentence each: a genre that no album has, with the nearest one. */
+  notesOn({ genres = [] }: AlbumFilter): string[] {
+    const known = (this.#genres ??= new Map(
+      this.genres().map(({ genre }) => [genre.toLowerCase(), genre]),
+    ));
+    return genres
+      .filter((genre) => !known.has(genre.toLowerCase()))
+      .map((genre) => {
+        const nearest = known.get(closestMatch(genre.toLowerCase(), [...known.keys()]) ?? '');
+        const instead = nearest === undefined ? '' : `; the nearest is "${nearest}"`;
+        return `No album has the genre "${genre}"${instead}.`;
+      });
+  }
+
   statistics() {
     return catalogStatistics(this.#albums);
   }
@@ -135,6 +162,32 @@ export class Catalog {
   years() {
     return yearRange(this.#albums);
   }
+}
+
+const isObject = (row: unknown): row is object => typeof row === 'object' && row !== null;
+
+/** The names of the columns; the first rows have them all. */
+const namesIn = (rows: readonly unknown[]): string[] => [
+  ...new Set(rows.slice(0, 1000).flatMap((row) => (isObject(row) ? Object.keys(row) : []))),
+];
+
+/** What no album has, which filters and titles would show as if it were so. */
+function absences(albums: readonly Album[]): string[] {
+  const wanted = [
+    ['artist', 'artist', 'artist'],
+    ['albumName', 'title', 'albumName'],
+    ['genre', 'genre', 'genre'],
+    ['releaseYear', 'release year', 'releaseYear'],
+    ['score', 'score', 'score'],
+  ] as const;
+  return wanted
+    .filter(([field]) => albums.every((album) => album[field] === null))
+    .map(([, what, column]) =>
+      `No album has a ${what}: expected a column ${columns[column].slice(0, 3).join(', ')} or the like.`.replace(
+        'a artist',
+        'an artist',
+      ),
+    );
 }
 
 /** The start of a value as JSON, for a message. */

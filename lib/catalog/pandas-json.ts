@@ -13,8 +13,11 @@ export function parsePandasJson(text: string): unknown {
   }
 }
 
-/** A string, which is kept, or one of the three literals, which is replaced. */
-const stringOrLiteral = /"(?:[^"\\]|\\.)*"|-?Infinity|NaN/gs;
+/**
+ * A string, which is kept, or one of the three literals, which is replaced. A string without an end goes on to the end
+ * of the text, so that it is not looked for anew from each quote in it.
+ */
+const stringOrLiteral = /"(?:[^"\\]|\\.|\\$)*(?:"|$)|-?Infinity|NaN/gs;
 
 const withoutNaN = (text: string): string =>
   text.replace(stringOrLiteral, (match) => (match.startsWith('"') ? match : 'null'));

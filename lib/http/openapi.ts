@@ -128,6 +128,12 @@ const schemas = {
       query_type: { enum: ['image', 'text', 'similar'] },
       total_results: { type: 'integer' },
       results: { type: 'array', items: ref('Album') },
+      notes: {
+        type: 'array',
+        items: { type: 'string' },
+        description:
+          'What is to be known of the filters, such as a genre that no album has; left out where there is nothing.',
+      },
       query: { type: 'string', description: 'The words searched for (text searches only).' },
       similar_to: { type: 'integer', description: 'The album whose like was asked for.' },
     },
@@ -189,6 +195,12 @@ const systemPaths = {
             albums_indexed: {
               ...nullable('integer'),
               description: 'null until the index is loaded.',
+            },
+            catalog_issues: {
+              type: ['array', 'null'],
+              items: { type: 'string' },
+              description:
+                'What is wrong with the list of albums as a whole: a column that is missing, say.',
             },
             starter_set: nullable('boolean'),
             uptime_seconds: { type: 'number' },

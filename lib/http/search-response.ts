@@ -44,7 +44,7 @@ export const toResult = ({ album, similarity }: Hit, basePath = '') => ({
 export function answerSearch(
   response: Response,
   queryType: 'image' | 'text' | 'similar',
-  { hits, encodeMs, nearestMs }: SearchAnswer,
+  { hits, notes, encodeMs, nearestMs }: SearchAnswer,
   more: object = {},
 ): void {
   response.locals['search'] = {
@@ -58,6 +58,7 @@ export function answerSearch(
     query_type: queryType,
     total_results: hits.length,
     results: hits.map((hit) => toResult(hit, response.req.baseUrl)),
+    ...(notes.length > 0 && { notes }),
     ...more,
   });
 }

@@ -1,4 +1,17 @@
 import { parse } from 'csv-parse/sync';
+import {
+  columns,
+  findColumns,
+  genresIn,
+  isMarked,
+  outOfTen,
+  scoreOf,
+  scoreScale,
+  textOf,
+  yearOf,
+  type Column,
+} from '../catalog/columns.ts';
+import { decodeText } from '../catalog/read-metadata.ts';
 import { AppError } from '../errors.ts';
 
 /** One row of a CSV, as the metadata file has it; `null` is what pandas writes as NaN. */
@@ -13,43 +26,39 @@ export interface CsvAlbum {
   score: number | null;
   bestNewMusic: boolean;
   reviewer: string | null;
+  /** A web address, or the path of a file beside the CSV. */
   coverUrl: string;
 }
 
-/** What the columns may be called; case and punctuation do not count. */
-const columns = {
-  artist: ['artist', 'artists', 'artist_name', 'band'],
-  albumName: ['album', 'album_name', 'album_title', 'title'],
-  genre: ['genre', 'genres'],
-  label: ['label', 'labels', 'record_label'],
-  releaseYear: ['year', 'release_year', 'released'],
-  score: ['score', 'rating', 'pitchfork_score'],
-  bestNewMusic: ['best_new_music', 'bnm', 'best'],
-  reviewer: ['reviewer', 'reviewer_name', 'author'],
-  coverUrl: ['cover_url', 'cover', 'cover_image_url', 'image_url', 'image', 'artwork_url'],
-} as const;
-
-type Column = keyof typeof columns;
-
 export interface CsvCatalog {
   albums: CsvAlbum[];
-  /** Lines of the file (from 1) without the URL of a cover: they get no id. */
+  /** Lines of the file (from 1) without a cover: they get no id. */
   withoutCover: number[];
+  /** What was found out about the file and what could not be understood, one sentence each. */
+  notes: string[];
 }
 
+/** What may stand between two values. */
+const delimiters = { ',': 'commas', ';': 'semicolons', '\t': 'tabs', '|': 'bars' } as const;
+type Delimiter = keyof typeof delimiters;
+
 /**
- * Reads a Pitchfork-style CSV: a header, then an album a line.
+ * Reads a Pitchfork-style CSV: a header, then an album a line. Encoding and delimiter are found out, the columns may
+ * have any of the usual names, and values any of the usual forms ({@link columns}).
  *
  * @throws AppError `catalog_unreadable` where it is no CSV, or has no column for the cover
  */
-export function readCsvCatalog(path: string, text: string): CsvCatalog {
+export function readCsvCatalog(path: string, bytes: Uint8Array): CsvCatalog {
   const refuse = (why: string, cause?: unknown) =>
     new AppError('catalog_unreadable', `${path} is not a list of albums: ${why}.`, { cause });
+  const { text, encoding } = decodeText(bytes);
+  const delimiter = delimiterOf(text);
   let records: { record: string[]; info: { lines: number } }[];
   try {
     // with `info` each record comes with where it ended, which the types do not know
     records = parse(text, {
       bom: true,
+      delimiter,
       info: true,
       skip_empty_lines: true,
       trim: true,
@@ -59,65 +68,91 @@ export function readCsvCatalog(path: string, text: string): CsvCatalog {
   }
   const [head, ...rows] = records;
   if (!head) throw refuse('it is empty');
-  const places = findColumns(head.record);
-  if (places.coverUrl === undefined)
+  const names = findColumns(head.record);
+  if (names.coverUrl === undefined)
     throw refuse(
       `expected a column for the cover (${columns.coverUrl.join(', ')}) but the header has ${head.record.join(', ')}`,
     );
+  const places = new Map(head.record.map((name, place) => [name, place]));
+  const cell = (record: readonly string[], column: Column): string | undefined =>
+    record[places.get(names[column] ?? '') ?? -1];
+  const scale = scoreScale(rows.map(({ record }) => cell(record, 'score')));
   const albums: CsvAlbum[] = [];
   const withoutCover: number[] = [];
+  const strange = new Map<Column, string[]>();
+  const understood = <T>(column: Column, value: string | undefined, read: T | undefined) => {
+    if (read === undefined) strange.set(column, [...(strange.get(column) ?? []), value ?? '']);
+    return read ?? null;
+  };
   for (const { record, info } of rows) {
-    const field = (column: Column): string | null => {
-      const place = places[column];
-      const value = place === undefined ? '' : (record[place] ?? '').trim();
-      return value === '' || /^nan$/i.test(value) ? null : value;
-    };
-    const coverUrl = webUrl(field('coverUrl'));
+    const field = (column: Column) => cell(record, column);
+    const coverUrl = coverOf(textOf(field('coverUrl')));
     if (coverUrl === null) {
       withoutCover.push(info.lines);
       continue;
     }
+    const score = scoreOf(field('score'));
+    const genres = understood('genre', field('genre'), genresIn(field('genre')));
     albums.push({
       localId: albums.length,
-      artist: field('artist'),
-      albumName: field('albumName'),
-      genre: field('genre'),
-      label: field('label'),
-      releaseYear: numberOf(field('releaseYear')),
-      score: numberOf(field('score')),
-      bestNewMusic: /^(1|1\.0|true|yes|y)$/i.test(field('bestNewMusic') ?? ''),
-      reviewer: field('reviewer'),
+      artist: textOf(field('artist')),
+      albumName: textOf(field('albumName')),
+      genre: genres && genres.length > 0 ? genres.join(' / ') : null,
+      label: textOf(field('label')),
+      releaseYear: understood('releaseYear', field('releaseYear'), yearOf(field('releaseYear'))),
+      score: understood('score', field('score'), score && outOfTen(score, scale)),
+      bestNewMusic: isMarked(field('bestNewMusic')),
+      reviewer: textOf(field('reviewer')),
       coverUrl,
     });
   }
-  if (albums.length === 0) throw refuse('no row has the URL of a cover');
-  return { albums, withoutCover };
+  if (albums.length === 0) throw refuse('no row has the URL of a cover, or its path');
+  const notes = [
+    ...(encoding === 'utf-8' ? [] : [`The file is ${encodingNames[encoding]}, and was converted.`]),
+    ...(delimiter === ',' ? [] : [`Its values are separated by ${delimiters[delimiter]}.`]),
+    ...(scale === 100 ? ['Most scores are above 10: all are taken for parts of 100.'] : []),
+    ...[...strange].map(
+      ([column, values]) =>
+        `${String(values.length)} ${values.length === 1 ? 'value' : 'values'} of the column ${names[column] ?? column} could not be understood and ${values.length === 1 ? 'is' : 'are'} left out: ${values
+          .slice(0, 3)
+          .map((value) => JSON.stringify(value.slice(0, 40)))
+          .join(', ')}${values.length > 3 ? ', …' : ''}`,
+    ),
+    ...(['artist', 'albumName', 'genre', 'releaseYear', 'score'] as const)
+      .filter((column) => names[column] === undefined)
+      .map((column) => `There is no column ${columns[column].slice(0, 3).join(', ')} or the like.`),
+  ];
+  return { albums, withoutCover, notes };
 }
 
-function findColumns(head: readonly string[]): Partial<Record<Column, number>> {
-  const names = head.map((name) =>
-    name
-      .toLowerCase()
-      .replace(/[^a-z0-9]+/g, '_')
-      .replace(/^_|_$/g, ''),
-  );
-  const places: Partial<Record<Column, number>> = {};
-  for (const [column, known] of Object.entries(columns) as [Column, readonly string[]][]) {
-    const name = known.find((one) => names.includes(one));
-    if (name !== undefined) places[column] = names.indexOf(name);
-  }
-  return places;
+const encodingNames = {
+  'utf-16le': 'UTF-16',
+  'utf-16be': 'UTF-16',
+  'windows-1252': 'not UTF-8 but Latin-1 (Windows-1252)',
+} as const;
+
+/** The delimiter that the header has most of, outside quotes. */
+function delimiterOf(text: string): Delimiter {
+  const [header = ''] = text.replace(/^\s{1,1000}/, '').split(/[\r\n]/, 1);
+  const bare = header.slice(0, 100_000).replace(/"[^"]*"?/g, '');
+  const count = (delimiter: string) => bare.split(delimiter).length;
+  const all = Object.keys(delimiters) as Delimiter[];
+  return all.reduce((best, one) => (count(one) > count(best) ? one : best));
 }
 
-const webUrl = (text: string | null): string | null => {
-  const url = text !== null && URL.canParse(text) ? new URL(text) : null;
+/** A web address, or the path of a file beside the CSV; `null` where it is neither. */
+function coverOf(text: string | null): string | null {
+  if (text === null) return null;
+  if (/^file:\/\//i.test(text) && URL.canParse(text))
+    return decodeURIComponent(new URL(text).pathname);
+  if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(text))
+    return /\.[a-z0-9]{2,5}$/i.test(text) ? text.replaceAll('\\', '/') : null;
+  const url = URL.canParse(text) ? new URL(text) : null;
   return url && ['http:', 'https:'].includes(url.protocol) ? url.href : null;
-};
+}
 
-const numberOf = (text: string | null): number | null => {
-  const value = Number(text ?? NaN);
-  return Number.isFinite(value) ? value : null;
-};
+/** Whether a cover is to be fetched, not read from beside the CSV. */
+export const isWebCover = (cover: string): boolean => /^https?:\/\//.test(cover);
 
 /** One row of the metadata file as pandas writes it: literal NaN, years as floats, ASCII only. */
 export function pandasRow(album: CsvAlbum): string {

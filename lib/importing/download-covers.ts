@@ -1,16 +1,18 @@
-import { mkdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readFile, stat } from 'node:fs/promises';
+import { isAbsolute, join, relative, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit, { type LimitFunction } from 'p-limit';
 import { isAppError } from '../errors.ts';
 import { replaceFile } from '../files.ts';
 import { asJpeg } from '../imaging/raster.ts';
 import { coverName } from '../storage/covers.ts';
-import type { CsvAlbum } from './csv-catalog.ts';
+import { isWebCover, type CsvAlbum } from './csv-catalog.ts';
 import { FetchError, PublicFetcher } from './public-fetch.ts';
 
 export interface DownloadOptions {
   albums: readonly CsvAlbum[];
+  /** Folder that paths of covers begin in, and that they may not lead out of. */
+  besideDir: string;
   imagesDir: string;
   /** Covers fetched from one host at a time. */
   perHost: number;
@@ -58,7 +60,7 @@ export async function* downloadCovers(
   const all = pLimit(options.concurrency);
   const hosts = new Map<string, LimitFunction>();
   const ofHost = (url: string): LimitFunction => {
-    const { host } = new URL(url);
+    const host = isWebCover(url) ? new URL(url).host : 'this machine';
     const limit = hosts.get(host) ?? pLimit(options.perHost);
     hosts.set(host, limit);
     return limit;
@@ -66,7 +68,9 @@ export async function* downloadCovers(
   const fetchOne = async (album: CsvAlbum): Promise<DownloadEvent | null> => {
     if (signal?.aborted) return null;
     try {
-      const bytes = await fetchCover(fetcher, album.coverUrl, options.attempts);
+      const bytes = isWebCover(album.coverUrl)
+        ? await fetchCover(fetcher, album.coverUrl, options.attempts)
+        : await readCover(options.besideDir, album.coverUrl);
       await replaceFile(join(imagesDir, coverName(album.localId)), bytes);
       there.add(album.localId);
       return null;
@@ -94,17 +98,42 @@ export async function* downloadCovers(
   }
 }
 
+/** A cover that lies beside the list. @returns a whole JPEG @throws FetchError */
+async function readCover(besideDir: string, path: string): Promise<Buffer> {
+  const failed = (why: string, cause?: unknown) => new FetchError(why, { retry: false, cause });
+  const inside = relative(resolve(besideDir), resolve(besideDir, path));
+  if (inside === '' || inside.startsWith('..') || isAbsolute(inside))
+    throw failed('it lies outside the folder of the list');
+  let bytes: Buffer;
+  try {
+    const { size } = await stat(join(besideDir, inside));
+    if (size > maxBytes) throw failed(`it is larger than ${String(maxBytes / 1e6)} MB`);
+    bytes = await readFile(join(besideDir, inside));
+  } catch (error) {
+    if (error instanceof FetchError) throw error;
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+    throw failed(
+      code === 'ENOENT' ? 'there is no such file' : `it could not be read (${code})`,
+      error,
+    );
+  }
+  return pictureOf(bytes);
+}
+
+/** @returns a whole JPEG @throws FetchError where it is no picture */
+const pictureOf = (bytes: Buffer): Promise<Buffer> =>
+  asJpeg(bytes).catch((error: unknown) => {
+    throw isAppError(error)
+      ? new FetchError('it is not a picture that can be read', { retry: false, cause: error })
+      : error;
+  });
+
 /** @returns a whole JPEG @throws FetchError */
 async function fetchCover(fetcher: PublicFetcher, url: string, attempts: number): Promise<Buffer> {
   for (let attempt = 1; ; attempt += 1)
     try {
-      return await asJpeg(await fetcher.get(url, maxBytes));
+      return await pictureOf(await fetcher.get(url, maxBytes));
     } catch (error) {
-      if (isAppError(error))
-        throw new FetchError('it is not a picture that can be read', {
-          retry: false,
-          cause: error,
-        });
       if (!(error instanceof FetchError) || !error.retry || attempt >= attempts) throw error;
       const asked = error.afterSeconds === undefined ? undefined : 1000 * error.afterSeconds;
       if (asked !== undefined && asked > 1000 * mostSeconds) throw error;

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { joinRows } from '../catalog/metadata-rows.ts';
 import { AppError } from '../errors.ts';
 import { replaceFile } from '../files.ts';
@@ -8,14 +8,14 @@ import { metadataName } from '../storage/assets.ts';
 import { pandasRow, readCsvCatalog } from './csv-catalog.ts';
 import { downloadCovers, type DownloadEvent, type DownloadOptions } from './download-covers.ts';
 
-export interface ImportOptions extends Omit<DownloadOptions, 'albums' | 'imagesDir'> {
+export interface ImportOptions extends Omit<DownloadOptions, 'albums' | 'besideDir' | 'imagesDir'> {
   csvPath: string;
   /** Gets `valid_metadata_final.json` and `images/`. */
   outDir: string;
 }
 
 export type ImportEvent =
-  | { type: 'read'; albums: number; withoutCover: number[] }
+  | { type: 'read'; albums: number; withoutCover: number[]; notes: string[] }
   | DownloadEvent
   | { type: 'imported'; albums: number; failed: number; metadataPath: string };
 
@@ -31,12 +31,17 @@ const planName = '.import.json';
  */
 export async function* importCsv(options: ImportOptions): AsyncGenerator<ImportEvent> {
   const { csvPath, outDir } = options;
-  const text = await readFile(csvPath, 'utf8');
-  const { albums, withoutCover } = readCsvCatalog(csvPath, text);
-  yield { type: 'read', albums: albums.length, withoutCover };
+  const bytes = await readFile(csvPath);
+  const { albums, withoutCover, notes } = readCsvCatalog(csvPath, bytes);
+  yield { type: 'read', albums: albums.length, withoutCover, notes };
   await mkdir(outDir, { recursive: true });
-  await claim(outDir, csvPath, text);
-  const there = yield* downloadCovers({ ...options, albums, imagesDir: join(outDir, 'images') });
+  await claim(outDir, csvPath, bytes);
+  const there = yield* downloadCovers({
+    ...options,
+    albums,
+    besideDir: dirname(csvPath),
+    imagesDir: join(outDir, 'images'),
+  });
   const rows = albums.filter(({ localId }) => there.has(localId)).map(pandasRow);
   const metadataPath = join(outDir, metadataName);
   if (rows.length === 0)
@@ -54,9 +59,9 @@ export async function* importCsv(options: ImportOptions): AsyncGenerator<ImportE
 }
 
 /** Covers are named by ids that another list would give to other albums. */
-async function claim(outDir: string, csvPath: string, text: string): Promise<void> {
+async function claim(outDir: string, csvPath: string, bytes: Uint8Array): Promise<void> {
   const path = join(outDir, planName);
-  const wanted = JSON.stringify({ csv: createHash('sha256').update(text).digest('hex') });
+  const wanted = JSON.stringify({ csv: createHash('sha256').update(bytes).digest('hex') });
   const found = await readFile(path, 'utf8').catch(() => null);
   if (found === null) await replaceFile(path, wanted);
   else if (found !== wanted)

@@ -1,7 +1,8 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
 import { Catalog } from '../catalog/catalog.ts';
 import { joinRows, splitRows } from '../catalog/metadata-rows.ts';
+import { readMetadata } from '../catalog/read-metadata.ts';
 import type { ClipDtype } from '../clip/model-files.ts';
 import { inLockedFolder } from '../folder-lock.ts';
 import { VectorIndex } from '../vectors/vector-index.ts';
@@ -58,7 +59,7 @@ async function* build(options: BuildOptions): AsyncGenerator<BuildEvent> {
   const { restart = false, allowMissing } = options;
   const type = shard ? 'Flat' : (options.type ?? 'Flat');
   const catalog = await Catalog.open(metadataPath);
-  const text = await readFile(metadataPath, 'utf8');
+  const text = (await readMetadata(metadataPath)).text;
   const identity = await identifyModel(modelDir, options.dtype);
   const { from, to } = rangeOf(catalog.size, shard);
   const journal = yield* embedCovers({

@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createHash } from 'node:crypto';
 import { Catalog } from '../catalog/catalog.ts';
 import { joinRows, splitRows } from '../catalog/metadata-rows.ts';
+import { readMetadata } from '../catalog/read-metadata.ts';
 import type { ClipDtype } from '../clip/model-files.ts';
 import { AppError } from '../errors.ts';
 import { indexName, metadataName } from '../storage/assets.ts';
@@ -68,7 +68,7 @@ async function* add(options: AddOptions): AsyncGenerator<ChangeEvent> {
   const { dtype } = present.manifest.model;
   const identity = await identifyModel(modelDir, dtype);
   assertSameModel(dir, present.manifest, identity.model);
-  const text = await readFile(metadataPath, 'utf8');
+  const text = (await readMetadata(metadataPath)).text;
   const given = await Catalog.open(metadataPath);
   const texts = splitRows(text);
   const fresh = texts
@@ -156,7 +156,7 @@ async function openSet(dir: string): Promise<Present> {
       'assets_inconsistent',
       `The index in ${dir} names its vectors by ids, so that albums can't be added or removed here: build it with index build.`,
     );
-  const rows = splitRows(await readFile(join(dir, metadataName), 'utf8'));
+  const rows = splitRows((await readMetadata(join(dir, metadataName))).text);
   return { index, catalog, rows, manifest };
 }
 

@@ -1,6 +1,7 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { joinRows, splitRows } from '../catalog/metadata-rows.ts';
+import { readMetadata } from '../catalog/read-metadata.ts';
 import { AppError } from '../errors.ts';
 import { inLockedFolder } from '../folder-lock.ts';
 import { indexName, metadataName } from '../storage/assets.ts';
@@ -50,7 +51,7 @@ async function* merge(options: MergeOptions): AsyncGenerator<MergeEvent> {
     });
     const rows: string[][] = [];
     for (const { dir } of parts)
-      rows.push(splitRows(await readFile(join(dir, metadataName), 'utf8')));
+      rows.push(splitRows((await readMetadata(join(dir, metadataName))).text));
     await set.writeMetadata(joinRows(rows.flat()));
     const { model, preprocessing } = first.manifest;
     const skipped = parts.flatMap(({ manifest }) => manifest.skipped);

@@ -197,6 +197,7 @@ function* checkRows(catalog: Catalog): Generator<VerifyEvent> {
       (ascending ? '' : '; they do not ascend'),
     { last, gaps: last + 1 - ids.length, moved },
   );
+  for (const issue of catalog.issues) yield finding('columns', 'warning', issue);
   const { dirtyRows, blemishes } = catalog;
   yield dirtyRows === 0
     ? finding('rows', 'ok', 'no dirty rows')

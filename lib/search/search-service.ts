@@ -26,6 +26,8 @@ export interface Hit {
 /** What a search found, and what it took. */
 export interface SearchAnswer {
   hits: Hit[];
+  /** What the asker should know of the filters, one sentence each. */
+  notes: string[];
   /** Milliseconds from being admitted to having the embedding (waiting for a turn included). */
   encodeMs: number;
   /** Milliseconds for the nearest vectors and their albums. */
@@ -121,7 +123,12 @@ export class SearchService {
         album: catalog.atRow(row),
         similarity: index.similarity(found.distances[i] ?? NaN),
       })).slice(offset);
-      return { hits, encodeMs: encoded - start, nearestMs: performance.now() - encoded };
+      return {
+        hits,
+        notes: catalog.notesOn(filter),
+        encodeMs: encoded - start,
+        nearestMs: performance.now() - encoded,
+      };
     });
   }
 }

@@ -80,7 +80,7 @@ export const coverNames = ({ id, filename }: CoverOwner): string[] => {
 /** The name that a local folder has an album's cover under, `null` where it has none. */
 export async function coverFileIn(dir: string, album: CoverOwner): Promise<string | null> {
   for (const name of coverNames(album))
-    if ((await stat(join(dir, name)).catch(() => null))?.isFile() === true) return name;
+    if ((await stat(join(dir, name)).catch(() => null))?.isDirectory() === false) return name;
   return null;
 }
 

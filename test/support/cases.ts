@@ -316,6 +316,30 @@ export async function contractCases(): Promise<Case[]> {
         assert.ok(found(response).total_results > 0);
       },
     },
+    ...[
+      get(`${text}&genre=Roc`),
+      upload(cover, '?genre=Roc'),
+      get(`/api/albums/${String(id)}/similar?genre=Roc`),
+    ].map((request): Case => ({
+      name: `a genre that no album has is told, with the nearest one: ${request.path}`,
+      request,
+      status: 200,
+      check: (response) => {
+        assert.deepEqual(found(response).results, []);
+        assert.deepEqual(json(response)['notes'], [
+          'No album has the genre "Roc"; the nearest is "Rock".',
+        ]);
+      },
+    })),
+    {
+      name: 'a genre that there is, in whatever case, is not remarked upon',
+      request: get(`${text}&genre=${encodeURIComponent(genre.toUpperCase())}`),
+      status: 200,
+      check: (response) => {
+        assert.ok(found(response).total_results > 0);
+        assert.equal(json(response)['notes'], undefined);
+      },
+    },
     {
       name: 'a text search echoes its query and answers ten',
       request: get('/api/search-by-text?query=%20d%C3%A9j%C3%A0%20vu%20%F0%9F%98%80%20'),

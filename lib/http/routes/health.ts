@@ -18,6 +18,7 @@ export function healthRouter({ services, readiness, startedAt }: HttpContext): R
           catalog: catalog.made !== undefined,
         },
         albums_indexed: index.made?.size ?? null,
+        catalog_issues: catalog.made?.issues ?? null,
         starter_set: assets.made ? assets.made.origin === 'starter' : null,
         uptime_seconds: Math.round((start - startedAt) / 100) / 10,
       };

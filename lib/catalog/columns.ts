@@ -1,0 +1,176 @@
+/** What the columns of a list may be called, the usual name first; case and punctuation do not count. */
+export const columns = {
+  id: ['local_id', 'id', 'album_id'],
+  filename: ['filename', 'file_name', 'file', 'cover_file'],
+  artist: ['artist', 'artists', 'artist_name', 'band', 'performer'],
+  albumName: ['album_name', 'album', 'album_title', 'title', 'name', 'record'],
+  genre: ['genre', 'genres', 'style', 'styles'],
+  label: ['label', 'labels', 'record_label'],
+  releaseYear: [
+    'release_year',
+    'year',
+    'year_released',
+    'year_of_release',
+    'released',
+    'release_date',
+    'date',
+  ],
+  score: ['score', 'rating', 'pitchfork_score', 'review_score', 'album_score'],
+  bestNewMusic: ['best_new_music', 'bnm', 'best', 'is_best_new_music'],
+  reviewer: ['reviewer_name', 'reviewer', 'author', 'critic'],
+  coverUrl: [
+    'cover_url',
+    'cover',
+    'cover_image_url',
+    'cover_image',
+    'cover_path',
+    'image_url',
+    'image',
+    'artwork_url',
+    'artwork',
+  ],
+} as const;
+
+export type Column = keyof typeof columns;
+
+/** The name of each column in a list with these names. */
+export function findColumns(names: readonly string[]): Partial<Record<Column, string>> {
+  const found: Partial<Record<Column, string>> = {};
+  const plain = new Map([...names].reverse().map((name) => [plainName(name), name]));
+  for (const [column, known] of Object.entries(columns) as [Column, readonly string[]][]) {
+    const name = known.find((one) => plain.has(one));
+    if (name !== undefined) found[column] = plain.get(name) ?? name;
+  }
+  return found;
+}
+
+const plainName = (name: string): string =>
+  name
+    .replace(/([a-z])([A-Z])/g, '$1_$2')
+    .toLowerCase()
+    .replace(/[^a-z0-9]/g, ' ')
+    .trim()
+    .replaceAll(/ {1,50}/g, '_');
+
+/** What pandas' `read_csv` takes for a missing value (its `na_values`), other than numbers. */
+const missing = new Set(
+  [
+    '',
+    '#N/A',
+    '#N/A N/A',
+    '#NA',
+    '-NaN',
+    '-nan',
+    '<NA>',
+    'N/A',
+    'NA',
+    'NULL',
+    'NaN',
+    'None',
+  ].concat(['n/a', 'nan', 'null', 'none']),
+);
+
+/** Text, trimmed; a number as its digits (pandas reads the band 311 as one); `null` where there is none. */
+export function textOf(value: unknown): string | null {
+  if (typeof value === 'number') return String(value);
+  if (typeof value !== 'string') return null;
+  const trimmed = value.trim();
+  return missing.has(trimmed) ? null : trimmed;
+}
+
+/** An integer of 0 or more, written as a number or as digits; `null` where it is none. */
+export function idOf(value: unknown): number | null {
+  const id =
+    typeof value === 'string' && /^\s*\d{1,15}(\.0)?\s*$/.test(value) ? Number(value) : value;
+  return typeof id === 'number' && Number.isSafeInteger(id) && id >= 0 ? id : null;
+}
+
+/** Seconds since 1970 from which a number is a time, not a year: in 1970 already. Milliseconds are 1000 as many. */
+const [leastSeconds, leastMilliseconds] = [1e7, 1e11];
+
+/**
+ * A year: `1999`, `1999.0`, `"1999"`, `1999-03-02`, `03/02/1999`, `March 1999`, or a time in seconds or milliseconds
+ * since 1970.
+ *
+ * @returns `null` where there is none, `undefined` where it can't be told
+ */
+export function yearOf(value: unknown): number | null | undefined {
+  const text = textOf(value);
+  if (text === null) return null;
+  const number = Number(text);
+  if (Math.abs(number) >= leastSeconds) {
+    const ms = Math.abs(number) >= leastMilliseconds ? number : 1000 * number;
+    const year = new Date(ms).getUTCFullYear();
+    return year >= 1000 && year <= 9999 ? year : undefined;
+  }
+  if (!Number.isNaN(number))
+    return number >= 1000 && number <= 9999 ? Math.trunc(number) : undefined;
+  const years = text.length > 40 ? null : text.match(/(?<!\d)[12]\d{3}(?!\d)/g);
+  return years?.length === 1 ? Number(years[0]) : undefined;
+}
+
+/** A score as it is written: how much, of how much; of `undefined` where only the column tells. */
+interface Score {
+  value: number;
+  of: number | undefined;
+}
+
+/** `8.1`, `"8,1"`, `8.1/10`, `81%`. @returns `null` where there is none, `undefined` where it can't be told */
+export function scoreOf(value: unknown): Score | null | undefined {
+  const text = textOf(value);
+  if (text === null) return null;
+  const [, amount = '', of, percent] =
+    /^(\d{1,9}(?:[.,]\d{1,20})?)(?: ?\/ ?(\d{1,4})| ?(%))?$/.exec(text) ?? [];
+  if (amount === '') return undefined;
+  return {
+    value: Number(amount.replace(',', '.')),
+    of: percent === undefined ? (of === undefined ? undefined : Number(of)) : 100,
+  };
+}
+
+/** Scores as the API gives them, of 10; `undefined` where one lies beyond that. @param scale of plain numbers */
+export function outOfTen({ value, of }: Score, scale: number): number | undefined {
+  const whole = of ?? scale;
+  const score = whole === 10 ? value : Math.round((1e6 * value) / whole) / 1e5;
+  return score >= 0 && score <= 10 ? score : undefined;
+}
+
+/** What plain scores of a column are of: 100 where most of them are above 10. */
+export function scoreScale(values: Iterable<unknown>): 10 | 100 {
+  let [all, above] = [0, 0];
+  for (const value of values) {
+    const score = scoreOf(value);
+    if (!score || score.of !== undefined) continue;
+    all += 1;
+    if (score.value > 10) above += 1;
+  }
+  return above > all / 2 ? 100 : 10;
+}
+
+/** Whether something is marked: 1, true, yes. */
+export const isMarked = (value: unknown): boolean =>
+  value === true || /^(1|1\.0|true|yes|y|x)$/i.test(textOf(value) ?? '');
+
+/** The longest name of a genre in the real data has 12 characters (`Experimental`); a sentence has more. */
+const longestGenre = 30;
+/** Words of a genre, and genres of an album, in lists that are separated by commas: a sentence has more. */
+const [mostWords, mostGenres] = [4, 10];
+
+/**
+ * Genres: `Electronic / Rock`, a list, or `Rock, Jazz`; `Pop/R&B` is one.
+ *
+ * @returns `undefined` where it is a sentence instead
+ */
+export function genresIn(value: unknown): string[] | undefined {
+  const parts = (Array.isArray(value) ? value : (textOf(value)?.split(' / ') ?? []))
+    .map(textOf)
+    .filter((part) => part !== null);
+  const split = parts
+    .flatMap((part) => part.split(/[,;|]/).map((one) => one.trim()))
+    .filter(Boolean);
+  const isList =
+    split.length <= mostGenres && split.every((part) => part.split(/\s/).length <= mostWords);
+  const genres = isList ? split : parts;
+  if (genres.some((genre) => genre.length > longestGenre)) return undefined;
+  return [...new Set(genres.filter((genre) => textOf(genre) !== null))];
+}

@@ -1,0 +1,141 @@
+import { readFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
+import { AppError } from '../errors.ts';
+import { joinRows } from './metadata-rows.ts';
+import { parsePandasJson } from './pandas-json.ts';
+
+/** Largest list, in bytes, that is unpacked: as long as the longest string that Node holds. */
+const mostBytes = 512 * 2 ** 20;
+
+/** A list of albums, in whichever form it was written. */
+export interface Metadata {
+  /** The elements: objects, as a rule. */
+  rows: unknown[];
+  /** The text of the list, `NaN` and `2012.0` as they were; made anew where the file has another form. */
+  text: string;
+  /** What was found that its writer may not have meant, one sentence each. */
+  notes: string[];
+}
+
+/** The call of pandas that writes what is read best. */
+const howToWrite = "write it with df.to_json(path, orient='records')";
+
+/**
+ * Reads a list of albums: JSON as pandas' `to_dict('records')` and `json.dump` write it, or as JSON Lines, as pandas'
+ * `orient="split"` or `"table"`, or as a list under one name; gzipped or not; UTF-8 or UTF-16.
+ *
+ * @throws AppError `catalog_unreadable`, naming the form that was found where it is another
+ */
+export async function readMetadata(path: string): Promise<Metadata> {
+  const refuse = (why: string, cause?: unknown) =>
+    new AppError('catalog_unreadable', `${path} is not a readable list of albums: ${why}.`, {
+      cause,
+    });
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(path);
+  } catch (error) {
+    const reason = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+    throw refuse(`it could not be read (${reason})`, error);
+  }
+  if (bytes[0] === 0x1f && bytes[1] === 0x8b)
+    try {
+      bytes = await promisify(gunzip)(bytes, { maxOutputLength: mostBytes });
+    } catch (error) {
+      throw refuse('it is compressed with gzip, and damaged or too large', error);
+    }
+  const { text, encoding } = decodeText(bytes);
+  const notes =
+    encoding === 'windows-1252'
+      ? [`${path} is not UTF-8: it was read as Latin-1 (Windows-1252).`]
+      : [];
+  if (text.trim() === '') throw refuse('it is empty');
+  let parsed: unknown;
+  try {
+    parsed = parsePandasJson(text);
+  } catch (error) {
+    const lines = jsonLines(text);
+    if (!lines) throw refuse(`it is not valid JSON${whereItEnds(error, text)}`, error);
+    return { rows: lines, text: listText(lines), notes };
+  }
+  if (Array.isArray(parsed)) return { rows: parsed, text, notes };
+  const rows = rowsOf(parsed);
+  if (typeof rows === 'string') throw refuse(rows);
+  return { rows, text: listText(rows), notes };
+}
+
+const listText = (rows: readonly unknown[]): string =>
+  joinRows(rows.map((row) => JSON.stringify(row)));
+
+/** The list in an object, or what it is instead. */
+function rowsOf(parsed: unknown): unknown[] | string {
+  if (typeof parsed !== 'object' || parsed === null)
+    return `expected a JSON list of albums but found ${parsed === null ? 'null' : `a ${typeof parsed}`}`;
+  const { columns, data } = parsed as Record<string, unknown>;
+  if (Array.isArray(columns) && Array.isArray(data))
+    // orient="split"
+    return data.map((row) =>
+      Object.fromEntries(
+        columns.map((name, i) => [String(name), Array.isArray(row) ? (row[i] as unknown) : null]),
+      ),
+    );
+  // orient="table", or a list under a name
+  const lists = Object.values(parsed).filter((value) => Array.isArray(value) && value.length > 0);
+  const [list] = lists as unknown[][];
+  if (lists.length === 1 && list?.every((row) => typeof row === 'object' && row !== null))
+    return list;
+  const values = Object.values(parsed) as unknown[];
+  const nested = values.length > 0 && values.every(isObject);
+  if (nested)
+    return `it is pandas' orient="columns" or "index", whose rows have no sure order: ${howToWrite}`;
+  if ('local_id' in parsed) return 'expected a JSON list of albums but found an object, one album';
+  return `expected a JSON list of albums but found an object: ${howToWrite}`;
+}
+
+const isObject = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** JSON Lines: an object a line; `null` where it is not. */
+function jsonLines(text: string): unknown[] | null {
+  const lines = text.split(/\r?\n/).filter((line) => line.trim() !== '');
+  if (lines.length === 0 || !lines.every((line) => /^\s*\{/.test(line))) return null;
+  try {
+    return lines.map(parsePandasJson);
+  } catch {
+    return null; // told by whoever parsed the whole
+  }
+}
+
+/** Where a text that stops half-way does so. */
+function whereItEnds(error: unknown, text: string): string {
+  if (!(error instanceof Error) || !/end of|unterminated/i.test(error.message)) return '';
+  return `; it ends too early, after ${text.length.toLocaleString('en')} characters`;
+}
+
+export interface DecodedText {
+  text: string;
+  encoding: 'utf-8' | 'utf-16le' | 'utf-16be' | 'windows-1252';
+}
+
+/**
+ * Text in the encoding that its first bytes name; else UTF-8 where it is that, else Windows-1252, which Latin-1 is a part
+ * of. A byte order mark is left out.
+ */
+export function decodeText(bytes: Uint8Array): DecodedText {
+  const [first, second] = bytes;
+  const decode = (encoding: DecodedText['encoding']) => ({
+    text: new TextDecoder(encoding).decode(bytes),
+    encoding,
+  });
+  if (first === 0xff && second === 0xfe) return decode('utf-16le');
+  if (first === 0xfe && second === 0xff) return decode('utf-16be');
+  // without a mark: Western text in UTF-16 has a zero in every other byte
+  if (second === 0 && first !== 0) return decode('utf-16le');
+  if (first === 0 && second !== 0 && second !== undefined) return decode('utf-16be');
+  try {
+    return { text: new TextDecoder('utf-8', { fatal: true }).decode(bytes), encoding: 'utf-8' };
+  } catch {
+    return decode('windows-1252');
+  }
+}

@@ -1,0 +1,242 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { Catalog } from '../lib/catalog/catalog.ts';
+import { splitRows } from '../lib/catalog/metadata-rows.ts';
+import { readMetadata } from '../lib/catalog/read-metadata.ts';
+
+const usual = {
+  local_id: 3,
+  filename: 'album_3.jpg',
+  artist: 'Björk',
+  album_name: 'Post',
+  genre: 'Electronic / Pop/R&B',
+  label: null,
+  release_year: 1995.0,
+  score: 9.1,
+  best_new_music: 1,
+  reviewer_name: null,
+  cover_url: 'https://example.org/3.jpg',
+};
+const album = {
+  artist: 'Björk',
+  albumName: 'Post',
+  genre: 'Electronic / Pop/R&B',
+  releaseYear: 1995,
+  score: 9.1,
+  bestNewMusic: true,
+  coverUrl: 'https://example.org/3.jpg',
+};
+
+describe('lists of albums as people have them', () => {
+  let folder = '';
+  before(async () => (folder = await mkdtemp(join(tmpdir(), 'metadata-'))));
+  after(() => rm(folder, { recursive: true }));
+  const written = async (content: string | Uint8Array) => {
+    const path = join(folder, 'list.json');
+    await writeFile(path, content);
+    return path;
+  };
+  const open = async (content: unknown) =>
+    Catalog.open(
+      await written(
+        typeof content === 'string' || content instanceof Uint8Array
+          ? content
+          : JSON.stringify(content),
+      ),
+    );
+  const about = (catalog: Catalog, row = 0) => {
+    const { artist, albumName, genre, releaseYear, score, bestNewMusic, coverUrl } =
+      catalog.atRow(row);
+    return { artist, albumName, genre, releaseYear, score, bestNewMusic, coverUrl };
+  };
+
+  const list = JSON.stringify([usual, { ...usual, local_id: 4 }]);
+  const records = [usual, { ...usual, local_id: 4 }];
+  const names = Object.keys(usual);
+  const forms: Record<string, string | Uint8Array> = {
+    'a list': list,
+    'a list with a byte order mark': `\uFEFF${list}`,
+    'a gzipped list': gzipSync(list),
+    'UTF-16 little-endian': Buffer.from(`\uFEFF${list}`, 'utf16le'),
+    'UTF-16 big-endian': Buffer.from(`\uFEFF${list}`, 'utf16le').swap16(),
+    'JSON Lines': records.map((one) => JSON.stringify(one)).join('\n') + '\n',
+    'JSON Lines with NaN': records
+      .map((one) => JSON.stringify(one).replace('"label":null', '"label":NaN'))
+      .join('\r\n'),
+    'orient="split"': JSON.stringify({
+      columns: names,
+      index: [0, 1],
+      data: records.map((one) => Object.values(one)),
+    }),
+    'orient="table"': JSON.stringify({ schema: { fields: [] }, data: records }),
+    'a list under a name': JSON.stringify({ albums: records, count: 2 }),
+  };
+  for (const [form, content] of Object.entries(forms))
+    test(`${form} is read`, async () => {
+      const catalog = await open(content);
+      assert.equal(catalog.size, 2);
+      assert.deepEqual(about(catalog), album);
+      assert.deepEqual(catalog.ids(), [3, 4]);
+      assert.deepEqual(catalog.issues, []);
+      // as the command line changes it
+      const { text } = await readMetadata(await written(content));
+      const rows = splitRows(text).map((row) => JSON.parse(row.replace('NaN', 'null')) as object);
+      assert.deepEqual(rows, records);
+    });
+
+  for (const [what, content, sentence] of [
+    [
+      'orient="columns"',
+      { artist: { 0: 'A', 1: 'B' }, local_id: { 0: 1, 1: 2 } },
+      /orient="columns" or "index".*df\.to_json\(path, orient='records'\)/,
+    ],
+    ['orient="index"', { 0: usual, 1: usual }, /orient="columns" or "index"/],
+    ['one album', usual, /found an object, one album/],
+    ['text', 'artist,album\nA,B', /not valid JSON/],
+    ['half a list', list.slice(0, -40), /not valid JSON; it ends too early, after \d+ characters/],
+    ['nothing', ' \n', /it is empty/],
+    [
+      'no ids',
+      [{ artist: 'A', title: 'B' }],
+      /none of its columns is the albums' id \(local_id, id, album_id\)/,
+    ],
+    ['damaged gzip', gzipSync(list).subarray(0, 60), /compressed with gzip, and damaged/],
+  ] as const)
+    test(`${what} is refused with what it is`, async () => {
+      await assert.rejects(open(content), (error: Error & { code?: string }) => {
+        assert.equal(error.code, 'catalog_unreadable');
+        assert.match(error.message, sentence);
+        return true;
+      });
+    });
+
+  test('Latin-1 is read, and said', async () => {
+    const catalog = await open(Buffer.from(list, 'latin1'));
+    assert.equal(catalog.atRow(0).artist, 'Björk');
+    assert.match(catalog.issues.join(), /is not UTF-8: it was read as Latin-1/);
+  });
+
+  test('UTF-8 that was taken for Latin-1 before is a dirty row', async () => {
+    const catalog = await open([
+      { ...usual, artist: Buffer.from('Björk').toString('latin1') },
+      { ...usual, local_id: 5, album_name: 'Post\uFFFD' },
+      { ...usual, local_id: 6, artist: 'Ãlan Âge' },
+    ]);
+    assert.deepEqual(Object.fromEntries(catalog.blemishes), { garbled_text: 2 });
+  });
+
+  for (const row of [
+    {
+      id: 3,
+      artist: 'Björk',
+      title: 'Post',
+      genres: ['Electronic', 'Pop/R&B'],
+      year: '1995',
+      rating: '9.1',
+      bnm: true,
+      image: album.coverUrl,
+    },
+    {
+      ID: '3',
+      Artist: 'Björk',
+      Album: 'Post',
+      Genre: 'Electronic, Pop/R&B',
+      'Release Date': '1995-06-13',
+      Score: '9.1/10',
+      'Best New Music': 'yes',
+      'Cover URL': album.coverUrl,
+    },
+    {
+      albumId: 3,
+      artistName: 'Björk',
+      albumTitle: 'Post',
+      genre: 'Electronic; Pop/R&B',
+      releaseDate: '06/13/1995',
+      rating: '9,1',
+      bestNewMusic: '1',
+      imageUrl: album.coverUrl,
+    },
+    {
+      local_id: 3.0,
+      band: 'Björk',
+      name: 'Post',
+      genre: 'Electronic|Pop/R&B',
+      release_date: 803_001_600_000,
+      score: '91%',
+      best_new_music: 1.0,
+      cover: album.coverUrl,
+    },
+    {
+      local_id: 3,
+      artist: ' Björk ',
+      album: 'Post',
+      genre: ['Electronic / Pop/R&B'],
+      released: 803_001_600,
+      score: '91/100',
+      best_new_music: 'True',
+      artwork: album.coverUrl,
+    },
+  ])
+    test(`${JSON.stringify(row).slice(0, 60)}… says the same`, async () => {
+      const catalog = await open([row]);
+      assert.deepEqual(about(catalog), album);
+      assert.deepEqual(catalog.issues, []);
+      assert.equal(catalog.dirtyRows, 0);
+    });
+
+  test('scores of a hundred are told from those of ten by the whole column', async () => {
+    const catalog = await open(
+      [81, 9, 64, 100].map((score, i) => ({ ...usual, local_id: i, score })),
+    );
+    assert.deepEqual(
+      [0, 1, 2, 3].map((row) => catalog.atRow(row).score),
+      [8.1, 0.9, 6.4, 10],
+    );
+    assert.match(catalog.issues.join(), /Most scores are above 10: all are taken for parts of 100/);
+    const ten = await open([8.1, 9, 64].map((score, i) => ({ ...usual, local_id: i, score })));
+    assert.deepEqual(
+      [0, 1, 2].map((row) => ten.atRow(row).score),
+      [8.1, 9, null],
+    );
+    assert.deepEqual(Object.fromEntries(ten.blemishes), { implausible_value: 1 });
+  });
+
+  for (const absent of ['NULL', 'None', 'N/A', 'nan', '', '  ', '<NA>', null])
+    test(`${JSON.stringify(absent)} is an absence`, async () => {
+      const catalog = await open([
+        {
+          ...usual,
+          artist: absent,
+          album_name: absent,
+          genre: absent,
+          release_year: absent,
+          score: absent,
+        },
+      ]);
+      const { artist, albumName, genre, releaseYear, score } = catalog.atRow(0);
+      assert.deepEqual(
+        [artist, albumName, genre, releaseYear, score],
+        [null, null, null, null, null],
+      );
+      assert.equal(catalog.blemishes.get('implausible_value'), undefined);
+    });
+
+  test('what no album has is said', async () => {
+    const catalog = await open([{ local_id: 1, artist: 'A', title: 'B' }]);
+    assert.deepEqual(catalog.issues, [
+      'No album has a genre: expected a column genre, genres, style or the like.',
+      'No album has a release year: expected a column release_year, year, year_released or the like.',
+      'No album has a score: expected a column score, rating, pitchfork_score or the like.',
+      'No album is marked as Best New Music or not: expected a column best_new_music.',
+    ]);
+  });
+
+  test('what can not be a year or a score is counted', async () => {
+    const catalog = await open([{ ...usual, release_year: 'soon', score: 'good' }]);
+    assert.deepEqual(Object.fromEntries(catalog.blemishes), { implausible_value: 2 });
+  });
+});
