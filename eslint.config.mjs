@@ -1,5 +1,6 @@
 import { defineConfig } from 'eslint/config';
 import { createNodeResolver, importX } from 'eslint-plugin-import-x';
+import regexp from 'eslint-plugin-regexp';
 import tseslint from 'typescript-eslint';
 
 /** Imports that must never exist, by folder: who may not reach where. */
@@ -79,6 +80,21 @@ export default defineConfig(
     },
     settings: {
       'import-x/resolver-next': [createNodeResolver({ extensions: ['.ts', '.mjs', '.js'] })],
+    },
+  },
+  {
+    // What sees foreign bytes takes time in proportion to them: no expression that goes back over them again and again.
+    files: [
+      'lib/**/*.ts',
+      'functions/**/*.ts',
+      'infra/**/*.{ts,mjs}',
+      'cli/**/*.{ts,mjs}',
+      'web/**/*.ts',
+    ],
+    plugins: { regexp },
+    rules: {
+      'regexp/no-super-linear-backtracking': ['error', { report: 'potential' }],
+      'regexp/no-super-linear-move': ['error', { report: 'potential' }],
     },
   },
   {

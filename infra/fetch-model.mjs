@@ -35,7 +35,7 @@ async function main([target]) {
   ];
   const sums = [];
   for (const name of names) {
-    const bytes = await fetchFile(`${base.replace(/\/+$/, '')}/${name}`);
+    const bytes = await fetchFile(new URL(name, base.endsWith('/') ? base : `${base}/`).href);
     const sum = createHash('sha256').update(bytes).digest('hex');
     sums.push(`${sum}  ${name}\n`);
     console.log(`${sum}  ${name}  ${bytes.length} bytes`);

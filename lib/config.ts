@@ -59,6 +59,13 @@ const environment = z.object({
     .default('info'),
 });
 
+/** A URL or path without slashes at its end. */
+export function withoutSlash(text: string): string {
+  let end = text.length;
+  while (text[end - 1] === '/') end -= 1;
+  return text.slice(0, end);
+}
+
 export type Config = Readonly<{
   server: Readonly<{
     port: number;
@@ -126,7 +133,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     server: Object.freeze({
       port: value.PORT,
       host: value.HOST,
-      basePath: value.BASE_PATH?.replace(/\/$/, '') ?? '',
+      basePath: withoutSlash(value.BASE_PATH ?? ''),
       shutdownSeconds: value.SHUTDOWN_SECONDS,
       reloadSeconds: value.RELOAD_SECONDS,
       trustProxyHops: value.TRUST_PROXY_HOPS,
@@ -152,8 +159,8 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
           ? 'AWS_ENDPOINT_URL_S3' in given || 'AWS_ENDPOINT_URL' in given
           : value.S3_PATH_STYLE === 'true',
     }),
-    hub: Object.freeze({ endpoint: value.HF_ENDPOINT.replace(/\/+$/, ''), token: value.HF_TOKEN }),
-    cdnUrl: value.CDN_URL?.replace(/\/+$/, ''),
+    hub: Object.freeze({ endpoint: withoutSlash(value.HF_ENDPOINT), token: value.HF_TOKEN }),
+    cdnUrl: value.CDN_URL && withoutSlash(value.CDN_URL),
     dtype: value.CLIP_DTYPE,
     limits: Object.freeze({
       uploadBytes: value.MAX_UPLOAD_MB * 1024 * 1024,

@@ -3,7 +3,7 @@ import { AppError, type ErrorCode } from './errors.ts';
 
 /** Digits only: `Number` would take `''`, `' '`, `0x10` and `1e1` too. */
 const digits = /^[+-]?\d+$/;
-const decimal = /^[+-]?(\d+\.?\d*|\.\d+)$/;
+const decimal = /^[+-]?(\d+(\.\d*)?|\.\d+)$/;
 
 /** An integer written as text. */
 export const integer = (min: number, max: number) =>

@@ -9,17 +9,20 @@ import {
   type FileHandle,
 } from 'node:fs/promises';
 import { join } from 'node:path';
+import * as z from 'zod';
 import { AppError } from '../errors.ts';
 import { replaceFile, writeAt } from '../files.ts';
 
 /** Why a cover has no vector. */
-export interface Skipped {
+const skippedCover = z.object({
   /** Place of the album in the metadata. */
-  position: number;
-  albumId: number;
-  file: string;
-  reason: string;
-}
+  position: z.number().int().nonnegative(),
+  albumId: z.number().int(),
+  file: z.string(),
+  reason: z.string(),
+});
+
+export type Skipped = z.output<typeof skippedCover>;
 
 /** Where the work of a build lies until it is done, in the folder that the result goes to. */
 const folderName = '.index-build';
@@ -104,7 +107,7 @@ export class Journal {
     const skipped = lines
       .split('\n')
       .filter((line) => line.endsWith('}'))
-      .map((line) => JSON.parse(line) as Skipped)
+      .map((line) => readSkipped(line, skippedPath))
       .filter(({ position }) => position < done);
     const kept = skipped.map(asLine).join('');
     if (kept !== lines) await replaceFile(skippedPath, kept);
@@ -164,6 +167,16 @@ export class Journal {
 }
 
 const asLine = (skipped: Skipped): string => `${JSON.stringify(skipped)}\n`;
+
+function readSkipped(line: string, path: string): Skipped {
+  try {
+    return skippedCover.parse(JSON.parse(line));
+  } catch (cause) {
+    throw new AppError('assets_inconsistent', `${path} is damaged: begin anew with --restart.`, {
+      cause,
+    });
+  }
+}
 
 /** Which parts of two plans are not the same. */
 function difference(begun: string, plan: Record<string, unknown>): string {

@@ -15,6 +15,7 @@ import {
 import { createPresignedPost } from '@aws-sdk/s3-presigned-post';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import pRetry from 'p-retry';
+import { withoutSlash } from '../config.ts';
 import { AppError, isAppError, preconditionFailed, rangeNotSatisfiable } from '../errors.ts';
 
 /** Times that the SDK sends one request, with its own back-off between. */
@@ -93,7 +94,8 @@ export class S3Folder {
    * @param uri `s3://bucket` or `s3://bucket/prefix`
    */
   static open(uri: string, { pathStyle }: { pathStyle: boolean }): S3Folder {
-    const [, bucket = '', prefix = ''] = /^s3:\/\/([^/]+)\/?(.*?)\/*$/.exec(uri) ?? [];
+    const [bucket = '', ...path] = uri.slice('s3://'.length).split('/');
+    const prefix = withoutSlash(path.join('/'));
     const client = new S3Client({
       forcePathStyle: pathStyle,
       maxAttempts: attempts,

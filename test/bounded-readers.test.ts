@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { ESLint } from 'eslint';
+import { callWithin } from './support/time-limit.ts';
+
+/** Other inputs each day, the same all day; what fails names it. */
+const seed = Math.floor(Date.now() / 86_400_000);
+
+/** Bounds a reader that never ends; all of them together take seconds. */
+const longMs = 120_000;
+const modelDir = fileURLToPath(new URL('fixtures/clip/model', import.meta.url));
+
+describe(`every reader is done with whatever it is given (seed ${String(seed)})`, () => {
+  for (const [reader, ...parameters] of [
+    ['sniffing'],
+    ['decoding'],
+    ['uploads'],
+    ['csv'],
+    ['metadata'],
+    ['rows'],
+    ['parameters'],
+    ['environment'],
+    ['indexes'],
+    ['queries', modelDir],
+    ['manifests'],
+  ])
+    test(String(reader), async () => {
+      const { tried } = await callWithin<{ tried: number }>(
+        longMs,
+        'test/support/hostile.ts',
+        String(reader),
+        seed,
+        ...parameters,
+      );
+      assert.ok(tried > 200, String(tried));
+    });
+});
+
+describe('the lint run refuses expressions that take more than linear time', () => {
+  const eslint = new ESLint({ cwd: fileURLToPath(new URL('..', import.meta.url)) });
+  for (const [what, expression] of [
+    [
+      'the one that stopped the service',
+      String.raw`/^\s*(?:<\?xml[^>]*>|<!--[\s\S]*?-->|\s)*<svg[\s>]/i`,
+    ],
+    ['nested repetition', '/^(a+)+$/'],
+    ['two that can share', String.raw`/^(\d+\.?\d*)$/`],
+    ['one that is begun anew at every character', String.raw`/\/+$/`],
+  ])
+    test(String(what), async () => {
+      const [result] = await eslint.lintText(
+        `export const found = ${String(expression)}.test('x');\n`,
+        {
+          filePath: 'lib/version.ts',
+        },
+      );
+      assert.match(
+        result?.messages.map(({ ruleId }) => ruleId).join() ?? '',
+        /regexp\/no-super-linear/,
+      );
+    });
+});
