@@ -19,6 +19,12 @@ export interface UploadLimits {
 /** Room for the boundaries, headers and small fields around the file, in bytes. */
 const formOverhead = 64 * 1024;
 
+/**
+ * Time in which a form is parsed once all of it has come, in milliseconds. busboy says nothing of a part that begins
+ * after the last boundary and has no end.
+ */
+const parseMs = 1000;
+
 /** Name of the form field that holds the picture. */
 const fileField = 'file';
 
@@ -62,7 +68,7 @@ interface Outcome {
 }
 
 /**
- * Rejects when the upload stalls, its client leaves, or more comes than any form may have: bytes of a field
+ * Rejects when the upload stalls, its client leaves, it has come and can't be parsed, or more comes than any form may have: bytes of a field
  * or before the first boundary are no file's, and would count for nothing.
  *
  * @returns what ends the watch
@@ -89,10 +95,17 @@ function watch(
   const onClose = () => {
     if (!request.complete) stopped('the connection closed');
   };
-  request.on('data', onData).on('close', onClose).on('error', onClose);
+  let unfinished: NodeJS.Timeout | undefined;
+  const onEnd = () => {
+    unfinished = setTimeout(() => {
+      reject(malformed('it ends in the middle of a part'));
+    }, parseMs);
+  };
+  request.on('data', onData).on('end', onEnd).on('close', onClose).on('error', onClose);
   return () => {
     clearTimeout(timer);
-    request.off('data', onData).off('close', onClose);
+    clearTimeout(unfinished);
+    request.off('data', onData).off('end', onEnd).off('close', onClose);
   };
 }
 

@@ -13,6 +13,7 @@ import {
 } from '../catalog/columns.ts';
 import { decodeText } from '../catalog/read-metadata.ts';
 import { AppError } from '../errors.ts';
+import { parseUrl } from './public-fetch.ts';
 
 /** One row of a CSV, as the metadata file has it; `null` is what pandas writes as NaN. */
 export interface CsvAlbum {
@@ -143,12 +144,19 @@ function delimiterOf(text: string): Delimiter {
 /** A web address, or the path of a file beside the CSV; `null` where it is neither. */
 function coverOf(text: string | null): string | null {
   if (text === null) return null;
-  if (/^file:\/\//i.test(text) && URL.canParse(text))
-    return decodeURIComponent(new URL(text).pathname);
   if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(text))
     return /\.[a-z0-9]{2,5}$/i.test(text) ? text.replaceAll('\\', '/') : null;
-  const url = URL.canParse(text) ? new URL(text) : null;
+  const url = parseUrl(text);
+  if (url?.protocol === 'file:') return filePath(url);
   return url && ['http:', 'https:'].includes(url.protocol) ? url.href : null;
+}
+
+function filePath({ pathname }: URL): string | null {
+  try {
+    return decodeURIComponent(pathname);
+  } catch {
+    return null; // percent signs that stand for nothing
+  }
 }
 
 /** Whether a cover is to be fetched, not read from beside the CSV. */

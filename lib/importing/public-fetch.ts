@@ -51,6 +51,15 @@ export class FetchError extends Error {
   }
 }
 
+/** @returns `null` where it is no URL. (`URL.canParse` says yes to some that the constructor then refuses.) */
+export function parseUrl(text: string, base?: URL): URL | null {
+  try {
+    return new URL(text, base);
+  } catch {
+    return null;
+  }
+}
+
 export const isPublicAddress = (address: string): boolean =>
   !notPublic.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
 
@@ -104,11 +113,12 @@ export class PublicFetcher {
       const { location } = answer.headers;
       if (answer.statusCode >= 300 && answer.statusCode < 400 && typeof location === 'string') {
         answer.body.on('error', () => undefined).destroy();
-        if (!URL.canParse(location, at.href))
+        const to = parseUrl(location, at);
+        if (!to)
           throw new FetchError(`it leads to ${JSON.stringify(location)}, which is no URL`, {
             retry: false,
           });
-        at = new URL(location, at);
+        at = to;
         if (!['http:', 'https:'].includes(at.protocol))
           throw new FetchError(`it leads to ${at.protocol}//`, { retry: false });
         continue;

@@ -99,19 +99,24 @@ export class Journal {
       await replaceFile(planPath, wanted); // last: with it the folder counts
     }
     const file = await open(vectorsPath, 'r+');
-    const bytes = (await file.stat()).size;
-    const rows = Math.floor(bytes / (4 * dimension));
-    const done = rows >= total ? total : rows - (rows % batch);
-    await truncate(vectorsPath, done * 4 * dimension);
-    const lines = await readFile(skippedPath, 'utf8');
-    const skipped = lines
-      .split('\n')
-      .filter((line) => line.endsWith('}'))
-      .map((line) => readSkipped(line, skippedPath))
-      .filter(({ position }) => position < done);
-    const kept = skipped.map(asLine).join('');
-    if (kept !== lines) await replaceFile(skippedPath, kept);
-    return new Journal(dir, file, dimension, done, skipped);
+    try {
+      const bytes = (await file.stat()).size;
+      const rows = Math.floor(bytes / (4 * dimension));
+      const done = rows >= total ? total : rows - (rows % batch);
+      await truncate(vectorsPath, done * 4 * dimension);
+      const lines = await readFile(skippedPath, 'utf8');
+      const skipped = lines
+        .split('\n')
+        .filter((line) => line.endsWith('}'))
+        .map((line) => readSkipped(line, skippedPath))
+        .filter(({ position }) => position < done);
+      const kept = skipped.map(asLine).join('');
+      if (kept !== lines) await replaceFile(skippedPath, kept);
+      return new Journal(dir, file, dimension, done, skipped);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
   }
 
   /**

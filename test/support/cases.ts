@@ -565,6 +565,21 @@ export async function contractCases(): Promise<Case[]> {
       /true or false for best_new_music but received "maybe"/,
     ),
     refused(
+      'a form that begins another part after its end is refused at once',
+      {
+        method: 'POST',
+        path: search,
+        headers: { 'content-type': 'multipart/form-data; boundary=b' },
+        body: Buffer.from(
+          'x\r\n--b--\r\n--b\r\nContent-Disposition: form-data; name="k"\r\n\r\n3\r\n' +
+            '--b\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\nabc',
+        ),
+      },
+      400,
+      'malformed_upload',
+      /in the middle of a part/,
+    ),
+    refused(
       'another field name is refused',
       form(search, ['photo', cover, 'c.jpg']),
       400,
