@@ -69,6 +69,16 @@ describe('a real server', () => {
   before(async () => (server = await startServer({ LOG_LEVEL: 'info' })));
   after(() => server.stop());
   for (const one of cases) test(one.name, () => check(httpDoor(server.url), one));
+  test('a raw body of no type is a picture where its bytes are one', async () => {
+    const id = starterIds()[3] ?? 0;
+    const response = await httpDoor(server.url)({
+      method: 'POST',
+      path: '/api/search-by-image?k=1',
+      body: coverFile(id),
+    });
+    assert.equal(response.status, 200, response.body.toString());
+    assert.equal(json<{ results: { album_id: number }[] }>(response).results[0]?.album_id, id);
+  });
   test('a cover that the client has is not sent again', () =>
     checkNotModified(httpDoor(server.url)));
   test('a thumbnail is kept, and pages meet', () => checkThumbnailAndPages(httpDoor(server.url)));

@@ -236,19 +236,19 @@ describe('a bad picture is refused by name', () => {
       what: 'a HEIC photo',
       bytes: iso('heic', 'mif1', 'heic'),
       code: 'unsupported_image',
-      says: /HEIC.*JPEG, PNG, WebP or AVIF/,
+      says: /HEIC.*JPEG, PNG, WebP, AVIF or GIF/,
     },
     {
       what: 'a TIFF',
       bytes: padded('II*\0'),
       code: 'unsupported_image',
-      says: /TIFF.*JPEG, PNG, WebP or AVIF/,
+      says: /TIFF.*JPEG, PNG, WebP, AVIF or GIF/,
     },
     {
       what: 'a BMP',
       bytes: padded('BM'),
       code: 'unsupported_image',
-      says: /BMP.*JPEG, PNG, WebP or AVIF/,
+      says: /BMP.*JPEG, PNG, WebP, AVIF or GIF/,
     },
     {
       what: 'the start of a JPEG and no more',
@@ -282,6 +282,26 @@ describe('a bad picture is refused by name', () => {
           `at ${String(share)}`,
         );
     });
+
+  for (const quality of [30, 85])
+    test(`a JPEG of quality ${String(quality)} without its last bytes is read: its pixels are there`, async () => {
+      const whole = await noise(60, 400).jpeg({ quality }).toBuffer();
+      for (const missing of [1, 2, 20])
+        assert.deepEqual(
+          await decodeSmall(whole.subarray(0, whole.length - missing)),
+          await decodeSmall(whole),
+          String(missing),
+        );
+    });
+
+  test('what stands before a JPEG, a byte order mark or blank lines, is passed over', async () => {
+    const whole = await noise(60, 60).jpeg().toBuffer();
+    for (const before of ['\uFEFF', '\r\n', '\n\n  '])
+      assert.deepEqual(
+        await decodeSmall(Buffer.concat([Buffer.from(before), whole])),
+        await decodeSmall(whole),
+      );
+  });
 
   test('a truncated progressive JPEG is unreadable_image', async () => {
     const whole = await noise(300, 300).jpeg({ progressive: true }).toBuffer();

@@ -1,6 +1,7 @@
 import { maxDepth, type Config } from '../config.ts';
 import type { ErrorCode } from '../errors.ts';
 import { name, version } from '../version.ts';
+import { formatList } from '../imaging/refusal.ts';
 import { thumbnailSizes } from '../imaging/thumbnails.ts';
 import { defaultK, uploadTypes } from './parameters.ts';
 import { problems } from './problem.ts';
@@ -353,7 +354,7 @@ const searchPaths = ({ limits }: Config) => ({
   '/api/search-by-image': {
     post: {
       summary: 'Which albums have a cover like this picture',
-      description: `JPEG, PNG, WebP, AVIF or GIF of at most ${String(limits.uploadBytes / 1024 / 1024)} MB: the field \`file\` of a form, or the raw body. \`k\` and the filters may stand in the form or in the query.`,
+      description: `${formatList} of at most ${String(limits.uploadBytes / 1024 / 1024)} MB: the field \`file\` of a form, or the raw body. \`k\` and the filters may stand in the form or in the query.`,
       parameters: [
         {
           name: 'upload_id',

@@ -1,6 +1,9 @@
+import type { Readable, Transform } from 'node:stream';
+import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import type { Request } from 'express';
 import busboy from 'busboy';
 import { AppError } from '../errors.ts';
+import { sniffImage } from '../imaging/sniff.ts';
 
 export interface Upload {
   /** The file's bytes, never more than the limit; `undefined` where a form names an `upload_id` instead. */
@@ -15,6 +18,9 @@ export interface UploadLimits {
   /** An upload that sends nothing for so long is given up. */
   idleSeconds: number;
 }
+
+/** Longest text of a field, in bytes. */
+const mostFieldBytes = 4096;
 
 /** Room for the boundaries, headers and small fields around the file, in bytes. */
 const formOverhead = 64 * 1024;
@@ -32,34 +38,71 @@ const fileField = 'file';
 export const uploadIdField = 'upload_id';
 
 /**
- * Reads one picture from a request: field `file` of a multipart form, or a raw `image/*` body. It is read
- * as it comes and given up at the first fault, so that a file over the limit is refused while it is
- * still being sent and is never held whole.
+ * Reads one picture from a request: field `file` of a multipart form, or the body itself. It is read as it comes and
+ * given up at the first fault, so that a file over the limit is refused while it is still being sent and is never held
+ * whole.
  *
  * @throws AppError `upload_too_large`, `missing_file`, `unexpected_field`, `too_many_files`,
  *   `empty_file`, `malformed_upload` or `upload_incomplete`
  */
 export async function readUpload(request: Request, limits: UploadLimits): Promise<Upload> {
   const type = request.get('content-type')?.toLowerCase() ?? '';
-  const read = type.startsWith('image/') ? readRaw : readForm;
+  const read = /^(image\/|application\/octet-stream|$)/.test(type) ? readRaw : readForm;
   const mostBytes = limits.bytes + (read === readRaw ? 0 : formOverhead);
   if (Number(request.get('content-length') ?? 0) > mostBytes) throw tooLarge(limits);
 
   let detach = (): void => undefined;
   const upload = await new Promise<Upload>((resolve, reject) => {
-    const unwatch = watch(request, limits, mostBytes, reject);
+    const body = decompress(request, reject);
+    const unwatch = watch({ request, body }, limits, mostBytes, reject);
     detach = unwatch;
-    const stopReading = read(request, limits, { resolve, reject });
+    const stopReading = read({ request, body }, limits, { resolve, reject });
     detach = () => {
       unwatch();
       stopReading();
+      if (body !== request) {
+        request.unpipe();
+        body.destroy();
+      }
     };
   }).finally(() => {
     detach();
   });
   if (upload.file?.length === 0)
-    throw new AppError('empty_file', 'The file has 0 bytes: send a picture.');
+    throw type === ''
+      ? unexpectedType(type)
+      : new AppError('empty_file', 'The file has 0 bytes: send a picture.');
   return upload;
+}
+
+/** A request, and its body without the compression that it came in. */
+interface Incoming {
+  request: Request;
+  body: Readable;
+}
+
+const decompressors = { gzip: createGunzip, deflate: createInflate, br: createBrotliDecompress };
+
+/** The body as it was before `Content-Encoding`. What comes out of it counts, not what is sent. */
+function decompress(request: Request, reject: Outcome['reject']): Readable {
+  const encoding = request.get('content-encoding')?.trim().toLowerCase() ?? 'identity';
+  if (encoding === 'identity') return request;
+  const make = decompressors[encoding.replace(/^x-/, '') as keyof typeof decompressors] as
+    (() => Transform) | undefined;
+  if (!make) {
+    reject(
+      new AppError(
+        'malformed_upload',
+        `Expected a body as it is, or in gzip, deflate or br, but received Content-Encoding: ${encoding.slice(0, 40)}.`,
+      ),
+    );
+    return request;
+  }
+  const body = make();
+  body.on('error', (error) => {
+    reject(malformed(`its ${encoding} compression is damaged or ends too early`, error));
+  });
+  return request.pipe(body);
 }
 
 interface Outcome {
@@ -74,7 +117,7 @@ interface Outcome {
  * @returns what ends the watch
  */
 function watch(
-  request: Request,
+  { request, body }: Incoming,
   limits: UploadLimits,
   mostBytes: number,
   reject: Outcome['reject'],
@@ -101,26 +144,28 @@ function watch(
       reject(malformed('it ends in the middle of a part'));
     }, parseMs);
   };
-  request.on('data', onData).on('end', onEnd).on('close', onClose).on('error', onClose);
+  body.on('data', onData).on('end', onEnd);
+  request.on('close', onClose).on('error', onClose);
   return () => {
     clearTimeout(timer);
     clearTimeout(unfinished);
-    request.off('data', onData).off('end', onEnd).off('close', onClose);
+    body.off('data', onData).off('end', onEnd);
+    request.off('close', onClose);
   };
 }
 
-function readRaw(request: Request, _limits: UploadLimits, { resolve }: Outcome): () => void {
+function readRaw({ body }: Incoming, _limits: UploadLimits, { resolve }: Outcome): () => void {
   const chunks: Buffer[] = [];
   const onData = (chunk: Buffer) => chunks.push(chunk);
   const onEnd = () => {
     resolve({ file: Buffer.concat(chunks), fields: {} });
   };
-  request.on('data', onData).on('end', onEnd);
-  return () => request.off('data', onData).off('end', onEnd);
+  body.on('data', onData).on('end', onEnd);
+  return () => body.off('data', onData).off('end', onEnd);
 }
 
 function readForm(
-  request: Request,
+  { request, body }: Incoming,
   limits: UploadLimits,
   { resolve, reject }: Outcome,
 ): () => void {
@@ -147,14 +192,28 @@ function readForm(
     });
     stream.on('end', () => (file = Buffer.concat(chunks)));
   });
-  form.on('field', (name, value) => {
-    if (name === fileField)
+  form.on('field', (name, latin1, { valueTruncated }) => {
+    const bytes = Buffer.from(latin1, 'latin1');
+    if (name === fileField) {
+      // React Native and others send a picture without a file name; busboy takes it for text.
+      if (valueTruncated) reject(tooLarge(limits));
+      else if (sniffImage(bytes) !== null) file = bytes;
+      else
+        reject(
+          new AppError(
+            'missing_file',
+            `The field "${fileField}" holds text: send the picture itself, as a file.`,
+          ),
+        );
+      return;
+    }
+    if (bytes.length > mostFieldBytes)
       reject(
-        new AppError(
-          'missing_file',
-          `The field "${fileField}" holds text: send it as a file, with a file name.`,
+        malformed(
+          `the field "${name.slice(0, 100)}" has more than ${String(mostFieldBytes)} bytes`,
         ),
       );
+    const value = fieldText(latin1, bytes);
     const before = fields.get(name);
     fields.set(name, before === undefined ? value : [before, value].flat());
   });
@@ -181,25 +240,49 @@ function readForm(
         ),
       );
   });
-  request.pipe(form);
-  return () => request.unpipe(form);
+  body.pipe(form);
+  return () => body.unpipe(form);
 }
 
-const openForm = (request: Request, limits: UploadLimits) => {
+function openForm(request: Request, limits: UploadLimits) {
+  const { bytes } = limits;
+  const type = request.get('content-type') ?? '';
+  if (!/^multipart\/form-data\b/i.test(type)) throw unexpectedType(type);
   try {
     return busboy({
       headers: request.headers,
       defParamCharset: 'utf8',
-      limits: { fileSize: limits.bytes, files: 1, fields: 50, parts: 51, fieldSize: 4096 },
+      defCharset: 'latin1', // bytes, of which we make text
+      limits: { fileSize: bytes, files: 1, fields: 50, parts: 51, fieldSize: bytes },
     });
   } catch (error) {
-    throw new AppError(
-      'malformed_upload',
-      `Expected a multipart/form-data form with the picture in the field "${fileField}", or the picture itself as image/*, but received ${request.get('content-type') ?? 'no Content-Type'}.`,
-      { cause: error },
-    );
+    throw unexpectedType(type, error);
   }
-};
+}
+
+const unexpectedType = (type: string, cause?: unknown) =>
+  new AppError(
+    'malformed_upload',
+    `Expected a multipart/form-data form with the picture in the field "${fileField}", or the picture itself as image/*, but received ${type.slice(0, 100) || 'no Content-Type'}${adviceOn(type)}.`,
+    { cause },
+  );
+
+/** What a sender of another type probably did, and should do. */
+function adviceOn(type: string): string {
+  if (type.startsWith('multipart/'))
+    return ' without a boundary: let the program that sends the form set Content-Type by itself';
+  if (type.startsWith('application/x-www-form-urlencoded'))
+    return " (as curl's --data-binary sends it: add -H 'Content-Type: image/jpeg', or use -F file=@cover.jpg)";
+  if (type.startsWith('application/json'))
+    return ': pictures are not sent as JSON, neither in base64';
+  return '';
+}
+
+/** The text of a field: UTF-8, unless its part named another encoding, which busboy has then decoded. */
+function fieldText(latin1: string, bytes: Buffer): string {
+  const text = bytes.toString('utf8');
+  return /[^\u0000-\u00ff]/.test(latin1) || text.includes('\uFFFD') ? latin1 : text;
+}
 
 const tooLarge = ({ bytes }: UploadLimits) =>
   new AppError(

@@ -5,10 +5,10 @@ import { centralRegion, cropRgb, modelGeometry } from './geometry.ts';
 import type { ModelFrame, Region, Size } from './geometry.ts';
 import { planBicubic } from './pillow-bicubic.ts';
 import { acceptedFormat, tooLarge, unreadable } from './refusal.ts';
-import type { AcceptedFormat } from './sniff.ts';
+import { sniffImage, type AcceptedFormat } from './sniff.ts';
 
 export type { ModelFrame } from './geometry.ts';
-export { sniffImage } from './sniff.ts';
+export { sniffImage };
 
 /**
  * sharp is imported here alone, and only when a picture has to be read or drawn: a handler that never
@@ -60,22 +60,72 @@ const wholeInMemory = 16_000_000;
  */
 export async function decodeForModel(bytes: Buffer, options: DecodeOptions): Promise<Uint8Array> {
   const { frame, autoOrient = true, maxPixels = defaultMaxPixels } = options;
-  const format = acceptedFormat(bytes);
+  const picture = withoutLead(bytes);
+  const format = acceptedFormat(picture);
+  await loadSharp(); // a library that can't be loaded is no fault of the picture's
   try {
-    const header = await readHeader(bytes, autoOrient);
+    const header = await readHeader(picture, autoOrient);
     if (header.width * header.height > maxPixels) throw tooLarge(header, maxPixels);
-    return await decode({ bytes, format, autoOrient, header }, frame);
+    const open = { bytes: picture, format, autoOrient, header };
+    try {
+      return await decode(open, frame);
+    } catch (error) {
+      if (!isDecodeError(error) || !(await isNearlyWhole(open))) throw error;
+      return await decode({ ...open, cutShort: true }, frame);
+    }
   } catch (error) {
-    throw isLibvipsError(error) ? unreadable(format, error) : error;
+    throw isDecodeError(error) ? unreadable(format, error) : error;
   }
 }
 
-/** libvips' errors reach us as plain `Error`s; ours and programming errors are of other classes. */
-const isLibvipsError = (error: unknown): error is Error =>
-  error instanceof Error && error.constructor === Error;
+/**
+ * What libvips says of a picture that it can't decode reaches us as a plain `Error`; ours and programming errors are of
+ * other classes, the system's have a code, and a lack of memory is none of the picture's doing.
+ */
+const isDecodeError = (error: unknown): error is Error =>
+  error instanceof Error &&
+  error.constructor === Error &&
+  !('code' in error) &&
+  !/out of memory|unable to (create|start) thread/i.test(error.message);
+
+/** A byte order mark and blanks, which careless programs write before a picture. */
+const lead = new Set([0xef, 0xbb, 0xbf, 0x0d, 0x0a, 0x20]);
+
+/** The picture without what stands before it: some bytes of `lead`, where a JPEG begins behind them. */
+function withoutLead(bytes: Buffer): Buffer {
+  let at = 0;
+  while (at < 16 && lead.has(bytes[at] ?? -1)) at += 1;
+  return at > 0 && sniffImage(bytes.subarray(at)) === 'jpeg' ? bytes.subarray(at) : bytes;
+}
+
+/** Share of a JPEG's rows that may be missing at its end. */
+const mostMissing = 0.02;
+/** What libjpeg puts in the place of pixels that did not come: mid-grey. */
+const filler = 128;
+
+/**
+ * Whether of a picture that ends too early nearly all pixels are there. Only a baseline JPEG can be told: its rows come
+ * one after the other, and what did not come is grey.
+ */
+async function isNearlyWhole({ bytes, format, header }: Picture): Promise<boolean> {
+  if (format !== 'jpeg' || header.progressive || header.cmyk) return false;
+  const sharp = await loadSharp();
+  const options = { failOn: 'none', limitInputPixels: false, ignoreIcc: true } as const;
+  const { width, height } = await sharp(bytes, options).metadata();
+  // The last pixels of the last rows that must be there, as many as a block of JPEG is high.
+  const bottom = Math.floor(height * (1 - mostMissing));
+  const top = Math.max(0, bottom - 8);
+  const edge = await sharp(bytes, options)
+    .extract({ left: width - 1, top, width: 1, height: Math.max(1, bottom - top) })
+    .toColourspace('srgb')
+    .raw()
+    .toBuffer();
+  return edge.some((value) => value !== filler);
+}
 
 interface Header extends Size {
   hasAlpha: boolean;
+  progressive: boolean;
   cmyk: boolean;
 }
 
@@ -84,6 +134,8 @@ interface Picture {
   format: AcceptedFormat;
   autoOrient: boolean;
   header: Header;
+  /** Its last rows are missing, which is put up with. */
+  cutShort?: boolean;
 }
 
 /** Size as it will be seen, that is after orientation. Reads no pixels. */
@@ -91,15 +143,21 @@ async function readHeader(bytes: Buffer, autoOrient: boolean): Promise<Header> {
   const sharp = await loadSharp();
   const found: Metadata = await sharp(bytes, { limitInputPixels: false }).metadata();
   const { width, height } = autoOrient ? found.autoOrient : found;
-  return { width, height, hasAlpha: found.hasAlpha, cmyk: found.space === 'cmyk' };
+  return {
+    width,
+    height,
+    hasAlpha: found.hasAlpha,
+    cmyk: found.space === 'cmyk',
+    progressive: found.isProgressive,
+  };
 }
 
 /** A reader of the picture in which nothing has been decoded yet. */
-async function open({ bytes, autoOrient }: Picture): Promise<Sharp> {
+async function open({ bytes, autoOrient, cutShort = false }: Picture): Promise<Sharp> {
   const sharp = await loadSharp();
   const reader = sharp(bytes, {
     // `warning`, sharp's default, also refuses pictures with stray bytes that every viewer shows.
-    failOn: 'error',
+    failOn: cutShort ? 'none' : 'error',
     // The header has been checked against a limit of ours.
     limitInputPixels: false,
     ignoreIcc: true,
@@ -214,7 +272,7 @@ export async function shrinkCover(
         : shrunk.toFormat(format, { quality });
     return await encoded.toBuffer();
   } catch (error) {
-    throw isLibvipsError(error) ? unreadable('jpeg', error) : error;
+    throw isDecodeError(error) ? unreadable(sniffImage(bytes) ?? 'jpeg', error) : error;
   }
 }
 
@@ -227,13 +285,14 @@ const jpegQuality = 92;
  * @throws AppError `not_an_image`, `unsupported_image` or `unreadable_image`
  */
 export async function asJpeg(bytes: Buffer): Promise<Buffer> {
-  const format = acceptedFormat(bytes);
+  const picture = withoutLead(bytes);
+  const format = acceptedFormat(picture);
   const sharp = await loadSharp();
-  const opened = sharp(bytes, { failOn: 'error', limitInputPixels: defaultMaxPixels });
+  const opened = sharp(picture, { failOn: 'error', limitInputPixels: defaultMaxPixels });
   try {
     if (format === 'jpeg') {
       await opened.stats();
-      return bytes;
+      return picture;
     }
     return await opened
       .autoOrient()
@@ -241,7 +300,7 @@ export async function asJpeg(bytes: Buffer): Promise<Buffer> {
       .jpeg({ quality: jpegQuality })
       .toBuffer();
   } catch (error) {
-    throw isLibvipsError(error) ? unreadable(format, error) : error;
+    throw isDecodeError(error) ? unreadable(format, error) : error;
   }
 }
 

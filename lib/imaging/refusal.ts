@@ -5,10 +5,25 @@ import {
   sniffLength,
   type AcceptedFormat,
   type OtherFormat,
+  type SniffedFormat,
 } from './sniff.ts';
 import type { Size } from './geometry.ts';
 
-const sendInstead = 'send a JPEG, PNG, WebP, AVIF or GIF picture';
+/** What the formats are called. */
+const names: Record<AcceptedFormat, string> = {
+  jpeg: 'JPEG',
+  png: 'PNG',
+  webp: 'WebP',
+  avif: 'AVIF',
+  gif: 'GIF',
+};
+
+const allButLast = acceptedFormats.slice(0, -1).map((format) => names[format]);
+
+/** `JPEG, PNG, WebP, AVIF or GIF` */
+export const formatList = `${allButLast.join(', ')} or ${names[acceptedFormats.at(-1) ?? 'gif']}`;
+
+const sendInstead = `send a ${formatList} picture`;
 
 /** What the other formats are called, and whether they are pictures that a program could have read. */
 const otherFormats: Record<OtherFormat, { name: string; picture: boolean }> = {
@@ -47,7 +62,7 @@ export function acceptedFormat(bytes: Uint8Array): AcceptedFormat {
     throw new AppError('not_an_image', `The file is ${name}, not a photo: ${sendInstead}.`);
   throw new AppError(
     'unsupported_image',
-    `The file is ${name}, which cannot be read here: send JPEG, PNG, WebP or AVIF.`,
+    `The file is ${name}, which cannot be read here: ${sendInstead}.`,
   );
 }
 
@@ -67,19 +82,11 @@ const isMangled = (bytes: Uint8Array): boolean => {
 const isAccepted = (format: string): format is AcceptedFormat =>
   (acceptedFormats as readonly string[]).includes(format);
 
-const names: Record<AcceptedFormat, string> = {
-  jpeg: 'JPEG',
-  png: 'PNG',
-  webp: 'WebP',
-  avif: 'AVIF',
-  gif: 'GIF',
-};
-
 /** What libvips says stays in the cause: it may tell more about this machine than about the picture. */
-export const unreadable = (format: AcceptedFormat, cause: unknown): AppError =>
+export const unreadable = (format: SniffedFormat, cause: unknown): AppError =>
   new AppError(
     'unreadable_image',
-    `The ${names[format]} picture is damaged or incomplete: save or send it again.`,
+    `The ${isAccepted(format) ? `${names[format]} ` : ''}picture is damaged or incomplete: save or send it again.`,
     { cause },
   );
 

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { brotliDecompressSync, gunzipSync } from 'node:zlib';
+import {
+  brotliCompressSync,
+  brotliDecompressSync,
+  deflateSync,
+  gunzipSync,
+  gzipSync,
+} from 'node:zlib';
 import sharp from 'sharp';
 import { bomb, brokenPng, heic, noise, svg } from './pictures.ts';
 import {
@@ -250,6 +256,150 @@ export async function contractCases(): Promise<Case[]> {
       status: 200,
       check: firstIs(id),
     },
+    {
+      name: 'a raw body of application/octet-stream is a picture where its bytes are one',
+      request: {
+        method: 'POST',
+        path: `${search}?k=1`,
+        headers: { 'content-type': 'application/octet-stream' },
+        body: cover,
+      },
+      status: 200,
+      check: firstIs(id),
+    },
+    ...(
+      [
+        ['gzip', gzipSync],
+        ['deflate', deflateSync],
+        ['br', brotliCompressSync],
+      ] as const
+    ).flatMap(([encoding, compress]): Case[] => [
+      {
+        name: `a raw body in ${encoding} is unpacked`,
+        request: {
+          method: 'POST',
+          path: `${search}?k=1`,
+          headers: { 'content-type': 'image/jpeg', 'content-encoding': encoding },
+          body: compress(cover),
+        },
+        status: 200,
+        check: firstIs(id),
+      },
+      refused(
+        `a small body in ${encoding} that unpacks to more than the limit is refused`,
+        {
+          method: 'POST',
+          path: search,
+          headers: { 'content-type': 'image/jpeg', 'content-encoding': encoding },
+          body: compress(Buffer.alloc(30e6)),
+        },
+        413,
+        'upload_too_large',
+        /larger than 10 MB/,
+      ),
+      refused(
+        `a body that only says that it is ${encoding} is refused`,
+        {
+          method: 'POST',
+          path: search,
+          headers: { 'content-type': 'image/jpeg', 'content-encoding': encoding },
+          body: compress(cover).subarray(0, 200),
+        },
+        400,
+        'malformed_upload',
+        /damaged or ends too early/,
+      ),
+    ]),
+    {
+      name: 'a form in gzip is unpacked',
+      request: {
+        method: 'POST',
+        path: search,
+        headers: {
+          'content-type': 'multipart/form-data; boundary=b',
+          'content-encoding': 'gzip',
+        },
+        body: gzipSync(
+          Buffer.concat([
+            Buffer.from(
+              '--b\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n',
+            ),
+            cover,
+            Buffer.from('\r\n--b--\r\n'),
+          ]),
+        ),
+      },
+      status: 200,
+      check: firstIs(id),
+    },
+    refused(
+      'another encoding of a body is refused',
+      {
+        method: 'POST',
+        path: search,
+        headers: { 'content-type': 'image/jpeg', 'content-encoding': 'zstd' },
+        body: cover,
+      },
+      400,
+      'malformed_upload',
+      /gzip, deflate or br, but received Content-Encoding: zstd/,
+    ),
+    {
+      name: 'a file part without a file name, as React Native sends it, is a picture',
+      request: {
+        method: 'POST',
+        path: search,
+        headers: { 'content-type': 'multipart/form-data; boundary=b' },
+        body: Buffer.concat([
+          Buffer.from(
+            '--b\r\nContent-Disposition: form-data; name="genre"\r\n\r\n\r\n--b\r\nContent-Disposition: form-data; name="file"\r\nContent-Type: image/jpeg\r\n\r\n',
+          ),
+          cover,
+          Buffer.from('\r\n--b--\r\n'),
+        ]),
+      },
+      status: 200,
+      check: firstIs(id),
+    },
+    {
+      name: 'a field that is not ASCII is read as UTF-8',
+      request: form(search, ['genre', 'Mūsïca'], ['file', cover, 'cover.jpg']),
+      status: 200,
+      check: (response) => {
+        assert.match(String(json(response)['notes']), /No album has the genre "Mūsïca"/);
+      },
+    },
+    refused(
+      'a field that is too long is refused, not cut',
+      form(search, ['genre', 'x'.repeat(5000)], ['file', cover, 'cover.jpg']),
+      400,
+      'malformed_upload',
+      /the field "genre" has more than 4096 bytes/,
+    ),
+    {
+      name: 'a JPEG without its last two bytes, and with a blank line before it, is read',
+      request: upload(Buffer.concat([Buffer.from('\r\n'), cover.subarray(0, -2)]), '?k=1'),
+      status: 200,
+      check: firstIs(id),
+    },
+    ...(
+      [
+        [
+          'application/x-www-form-urlencoded',
+          /curl's --data-binary .*-H 'Content-Type: image\/jpeg'/,
+        ],
+        ['multipart/form-data', /without a boundary: let the program/],
+        ['application/json', /pictures are not sent as JSON/],
+      ] as const
+    ).map(([type, says]) =>
+      refused(
+        `a picture of type ${type} is refused with what to do`,
+        { method: 'POST', path: search, headers: { 'content-type': type }, body: cover },
+        400,
+        'malformed_upload',
+        says,
+      ),
+    ),
     ...(await Promise.all(
       (['png', 'webp', 'avif', 'gif'] as const).map(async (format) => ({
         name: `the cover as ${format.toUpperCase()} finds its album first`,
