@@ -119,6 +119,15 @@ test('a picture that was taken for text on its way is told, with the setting tha
   assert.match(String(problem['detail']), /binaryMediaTypes/);
 });
 
+test('a library that can not be loaded is our fault, not that of the picture', async () => {
+  const { statuses, results, log } = await invoke('search-by-image', [[searchByImage()]], {
+    settings: { NODE_OPTIONS: '--import ./test/support/broken-sharp.mjs' },
+  });
+  assert.deepEqual(statuses, [500]);
+  assert.equal((JSON.parse(results[0]?.body ?? '') as { code: string }).code, 'internal_error');
+  assert.ok(log.some((line) => JSON.stringify(line).includes('Could not load')));
+});
+
 describe('the end of an invocation', () => {
   test('is answered 503 before it comes, where the work takes longer', async () => {
     // 520 ms less the margin of 500: no model is loaded in 20 ms

@@ -107,7 +107,7 @@ function decompress(request: Request, reject: Outcome['reject']): Readable {
 
 interface Outcome {
   resolve: (upload: Upload) => void;
-  reject: (error: AppError) => void;
+  reject: (error: unknown) => void;
 }
 
 /**
@@ -192,7 +192,11 @@ function readForm(
     });
     stream.on('end', () => (file = Buffer.concat(chunks)));
   });
-  form.on('field', (name, latin1, { valueTruncated }) => {
+  const onField = (name: string | undefined, latin1: string, valueTruncated: boolean) => {
+    if (name === undefined) {
+      reject(malformed('it has a field without a name'));
+      return;
+    }
     const bytes = Buffer.from(latin1, 'latin1');
     if (name === fileField) {
       // React Native and others send a picture without a file name; busboy takes it for text.
@@ -216,6 +220,14 @@ function readForm(
     const value = fieldText(latin1, bytes);
     const before = fields.get(name);
     fields.set(name, before === undefined ? value : [before, value].flat());
+  };
+  // busboy's types do not know that a part may have no name. What is thrown in a listener would end the process.
+  form.on('field', (name: string | undefined, value, { valueTruncated }) => {
+    try {
+      onField(name, value, valueTruncated);
+    } catch (error) {
+      reject(error);
+    }
   });
   form.on('filesLimit', () => {
     reject(

@@ -714,6 +714,22 @@ export async function contractCases(): Promise<Case[]> {
       'invalid_parameter',
       /true or false for best_new_music but received "maybe"/,
     ),
+    ...['form-data', 'form-data; filename="a.jpg"'].map((disposition) =>
+      refused(
+        `a part of ${disposition} without a name is refused, and the next request answered`,
+        {
+          method: 'POST',
+          path: search,
+          headers: { 'content-type': 'multipart/form-data; boundary=b' },
+          body: Buffer.from(
+            `--b\r\nContent-Disposition: ${disposition}\r\n\r\n${'x'.repeat(5000)}\r\n--b--\r\n`,
+          ),
+        },
+        400,
+        disposition.includes('filename') ? 'unexpected_field' : 'malformed_upload',
+        /./,
+      ),
+    ),
     refused(
       'a form that begins another part after its end is refused at once',
       {
