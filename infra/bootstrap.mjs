@@ -49,7 +49,8 @@ const steps = [
   {
     name: 'faiss',
     says: "build faiss-node's binding against the system's FAISS",
-    key: () => digest(['package-lock.json', 'patches', 'native', 'infra/build-faiss.mjs']) + process.arch,
+    key: () =>
+      digest(['package-lock.json', 'patches', 'native', 'infra/build-faiss.mjs']) + process.arch,
     done: () => existsSync(join(modules, 'faiss-node', 'build', 'Release', 'faiss-node.node')),
     async run() {
       const { buildFaiss } = await import('./build-faiss.mjs');

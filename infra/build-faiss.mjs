@@ -101,7 +101,9 @@ function compile(root, folder, binary, { compiler, faiss, blas, headers }) {
       '-DNAPI_CPP_EXCEPTIONS',
       '-DBUILDING_NODE_EXTENSION',
     ],
-    ...(apple ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared', '-Wl,-Bsymbolic-functions', '-fopenmp', '-pthread']),
+    ...(apple
+      ? ['-bundle', '-undefined', 'dynamic_lookup']
+      : ['-shared', '-Wl,-Bsymbolic-functions', '-fopenmp', '-pthread']),
     `-I${require('node-api-headers').include_dir}`,
     `-I${dirname(require.resolve('node-addon-api/package.json'))}`,
     `-I${join(root, 'native')}`,
