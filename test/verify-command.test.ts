@@ -153,6 +153,61 @@ describe('the command verify', { timeout: 1_800_000 }, () => {
     assert.deepEqual(of('norms')[0]?.details, { rows: [4, 9], with_nan: 1 });
   });
 
+  test('an index that is not normalised is said to be, and its drift is measured as cosines', async () => {
+    const dir = await copy();
+    await editVectors(dir, (vector) => {
+      for (const [i, value] of vector.entries()) vector[i] = 10.88 * value;
+    });
+    const { status, of } = await verify(dir, '--drift', '3');
+    assert.equal(status, 3);
+    assert.match(of('norms')[0]?.message ?? '', /40 vectors are not of length 1/);
+    assert.match(of('index')[0]?.message ?? '', /have been scaled to it/);
+    const { median } = of('drift')[0]?.details ?? {};
+    assert.ok(Number(median) > 0.999 && Number(median) <= 1.000001, String(median));
+  });
+
+  test('an inverted file that looks into one cell is a warning', async () => {
+    const dir = join(folder, 'one-probe');
+    const build = [
+      'index',
+      'build',
+      '--images',
+      catalog.imagesDir,
+      '--metadata',
+      catalog.metadataPath,
+    ];
+    const more = ['--out', dir, '--model', starter.clipDir, '--type', 'IVF4,Flat', '--probes', '1'];
+    assert.equal((await cli([...build, ...more])).status, 0);
+    const { status, of } = await verify(dir, '--drift', '1');
+    assert.equal(status, 0);
+    assert.equal(of('index')[0]?.level, 'warning');
+    assert.match(of('index')[0]?.message ?? '', /saved to look into 1 of its 4 cells/);
+  });
+
+  test('an index with the ids of the albums is read by them, one with others is an error', async () => {
+    for (const [shift, expected] of [
+      [0, 0],
+      [5000, 3],
+    ] as const) {
+      const dir = await copy();
+      const flat = await readFile(join(dir, indexName));
+      const head = Buffer.from(flat.subarray(0, 37)); // FAISS's header, but for the type
+      head.write('IxMp', 'latin1');
+      const count = Buffer.alloc(8);
+      count.writeBigInt64LE(40n);
+      const ids = catalog.ids.map((id) => {
+        const one = Buffer.alloc(8);
+        one.writeBigInt64LE(BigInt(id + shift));
+        return one;
+      });
+      await writeFile(join(dir, indexName), Buffer.concat([head, flat, count, ...ids]));
+      const { status, of, errors } = await verify(dir, '--drift', '2');
+      assert.equal(status, expected, errors);
+      if (shift > 0) assert.match(of('index')[0]?.message ?? '', /ids that are neither/);
+      else assert.equal(of('drift')[0]?.level, 'ok');
+    }
+  });
+
   test('missing and unreadable covers are warnings that name them', async () => {
     const [missing = 0, cut = 0] = catalog.ids.slice(10, 12);
     const images = join(folder, 'some-covers');

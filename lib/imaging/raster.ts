@@ -66,12 +66,13 @@ export async function decodeForModel(bytes: Buffer, options: DecodeOptions): Pro
   try {
     const header = await readHeader(picture, autoOrient);
     if (header.width * header.height > maxPixels) throw tooLarge(header, maxPixels);
-    const open = { bytes: picture, format, autoOrient, header };
+    const whole = { bytes: picture, format, autoOrient, header };
     try {
-      return await decode(open, frame);
+      return await decode(whole, frame);
     } catch (error) {
-      if (!isDecodeError(error) || !(await isNearlyWhole(open))) throw error;
-      return await decode({ ...open, cutShort: true }, frame);
+      const mended = isDecodeError(error) && format === 'jpeg' ? await mendedEnd(whole) : null;
+      if (!mended) throw error;
+      return await decode(mended, frame);
     }
   } catch (error) {
     throw isDecodeError(error) ? unreadable(format, error) : error;
@@ -100,27 +101,38 @@ function withoutLead(bytes: Buffer): Buffer {
 
 /** Share of a JPEG's rows that may be missing at its end. */
 const mostMissing = 0.02;
+/** Pixels that a block of JPEG is high at most: fewer rows are not told apart. */
+const blockHeight = 16;
 /** What libjpeg puts in the place of pixels that did not come: mid-grey. */
 const filler = 128;
+const endMarker = Buffer.of(0xff, 0xd9);
 
 /**
- * Whether of a picture that ends too early nearly all pixels are there. Only a baseline JPEG can be told: its rows come
- * one after the other, and what did not come is grey.
+ * A JPEG that lost its last bytes, where (nearly) all of its pixels are there: only the marker at its end is missing, or
+ * a fiftieth of the rows of a baseline JPEG, whose rows come one after the other. `null` where more is missing.
  */
-async function isNearlyWhole({ bytes, format, header }: Picture): Promise<boolean> {
-  if (format !== 'jpeg' || header.progressive || header.cmyk) return false;
+async function mendedEnd(picture: Picture): Promise<Picture | null> {
   const sharp = await loadSharp();
-  const options = { failOn: 'none', limitInputPixels: false, ignoreIcc: true } as const;
-  const { width, height } = await sharp(bytes, options).metadata();
-  // The last pixels of the last rows that must be there, as many as a block of JPEG is high.
+  const { header } = picture;
+  const ended = { ...picture, bytes: Buffer.concat([picture.bytes, endMarker]) };
+  const strict = { failOn: 'warning', limitInputPixels: false } as const; // too few pixels are a warning to libjpeg
+  const isWhole = await sharp(ended.bytes, strict)
+    .stats()
+    .then(
+      () => true,
+      () => false,
+    );
+  if (isWhole) return ended;
+  const lenient = { failOn: 'none', limitInputPixels: false, ignoreIcc: true } as const;
+  const { width, height } = await sharp(picture.bytes, lenient).metadata();
   const bottom = Math.floor(height * (1 - mostMissing));
-  const top = Math.max(0, bottom - 8);
-  const edge = await sharp(bytes, options)
-    .extract({ left: width - 1, top, width: 1, height: Math.max(1, bottom - top) })
+  if (header.progressive || header.cmyk || height - bottom < blockHeight) return null;
+  const last = await sharp(picture.bytes, lenient)
+    .extract({ left: width - 1, top: bottom - 1, width: 1, height: 1 })
     .toColourspace('srgb')
     .raw()
     .toBuffer();
-  return edge.some((value) => value !== filler);
+  return last.some((value) => value !== filler) ? { ...picture, cutShort: true } : null;
 }
 
 interface Header extends Size {
