@@ -3,7 +3,7 @@ import { AppError } from '../errors.ts';
 import { digestFile, type Manifest } from './manifest.ts';
 
 /**
- * Makes sure that a file is the one that the manifest describes, in milliseconds (52 MB: 30).
+ * Makes sure that a file is the one that the manifest describes, in milliseconds (52 MB: some 40).
  *
  * @param name the file's name in the manifest
  * @throws AppError `assets_inconsistent` where it is another
