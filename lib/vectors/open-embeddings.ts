@@ -139,15 +139,13 @@ const queriesFor = (size: number): number => Math.max(8, Math.min(64, Math.floor
  */
 function chooseProbes(index: VectorIndex): string[] {
   if (index.probes !== 1) return [];
-  const queries = Array.from(
-    { length: Math.min(index.size, queriesFor(index.size)) },
-    (_, i, all = queriesFor(index.size)) => {
-      // between two vectors, since none that is in the index is looked for
-      const a = index.vectorOf(Math.floor((i * index.size) / all) % index.size);
-      const b = index.vectorOf(Math.floor(((i + 0.5) * index.size) / all) % index.size);
-      return a.map((value, at) => value + 0.5 * (b[at] ?? 0));
-    },
-  );
+  const count = Math.min(index.size, queriesFor(index.size));
+  const vectorAt = (share: number) => index.vectorOf(Math.floor(share * index.size));
+  const queries = Array.from({ length: count }, (_, i) => {
+    // between two vectors, since none that is in the index is looked for
+    const [a, b] = [vectorAt(i / count), vectorAt((i + 0.5) / count)];
+    return a.map((value, at) => value + 0.5 * (b[at] ?? 0));
+  });
   const everything = index.cells;
   const nearest = (probes: number) => {
     index.probes = probes;
