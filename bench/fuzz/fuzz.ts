@@ -97,7 +97,6 @@ await new Promise<void>((resolve, reject) => {
   });
 });
 
-const random = new Random(seed);
 const ids = (
   JSON.parse(readFileSync(metadataPath, 'utf8').replaceAll('NaN', 'null')) as { local_id: number }[]
 ).map(({ local_id: id }) => id);
@@ -150,16 +149,16 @@ async function ask(
   }
 }
 
-const overHttp: Record<string, () => Promise<void>> = {
-  picture: () => {
+const overHttp: Record<string, (random: Random) => Promise<void>> = {
+  picture: (random) => {
     const input = mutate(random.pick(pictures), random);
     return ask('picture', input, () => post('image/jpeg', input));
   },
-  form: () => {
+  form: (random) => {
     const input = mutate(formOf(random.pick(pictures).subarray(0, 3000)), random);
     return ask('form', input, () => post('multipart/form-data; boundary=b', input));
   },
-  'form with a whole picture': () => {
+  'form with a whole picture': (random) => {
     const whole = formOf(random.pick(pictures));
     const head = mutate(whole.subarray(0, 250), random);
     const input = Buffer.concat([head, whole.subarray(250)]);
@@ -167,7 +166,7 @@ const overHttp: Record<string, () => Promise<void>> = {
       post('multipart/form-data; boundary=b', input),
     );
   },
-  'query string': () => {
+  'query string': (random) => {
     const input = mutate(Buffer.from(random.pick(queries)), random);
     const text = encodeURI(input.toString('latin1')).replaceAll('#', '%23');
     const path = random.pick([
@@ -180,7 +179,7 @@ const overHttp: Record<string, () => Promise<void>> = {
 };
 
 /** An unmutated search in between: the right album, or all of this is worth nothing. */
-async function assertRight(): Promise<void> {
+async function assertRight(random: Random): Promise<void> {
   const id = random.pick(ids);
   const found = await post('image/jpeg', coverOf(id)).then(
     (response) => response.text(),
@@ -257,7 +256,7 @@ async function startReaders(): Promise<ChildProcess> {
   return child;
 }
 
-async function read(reader: ReaderName): Promise<void> {
+async function read(reader: ReaderName, random: Random): Promise<void> {
   let input: Buffer;
   if (reader === 'model') {
     // the large graphs seldom: each takes the time of a load
@@ -287,7 +286,7 @@ async function read(reader: ReaderName): Promise<void> {
 }
 
 /** The command line itself, which takes a third of a second to start: a sample. */
-async function verifySet(): Promise<void> {
+async function verifySet(random: Random): Promise<void> {
   const dir = join(folder, 'set');
   mkdirSync(dir, { recursive: true });
   for (const name of ['album_covers.index', 'valid_metadata_final.json'])
@@ -325,16 +324,16 @@ const goesOn = () => sent < mostInputs && performance.now() < endAt && faults.le
 const kinds = Object.keys(overHttp);
 const began = performance.now();
 let baseline: number | undefined;
-async function client(): Promise<void> {
-  while (goesOn()) {
+async function client(random: Random): Promise<void> {
+  for (let own = 1; goesOn(); own += 1) {
     sent += 1;
-    await overHttp[random.pick(kinds)]?.();
-    if (sent % 50 === 0) await assertRight();
+    await overHttp[random.pick(kinds)]?.(random);
+    if (own % 50 === 0) await assertRight(random);
     baseline ??= performance.now() - began > 20_000 || sent > 4000 ? rssMb(server) : undefined;
   }
 }
-async function fileReader(): Promise<void> {
-  while (goesOn()) {
+async function fileReader(random: Random): Promise<void> {
+  for (let own = 1; goesOn(); own += 1) {
     sent += 1;
     await read(
       random.pick([
@@ -348,8 +347,9 @@ async function fileReader(): Promise<void> {
         'journal',
         'model',
       ] as const),
+      random,
     );
-    if (sent % 1000 === 0) await verifySet();
+    if (own % 500 === 0) await verifySet(random);
   }
 }
 const progress = setInterval(() => {
@@ -358,7 +358,9 @@ const progress = setInterval(() => {
   );
 }, 1000);
 const watching = watchHealth();
-await Promise.all([client(), client(), client(), fileReader()]);
+// Each with inputs of its own, so that they are the same whichever is faster.
+const randoms = [0, 1, 2, 3].map((i) => new Random(seed + 1_000_003 * i));
+await Promise.all(randoms.map((random, i) => (i === 0 ? fileReader(random) : client(random))));
 const seconds = (performance.now() - began) / 1000;
 const grown = rssMb(server) - (baseline ?? rssMb(server));
 if (grown > growthMb) fault('memory', '', `the server grew by ${grown.toFixed(0)} MB`);
