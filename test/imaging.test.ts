@@ -4,8 +4,15 @@ import { fileURLToPath } from 'node:url';
 import { describe, test } from 'node:test';
 import sharp from 'sharp';
 import { isAppError, type ErrorCode } from '../lib/errors.ts';
-import { decodeForModel, renderSvgToJpeg, sniffImage } from '../lib/imaging/raster.ts';
+import {
+  asJpeg,
+  decodeForModel,
+  renderSvgToJpeg,
+  shrinkCover,
+  sniffImage,
+} from '../lib/imaging/raster.ts';
 import type { ModelFrame } from '../lib/imaging/raster.ts';
+import { manyScans } from './support/pictures.ts';
 import { callWithin } from './support/time-limit.ts';
 import { references } from './support/reference.ts';
 
@@ -346,5 +353,28 @@ describe('a bad picture is refused by name', () => {
     assert.equal(code, 'image_too_large');
     assert.match(detail, /10000 x 10000 pixels: expected at most 64 megapixels/);
     assert.ok(process.memoryUsage().rss - before < 50e6);
+  });
+});
+
+describe('a JPEG is not decoded again and again for as many scans as it claims', () => {
+  for (const [what, read] of Object.entries({
+    'as a query': decodeSmall,
+    'as a cover of a CSV': asJpeg,
+    'as a thumbnail': (bytes: Buffer) => shrinkCover(bytes, 160, 'webp'),
+  })) {
+    test(`more than 100 are refused ${what}`, async () => {
+      await assert.rejects(
+        async () => read(await manyScans(101)),
+        (error) => isAppError(error) && error.code === 'unreadable_image',
+      );
+    });
+    test(`as many as programs write are taken ${what}`, async () => {
+      await read(await manyScans(20));
+    });
+  }
+
+  test('what comes after the picture, as the video of a motion photo, counts for nothing', async () => {
+    const startsOfScans = Buffer.alloc(4000, Buffer.from([0xff, 0xda]));
+    await decodeSmall(Buffer.concat([await manyScans(0), startsOfScans]));
   });
 });

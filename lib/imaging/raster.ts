@@ -4,7 +4,7 @@ import { lazy } from '../lazy.ts';
 import { centralRegion, cropRgb, modelGeometry } from './geometry.ts';
 import type { ModelFrame, Region, Size } from './geometry.ts';
 import { planBicubic } from './pillow-bicubic.ts';
-import { acceptedFormat, tooLarge, unreadable } from './refusal.ts';
+import { acceptedFormat, refuseManyScans, tooLarge, unreadable } from './refusal.ts';
 import { sniffImage, type AcceptedFormat } from './sniff.ts';
 
 export type { ModelFrame } from './geometry.ts';
@@ -271,6 +271,7 @@ export async function shrinkCover(
   format: keyof typeof thumbnailQuality,
 ): Promise<Buffer> {
   const sharp = await loadSharp();
+  if (sniffImage(bytes) === 'jpeg') refuseManyScans(bytes);
   try {
     const shrunk = sharp(bytes, { failOn: 'error' })
       .autoOrient()

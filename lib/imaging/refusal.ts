@@ -1,4 +1,5 @@
 import { AppError } from '../errors.ts';
+import { hasTooManyScans } from './jpeg-scans.ts';
 import {
   acceptedFormats,
   sniffImage,
@@ -41,9 +42,9 @@ const otherFormats: Record<OtherFormat, { name: string; picture: boolean }> = {
 /**
  * The format of a query picture.
  *
- * @throws AppError `not_an_image`, `unsupported_image` or `malformed_upload`
+ * @throws AppError `not_an_image`, `unsupported_image`, `unreadable_image` or `malformed_upload`
  */
-export function acceptedFormat(bytes: Uint8Array): AcceptedFormat {
+export function acceptedFormat(bytes: Buffer): AcceptedFormat {
   if (isMangled(bytes))
     throw new AppError(
       'malformed_upload',
@@ -56,6 +57,7 @@ export function acceptedFormat(bytes: Uint8Array): AcceptedFormat {
       'not_an_image',
       `The file is not a picture, whatever it is called: ${sendInstead}.`,
     );
+  if (format === 'jpeg') refuseManyScans(bytes);
   if (isAccepted(format)) return format;
   const { name, picture } = otherFormats[format];
   if (!picture)
@@ -64,6 +66,15 @@ export function acceptedFormat(bytes: Uint8Array): AcceptedFormat {
     'unsupported_image',
     `The file is ${name}, which cannot be read here: ${sendInstead}.`,
   );
+}
+
+/** @throws AppError `unreadable_image` where a JPEG would take the decoder a time without bound */
+export function refuseManyScans(jpeg: Buffer): void {
+  if (hasTooManyScans(jpeg))
+    throw new AppError(
+      'unreadable_image',
+      'The JPEG picture is made of more scans than any program writes: save or send it again.',
+    );
 }
 
 /** U+FFFD in UTF-8, which stands for each byte that is no text. A picture does not have three of it at its start. */

@@ -9,7 +9,7 @@ import {
   gzipSync,
 } from 'node:zlib';
 import sharp from 'sharp';
-import { bomb, brokenPng, heic, noise, svg } from './pictures.ts';
+import { bomb, brokenPng, heic, manyScans, noise, svg } from './pictures.ts';
 import {
   coverFile,
   form,
@@ -847,6 +847,13 @@ export async function contractCases(): Promise<Case[]> {
       400,
       'unsupported_image',
       /JPEG, PNG, WebP(,| or) AVIF/,
+    ),
+    refused(
+      'a JPEG that is the whole picture 1,000 times is refused',
+      upload(await manyScans(1000)),
+      400,
+      'unreadable_image',
+      /more scans/,
     ),
     refused('a 100-megapixel bomb is refused', upload(await bomb()), 400, 'image_too_large', /100/),
     refused(

@@ -82,3 +82,19 @@ export async function largePhoto(cover: Buffer, size: number): Promise<Buffer> {
   const start = photo.subarray(0, 2); // the marker that every JPEG begins with
   return Buffer.concat([start, ...comments, photo.subarray(2)]);
 }
+
+/**
+ * A progressive JPEG whose last scan is written again and again. None changes a pixel; each is the whole picture once
+ * more for the decoder.
+ */
+export async function manyScans(times: number, edge = 64): Promise<Buffer> {
+  const jpeg = await sharp({
+    create: { width: edge, height: edge, channels: 3, background: '#888' },
+  })
+    .jpeg({ progressive: true })
+    .toBuffer();
+  const [body, end] = [jpeg.subarray(0, -2), jpeg.subarray(-2)];
+  const scan = Buffer.from(body.subarray(body.lastIndexOf(Buffer.from([0xff, 0xda]))));
+  scan[scan.readUInt16BE(2) + 1] = 0; // not a refinement of what is there, but all of it anew
+  return Buffer.concat([body, ...Array<Buffer>(times).fill(scan), end]);
+}

@@ -1,0 +1,25 @@
+/** Scans that a JPEG may be made of. Programs write 1 to about 20. */
+const mostScans = 100;
+
+const [startOfScan, endOfImage] = [0xda, 0xd9];
+/** Markers that stand alone: stuffed zeros, TEM, restarts and the start of the image. */
+const standsAlone = (marker: number): boolean =>
+  marker <= 0x01 || (marker >= 0xd0 && marker <= 0xd8);
+
+/**
+ * Whether a JPEG is made of more scans than any program writes. Each makes the decoder go over the whole picture, and
+ * takes ten bytes where it changes nothing: 750 KB with 4,000 of them took 18 s at 64 megapixels.
+ */
+export function hasTooManyScans(jpeg: Buffer): boolean {
+  let scans = 0;
+  let at = jpeg.indexOf(0xff);
+  while (at >= 0 && at + 3 < jpeg.length) {
+    const marker = jpeg[at + 1] ?? 0;
+    if (marker === endOfImage) return false;
+    if (marker === startOfScan && ++scans > mostScans) return true;
+    const isFill = marker === 0xff;
+    const length = isFill || standsAlone(marker) ? 0 : jpeg.readUInt16BE(at + 2);
+    at = jpeg.indexOf(0xff, at + (isFill ? 1 : 2) + length);
+  }
+  return false;
+}
