@@ -19,6 +19,7 @@ describe(`every reader is done with whatever it is given (seed ${String(seed)})`
     ['csv'],
     ['metadata'],
     ['rows'],
+    ['genres'],
     ['parameters'],
     ['environment'],
     ['indexes'],

@@ -104,6 +104,11 @@ describe('lists of albums as people have them', () => {
       [{ artist: 'A', title: 'B' }],
       /none of its columns is the albums' id \(local_id, id, album_id\)/,
     ],
+    [
+      'orient="split" with a row that is shorter than its columns',
+      { columns: names, data: [Object.values(usual), [4]] },
+      /expected a list of \d+ values, one for each of its columns, at element 1 of its data/,
+    ],
     ['damaged gzip', gzipSync(list).subarray(0, 60), /compressed with gzip, and damaged/],
   ] as const)
     test(`${what} is refused with what it is`, async () => {

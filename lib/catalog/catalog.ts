@@ -137,13 +137,17 @@ export class Catalog {
     return Uint32Array.from(rows);
   }
 
-  /** What is to be said of a filter, one sentence each: a genre that no album has, with the nearest one. */
+  /**
+   * What is to be said of a filter, one sentence each: a genre that no album has, with the nearest one. Of more than
+   * five the first five.
+   */
   notesOn({ genres = [] }: AlbumFilter): string[] {
     const known = (this.#genres ??= new Map(
       this.genres().map(({ genre }) => [genre.toLowerCase(), genre]),
     ));
     return genres
       .filter((genre) => !known.has(genre.toLowerCase()))
+      .slice(0, mostNotes)
       .map((genre) => {
         const nearest = known.get(closestMatch(genre.toLowerCase(), [...known.keys()]) ?? '');
         const instead = nearest === undefined ? '' : `; the nearest is "${nearest}"`;
@@ -163,6 +167,9 @@ export class Catalog {
     return yearRange(this.#albums);
   }
 }
+
+/** Genres of one filter that are compared with all that there are: each takes time, and a list may have thousands. */
+const mostNotes = 5;
 
 const isObject = (row: unknown): row is object => typeof row === 'object' && row !== null;
 

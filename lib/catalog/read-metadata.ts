@@ -73,13 +73,17 @@ function rowsOf(parsed: unknown): unknown[] | string {
   if (typeof parsed !== 'object' || parsed === null)
     return `expected a JSON list of albums but found ${parsed === null ? 'null' : `a ${typeof parsed}`}`;
   const { columns, data } = parsed as Record<string, unknown>;
-  if (Array.isArray(columns) && Array.isArray(data))
-    // orient="split"
-    return data.map((row) =>
-      Object.fromEntries(
-        columns.map((name, i) => [String(name), Array.isArray(row) ? (row[i] as unknown) : null]),
-      ),
-    );
+  if (Array.isArray(columns) && Array.isArray(data)) {
+    // orient="split". Shorter rows would be filled up to a list without any proportion to the file.
+    const isRow = (row: unknown): row is unknown[] =>
+      Array.isArray(row) && row.length === columns.length;
+    const strange = data.findIndex((row) => !isRow(row));
+    if (strange >= 0)
+      return `expected a list of ${String(columns.length)} values, one for each of its columns, at element ${String(strange)} of its data`;
+    return data
+      .filter(isRow)
+      .map((row) => Object.fromEntries(columns.map((name, i) => [String(name), row[i]])));
+  }
   // orient="table", or a list under a name
   const lists = Object.values(parsed).filter((value) => Array.isArray(value) && value.length > 0);
   const [list] = lists as unknown[][];

@@ -82,7 +82,11 @@ export function readCsvCatalog(path: string, bytes: Uint8Array): CsvCatalog {
   const withoutCover: number[] = [];
   const strange = new Map<Column, string[]>();
   const understood = <T>(column: Column, value: string | undefined, read: T | undefined) => {
-    if (read === undefined) strange.set(column, [...(strange.get(column) ?? []), value ?? '']);
+    if (read === undefined) {
+      const values = strange.get(column) ?? [];
+      values.push(value ?? '');
+      strange.set(column, values);
+    }
     return read ?? null;
   };
   for (const { record, info } of rows) {

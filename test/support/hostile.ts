@@ -55,6 +55,9 @@ function hostileTexts(tokens: readonly string[], seed: number, length = 65_536):
   ];
 }
 
+/** Characters of what is read from a file: what takes the square of its length does not come to an end. */
+const longFile = 2 ** 18;
+
 /** Reads each; a refusal that has a name is an answer, another error is not. @returns how many were refused */
 async function tryAll<Input>(
   inputs: readonly Input[],
@@ -182,27 +185,32 @@ export function uploads(seed: number) {
 /** CSV files. */
 export const csv = (seed: number) =>
   tryAll(
-    hostileTexts(
-      [
-        'artist,cover\n',
-        'cover',
-        '"',
-        '""',
-        ',',
-        ';',
-        '\t',
-        '|',
-        '\n',
-        '\r\n',
-        '\uFEFF',
-        'http://a/b',
-        '1',
-        '/',
-        '%',
-        ' ',
-      ],
-      seed,
-    ),
+    [
+      // values that are no years, no scores and no genres: each is told of
+      'artist,year,cover\n' + 'a,?,http://a/b\n'.repeat(300_000),
+      ...hostileTexts(
+        [
+          'artist,cover\n',
+          'cover',
+          '"',
+          '""',
+          ',',
+          ';',
+          '\t',
+          '|',
+          '\n',
+          '\r\n',
+          '\uFEFF',
+          'http://a/b',
+          '1',
+          '/',
+          '%',
+          ' ',
+        ],
+        seed,
+        longFile,
+      ),
+    ],
     (text) => readCsvCatalog('list.csv', Buffer.from(text)),
   );
 
@@ -231,16 +239,33 @@ const jsonTokens = [
 
 /** Lists of albums, JSON with NaN. */
 export const metadata = (seed: number) =>
-  withFile((path) =>
-    tryAll(hostileTexts(jsonTokens, seed), async (text) => {
+  withFile((path) => {
+    const split = { columns: Array<string>(50_000).fill('a'), data: Array<number>(50_000).fill(0) };
+    const texts = [JSON.stringify(split), ...hostileTexts(jsonTokens, seed, longFile)];
+    return tryAll(texts, async (text) => {
       await writeFile(path, text);
       await Catalog.open(path);
-    }),
-  );
+    });
+  });
+
+/** Genres that a filter asks for, of a list that has thousands of them. */
+export const genres = (seed: number) =>
+  withFile(async (path) => {
+    const genreOf = (id: number) => `Genre ${String(id)} `.padEnd(30, '-');
+    const albums = Array.from({ length: 3000 }, (_, id) => ({
+      local_id: id,
+      genre: genreOf(id),
+    }));
+    await writeFile(path, JSON.stringify(albums));
+    const catalog = await Catalog.open(path);
+    return tryAll(hostileTexts(['a', 'Genre ', '-', ' / ', 'é', '1'], seed, 100), (text) =>
+      catalog.notesOn({ genres: Array<string>(100).fill(text.slice(0, 100)) }),
+    );
+  });
 
 /** The same, cut into its elements. */
 export const rows = (seed: number) =>
-  tryAll(hostileTexts(jsonTokens, seed), (text) => splitRows(text), isSyntaxError);
+  tryAll(hostileTexts(jsonTokens, seed, longFile), (text) => splitRows(text), isSyntaxError);
 
 /** Query strings and fields of forms. */
 export function parameters(seed: number) {
@@ -362,7 +387,7 @@ export async function queries(seed: number, modelDir: string) {
 export const manifests = (seed: number) =>
   withFile((path, folder) =>
     tryAll(
-      hostileTexts([...jsonTokens, '"format":1', '"files"', '"position":0}'], seed),
+      hostileTexts([...jsonTokens, '"format":1', '"files"', '"position":0}'], seed, longFile),
       async (text) => {
         await writeFile(path, text);
         await readManifestFile(path).catch((error: unknown) => {
