@@ -282,7 +282,7 @@ async function read(reader: ReaderName, random: Random): Promise<void> {
     fault(reader, input, answer.why);
     child.kill('SIGKILL');
     readerProcess = undefined;
-  } else if (ms > stallMs) fault(reader, input, `it took ${ms.toFixed(0)} ms`);
+  } else if (ms > unansweredMs) fault(reader, input, `it took ${ms.toFixed(0)} ms`);
 }
 
 /** The command line itself, which takes a third of a second to start: a sample. */
