@@ -25,16 +25,19 @@ describe(`every reader is done with whatever it is given (seed ${String(seed)})`
     ['indexes'],
     ['queries', modelDir],
     ['manifests'],
+    ['hub'],
+    ['s3'],
   ])
     test(String(reader), async () => {
+      const isServer = ['hub', 's3'].includes(String(reader));
       const { tried } = await callWithin<{ tried: number }>(
         longMs,
-        'test/support/hostile.ts',
+        isServer ? 'test/support/hostile-servers.ts' : 'test/support/hostile.ts',
         String(reader),
         seed,
         ...parameters,
       );
-      assert.ok(tried > 200, String(tried));
+      assert.ok(tried > (isServer ? 40 : 200), String(tried));
     });
 });
 

@@ -51,15 +51,17 @@ export class HubDepot implements Depot {
 
   async *list(signal?: AbortSignal): AsyncGenerator<DepotFile> {
     try {
+      const common = this.#common(signal);
+      const listing = { ...common, fetch: forListing(common.fetch) };
       const commits = listCommits({
-        ...this.#common(signal),
+        ...listing,
         revision: this.#inUrl,
         batchSize: 1,
       });
       const newest = await commits.next();
       if (newest.done !== true) this.#commit = newest.value.oid;
       for await (const { type, path, size, oid, lfs } of listFiles({
-        ...this.#common(signal),
+        ...listing,
         revision: this.#inUrl,
         recursive: true,
       })) {
@@ -97,7 +99,7 @@ export class HubDepot implements Depot {
       throw this.#unavailable(`fetch ${path} from`, error); // it was tried often enough
     });
     if (response.status !== 200 && response.status !== 206) {
-      await response.arrayBuffer().catch(() => undefined);
+      await response.body?.cancel().catch(() => undefined);
       const message = `${path} in ${this.name}: the Hub answers ${String(response.status)}${adviceOn(response.status)}`;
       // A link that has expired answers 403: the Hub gives another. The Hub's own refusal is final.
       if (response.redirected) throw new Error(message);
@@ -170,6 +172,29 @@ export class HubDepot implements Depot {
       { cause },
     );
   }
+}
+
+/** Longest page of a listing, in bytes: a thousand files take some 400 KB. */
+const mostPageBytes = 16 * 2 ** 20;
+
+/** A `fetch` for one listing, which its server must end: no page comes twice, and none goes on for ever. */
+function forListing(send: typeof fetch): typeof fetch {
+  const asked = new Set<string>();
+  return async (input, init) => {
+    const url = input instanceof Request ? input.url : String(input);
+    if (asked.has(url)) throw new Error('its listing begins again and does not end');
+    asked.add(url);
+    const response = await send(input, init);
+    let size = 0;
+    const limit = new TransformStream<Uint8Array, Uint8Array>({
+      transform: (chunk, controller) => {
+        size += chunk.length;
+        if (size > mostPageBytes) controller.error(new Error('its listing does not end'));
+        else controller.enqueue(chunk);
+      },
+    });
+    return new Response(response.body?.pipeThrough(limit) ?? null, response);
+  };
 }
 
 const adviceOn = (status: number): string => {

@@ -53,7 +53,7 @@ export function politeFetch(attempts: number): typeof fetch {
       const ms = Math.max(backOff, 1000 * (seconds ?? 0));
       const patient = seconds !== undefined && pauses < mostPauses && pausedMs + ms <= mostPauseMs;
       if ((seconds ?? 0) > mostSeconds || (!patient && attempt >= attempts)) return response;
-      await response.arrayBuffer().catch(() => undefined); // so that the connection is free again
+      await response.body?.cancel().catch(() => undefined); // so that the connection is free again, however long the rest is
       if (seconds === undefined && response.status !== 429) {
         await rest(backOff);
         continue;

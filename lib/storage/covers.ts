@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { buffer } from 'node:stream/consumers';
+import { readWhole } from './read-whole.ts';
 
 /** What a client asks of a cover, as its HTTP headers say it. */
 export interface CoverRequest {
@@ -110,7 +110,7 @@ export async function findCover(covers: Covers, album: CoverOwner): Promise<Cove
       const cover = await covers.open(album.id, { head: false });
       if (cover === null || cover === 'not_modified' || !cover.body)
         throw new Error('the cover has gone');
-      return Buffer.isBuffer(cover.body) ? cover.body : buffer(cover.body);
+      return Buffer.isBuffer(cover.body) ? cover.body : readWhole(cover.body, cover.length);
     },
   };
 }

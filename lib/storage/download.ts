@@ -101,13 +101,12 @@ async function fetchRanges(
   { size, etag }: ObjectInfo,
   file: FileHandle,
 ): Promise<void> {
-  const starts = Array.from({ length: Math.ceil(size / rangeBytes) }, (_, i) => i * rangeBytes);
-  const queue = starts.values();
+  let next = 0;
   let failed = false;
   const work = async () => {
-    for (const start of queue) {
-      if (failed) return;
-      const range = { start, end: Math.min(start + rangeBytes, size) };
+    while (next < size && !failed) {
+      const range = { start: next, end: Math.min(next + rangeBytes, size) };
+      next = range.end;
       await fetchRange(folder, name, etag, file, range).catch((error: unknown) => {
         failed = true;
         throw error;

@@ -1,5 +1,4 @@
 import type { Readable } from 'node:stream';
-import { buffer } from 'node:stream/consumers';
 import pRetry from 'p-retry';
 import { AppError, isAppError } from '../errors.ts';
 
@@ -10,13 +9,19 @@ const pauseMs = 100;
 /**
  * Reads a body to its end.
  *
- * @param length bytes that it must have
+ * @param length bytes that it must have; what comes beyond them is not waited for
  * @throws Error where other than these come: see {@link retryBroken}
  */
 export async function readWhole(body: Readable, length: number): Promise<Buffer> {
-  const bytes = await buffer(body);
-  if (bytes.length === length) return bytes;
-  throw new Error(`${String(bytes.length)} of ${String(length)} bytes came`);
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > length) throw new Error(`more than ${String(length)} bytes came`);
+    chunks.push(chunk);
+  }
+  if (size < length) throw new Error(`${String(size)} of ${String(length)} bytes came`);
+  return Buffer.concat(chunks);
 }
 
 /**

@@ -254,6 +254,7 @@ export class S3Folder {
 
   /** Page by page. @param name what the names begin with @param delimiter where they end, left out: nowhere */
   async *#objects(name: string, delimiter?: string): AsyncGenerator<_Object> {
+    const seen = new Set<string>();
     let token: string | undefined;
     do {
       const page = await this.#ask(name, () =>
@@ -268,6 +269,9 @@ export class S3Folder {
       );
       yield* page.Contents ?? [];
       token = page.NextContinuationToken;
+      if (token !== undefined && seen.has(token))
+        throw this.#unavailable(name, new Error('its listing begins again and does not end'));
+      seen.add(token ?? '');
     } while (token !== undefined);
   }
 

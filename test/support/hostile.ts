@@ -31,7 +31,7 @@ import { VectorIndex } from '../../lib/vectors/vector-index.ts';
  * @param tokens the words that mean something to the reader
  * @param length characters of the long ones
  */
-function hostileTexts(tokens: readonly string[], seed: number, length = 65_536): string[] {
+export function hostileTexts(tokens: readonly string[], seed: number, length = 65_536): string[] {
   const word = fc.constantFrom(...tokens);
   const repeated = tokens.map((token) =>
     token.repeat(Math.ceil(length / Math.max(1, token.length))),
@@ -59,7 +59,7 @@ function hostileTexts(tokens: readonly string[], seed: number, length = 65_536):
 const longFile = 2 ** 18;
 
 /** Reads each; a refusal that has a name is an answer, another error is not. @returns how many were refused */
-async function tryAll<Input>(
+export async function tryAll<Input>(
   inputs: readonly Input[],
   read: (input: Input) => unknown,
   isRefusal: (error: unknown) => boolean = isAppError,
@@ -214,7 +214,7 @@ export const csv = (seed: number) =>
     (text) => readCsvCatalog('list.csv', Buffer.from(text)),
   );
 
-const jsonTokens = [
+export const jsonTokens = [
   '[',
   ']',
   '{',
