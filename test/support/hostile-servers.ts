@@ -35,8 +35,12 @@ async function withServer<T>(
 /** A body without an end, at a pace that a test which waits for it survives. */
 const endless =
   (status: number): Answer =>
-  (_request, response) => {
+  (request, response) => {
     response.writeHead(status);
+    if (request.method === 'HEAD') {
+      response.end();
+      return;
+    }
     const timer = setInterval(() => response.write(Buffer.alloc(65_536)), 10);
     response.once('close', () => {
       clearInterval(timer);
