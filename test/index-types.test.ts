@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cpSync, readFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -194,6 +194,27 @@ describe("indexes that people's own scripts write", () => {
 });
 
 describe('a file that was damaged anywhere', () => {
+  for (const [what, name, at, value] of [
+    ['the dimension of a wrapper is not that of what it wraps', 'idmap', 4, 24],
+    ['a transform says that it is not trained', 'opq-ivf-pq', 32, 0],
+  ] as const)
+    test(`is refused when it is loaded where ${what}`, async () => {
+      const folder = await mkdtemp(join(tmpdir(), 'contradictory-'));
+      try {
+        const path = join(folder, 'index');
+        const damaged = readFileSync(fixture(`${name}.index`));
+        damaged[at] = value;
+        writeFileSync(path, damaged);
+        await assert.rejects(openEmbeddings(path, localIds), (error: Error & { code?: string }) => {
+          assert.equal(error.code, 'index_unreadable');
+          assert.match(error.message, /its parts do not fit each other/);
+          return true;
+        });
+      } finally {
+        await rm(folder, { recursive: true });
+      }
+    });
+
   test(
     'is refused or searched, and never takes the process down',
     { timeout: 240_000 },

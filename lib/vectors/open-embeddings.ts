@@ -53,7 +53,22 @@ export function prepareEmbeddings(
         'expected one album for each vector, in the same order.',
     );
   orderRows(index, path, albumIds);
-  return index.givesVectors ? [...checkLengths(index, path), ...chooseProbes(index)] : [];
+  if (!index.givesVectors) return [];
+  trySearch(index, path);
+  return [...checkLengths(index, path), ...chooseProbes(index)];
+}
+
+/** FAISS reads an index whose parts contradict each other (dimensions, or whether it is trained), and fails at a search. */
+function trySearch(index: VectorIndex, path: string): void {
+  try {
+    index.search(index.vectorOf(0), 1);
+  } catch (cause) {
+    throw new AppError(
+      'index_unreadable',
+      `${path} is not a readable FAISS index: it is damaged, its parts do not fit each other.`,
+      { cause },
+    );
+  }
 }
 
 /** Makes the index speak of rows where its file names its vectors by ids. */
