@@ -158,6 +158,19 @@ describe("indexes that people's own scripts write", () => {
     }
   });
 
+  test('NaN in the very first row is told as what it is', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'first-nan-'));
+    try {
+      const path = join(folder, 'nan.index');
+      const index = await VectorIndex.create({ dimension, metric: 'inner_product' });
+      index.add(Float32Array.from(vectors, (value, i) => (i < dimension ? NaN : value)));
+      await index.write(path);
+      await assert.rejects(openEmbeddings(path, localIds), /no embedding .* in the rows 0:/);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
   test('a row with NaN disturbs no other where it is searched all the same', async () => {
     const index = await VectorIndex.open(fixture('nan.index'));
     const [first] = index.search(vectorOf(150), 5).rows;

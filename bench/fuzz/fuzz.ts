@@ -272,9 +272,10 @@ async function read(reader: ReaderName, random: Random): Promise<void> {
     once(child, 'message', { signal: stall }).then(([outcome]) => outcome as Outcome),
     once(child, 'exit', { signal: stall }).then(([code, signal]) => ({
       outcome: 'fault' as const,
+      cpuMs: 0,
       why: `the process ended: ${String(code ?? signal)}`,
     })),
-  ]).catch((): Outcome => ({ outcome: 'fault', why: 'it did not end' }));
+  ]).catch((): Outcome => ({ outcome: 'fault', cpuMs: 0, why: 'it did not end' }));
   over.abort(); // whichever of the two did not come is no longer waited for
   const ms = performance.now() - start;
   count(reader, answer.outcome !== 'read', ms);
@@ -282,7 +283,12 @@ async function read(reader: ReaderName, random: Random): Promise<void> {
     fault(reader, input, answer.why);
     child.kill('SIGKILL');
     readerProcess = undefined;
-  } else if (ms > unansweredMs) fault(reader, input, `it took ${ms.toFixed(0)} ms`);
+  } else if (answer.cpuMs > stallMs || ms > unansweredMs)
+    fault(
+      reader,
+      input,
+      `it took ${answer.cpuMs.toFixed(0)} ms of a processor, ${ms.toFixed(0)} ms in all`,
+    );
 }
 
 /** The command line itself, which takes a third of a second to start: a sample. */

@@ -14,7 +14,10 @@ import { readManifestFile } from '../../lib/indexing/manifest.ts';
 import { openEmbeddings } from '../../lib/vectors/open-embeddings.ts';
 
 /** What came of an input: `read`, `refused` by a name, or what is a fault. */
-export type Outcome = { outcome: 'read' | 'refused' } | { outcome: 'fault'; why: string };
+export type Outcome = ({ outcome: 'read' | 'refused' } | { outcome: 'fault'; why: string }) & {
+  /** Processor time that it took, in milliseconds: what others do on the machine does not count. */
+  cpuMs: number;
+};
 
 export type ReaderName = 'index' | 'metadata' | 'csv' | 'manifest' | 'journal' | 'model';
 
@@ -80,15 +83,21 @@ const readers: Record<ReaderName, (bytes: Buffer) => Promise<void>> = {
 };
 
 process.on('message', ({ reader, base64 }: { reader: ReaderName; base64: string }) => {
+  const before = process.cpuUsage();
+  const cpuMs = () => {
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1000;
+  };
   const read = async () => readers[reader](Buffer.from(base64, 'base64')); // what it throws at once, too
   void read().then(
-    () => process.send?.({ outcome: 'read' } satisfies Outcome),
+    () => process.send?.({ outcome: 'read', cpuMs: cpuMs() } satisfies Outcome),
     (error: unknown) =>
       process.send?.(
         (isAppError(error)
-          ? { outcome: 'refused' }
+          ? { outcome: 'refused', cpuMs: cpuMs() }
           : {
               outcome: 'fault',
+              cpuMs: cpuMs(),
               why: error instanceof Error ? (error.stack ?? error.message) : String(error),
             }) satisfies Outcome,
       ),

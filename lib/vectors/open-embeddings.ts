@@ -61,7 +61,8 @@ export function prepareEmbeddings(
 /** FAISS reads an index whose parts contradict each other (dimensions, or whether it is trained), and fails at a search. */
 function trySearch(index: VectorIndex, path: string): void {
   try {
-    index.search(index.vectorOf(0), 1);
+    index.vectorOf(0);
+    index.search(new Float32Array(index.dimension).fill(1), 1); // a stored vector may hold NaN, which is told after this
   } catch (cause) {
     throw new AppError(
       'index_unreadable',
