@@ -22,6 +22,7 @@ import { VectorIndex } from '../lib/vectors/vector-index.ts';
 import { cli, eventsOf, startCli } from './support/cli.ts';
 import { json } from './support/cases.ts';
 import { httpDoor } from './support/doors.ts';
+import { halve } from './support/files.ts';
 import { get, coverFile, starter, upload } from './support/requests.ts';
 import { startServer } from './support/server.ts';
 import { withSmallDisk } from './support/small-disk.ts';
@@ -204,7 +205,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     const [missing, text, cut] = [some.ids[3] ?? 0, some.ids[8] ?? 0, some.ids[19] ?? 0];
     await rm(some.coverPath(missing));
     await writeFile(some.coverPath(text), 'not a picture');
-    await truncate(some.coverPath(cut), 5000);
+    await halve(some.coverPath(cut));
     const out = join(folder, 'damaged-out');
     const { status, errors } = await cli([
       ...['index', 'build', '--images', some.imagesDir, '--metadata', some.metadataPath],

@@ -1,4 +1,4 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** The files under a folder, and their bytes. */
@@ -7,4 +7,9 @@ export async function filesUnder(dir: string): Promise<Map<string, Buffer>> {
   for (const name of (await readdir(dir, { recursive: true })).sort())
     if ((await stat(join(dir, name))).isFile()) found.set(name, await readFile(join(dir, name)));
   return found;
+}
+
+/** Cuts a file to half of its length. */
+export async function halve(path: string): Promise<void> {
+  await truncate(path, Math.floor((await stat(path)).size / 2));
 }
