@@ -318,6 +318,22 @@ describe('a bad picture is refused by name', () => {
       );
   });
 
+  test('half a JPEG is refused each time, whatever is decoded beside it', async () => {
+    const jpeg = await noise(640, 640).jpeg().toBuffer();
+    const half = jpeg.subarray(0, jpeg.length / 2);
+    const refusals = await Promise.all(
+      Array.from({ length: 60 }, async (_, i) => {
+        if (i % 3 === 0) await decodeSmall(jpeg);
+        const reading = i % 2 === 0 ? decodeSmall(half) : asJpeg(half);
+        return reading.then(
+          () => 'taken',
+          (error: unknown) => isAppError(error) && error.code,
+        );
+      }),
+    );
+    assert.deepEqual(new Set(refusals), new Set(['unreadable_image']));
+  });
+
   test('a truncated progressive JPEG is unreadable_image', async () => {
     const whole = await noise(300, 300).jpeg({ progressive: true }).toBuffer();
     assert.equal((await refusal(whole.subarray(0, whole.length * 0.6))).code, 'unreadable_image');
