@@ -34,8 +34,8 @@ RUN node infra/bundle.mjs \
  && node infra/runtime-modules.mjs /out/node_modules \
  && cp -r models/starter /out/starter \
  && mkdir /out/dist /out/models /out/images \
- && cp -r dist/functions dist/web /out/dist/ \
- && rm /out/dist/functions/*.map \
+ && cp -r dist/functions dist/workers dist/web /out/dist/ \
+ && rm /out/dist/functions/*.map /out/dist/workers/*.map \
  && cp infra/entrypoint.sh infra/healthcheck.mjs package.json /out/
 
 # A CLIP model baked in, so that nothing has to be fetched at run time: see infra/fetch-model.mjs.

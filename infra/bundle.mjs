@@ -7,7 +7,13 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { bundlePage } from './bundle-page.mjs';
 
 /** Packages that are loaded from node_modules at run time: they hold binaries or files that they look for. */
-export const external = ['onnxruntime-node', 'faiss-node', 'sharp', 'swagger-ui-dist'];
+export const external = [
+  'onnxruntime-node',
+  'faiss-node',
+  'sharp',
+  'libheif-js',
+  'swagger-ui-dist',
+];
 
 /** @param {string} root the repository's root @returns {Promise<{name: string, bytes: number}[]>} */
 export async function bundle(root) {
@@ -17,14 +23,15 @@ export async function bundle(root) {
   await rm(outdir, { recursive: true, force: true });
   const { metafile } = await build({
     absWorkingDir: root,
-    entryPoints: [
-      ...functions.map((name) => `functions/${name}`),
-      'cli/shazam-visual.ts',
-      'infra/prepare-starter.ts',
-      'lib/indexing/embed-worker.ts',
-    ],
+    entryPoints: Object.fromEntries([
+      ...functions.map((name) => [`functions/${name.slice(0, -3)}`, `functions/${name}`]),
+      ['cli/shazam-visual', 'cli/shazam-visual.ts'],
+      ['infra/prepare-starter', 'infra/prepare-starter.ts'],
+      // Where lib/worker-file.ts looks for them.
+      ['workers/embed-worker', 'lib/indexing/embed-worker.ts'],
+      ['workers/heic-worker', 'lib/imaging/heic-worker.ts'],
+    ]),
     outdir,
-    outbase: root,
     outExtension: { '.js': '.cjs' },
     bundle: true,
     platform: 'node',

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile, readdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, test } from 'node:test';
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
 import { isAppError, type ErrorCode } from '../lib/errors.ts';
 import {
   asJpeg,
@@ -12,6 +12,7 @@ import {
   sniffImage,
 } from '../lib/imaging/raster.ts';
 import type { ModelFrame } from '../lib/imaging/raster.ts';
+import { decodeHeic } from '../lib/imaging/heic.ts';
 import { manyScans } from './support/pictures.ts';
 import { callWithin } from './support/time-limit.ts';
 import { references } from './support/reference.ts';
@@ -240,28 +241,34 @@ describe('a bad picture is refused by name', () => {
       says: /a PDF document/,
     },
     {
-      what: 'a HEIC photo',
-      bytes: iso('heic', 'mif1', 'heic'),
+      what: 'a JPEG XL picture',
+      bytes: padded('\xff\x0a'),
       code: 'unsupported_image',
-      says: /HEIC.*JPEG, PNG, WebP, AVIF or GIF/,
-    },
-    {
-      what: 'a TIFF',
-      bytes: padded('II*\0'),
-      code: 'unsupported_image',
-      says: /TIFF.*JPEG, PNG, WebP, AVIF or GIF/,
+      says: /JPEG XL.*JPEG, PNG, WebP, AVIF, HEIC, TIFF or GIF/,
     },
     {
       what: 'a BMP',
       bytes: padded('BM'),
       code: 'unsupported_image',
-      says: /BMP.*JPEG, PNG, WebP, AVIF or GIF/,
+      says: /BMP.*JPEG, PNG, WebP, AVIF, HEIC, TIFF or GIF/,
     },
     {
       what: 'the start of a JPEG and no more',
       bytes: padded('\xff\xd8\xff\xe0'),
       code: 'unreadable_image',
       says: /JPEG picture is damaged/,
+    },
+    {
+      what: 'an empty TIFF',
+      bytes: padded('II*\0'),
+      code: 'unreadable_image',
+      says: /TIFF picture is damaged/,
+    },
+    {
+      what: 'an empty HEIC photo',
+      bytes: iso('heic', 'mif1', 'heic'),
+      code: 'unreadable_image',
+      says: /HEIC picture is damaged/,
     },
     {
       what: 'an empty AVIF',
@@ -277,7 +284,7 @@ describe('a bad picture is refused by name', () => {
       assert.match(detail, /^[A-Z][^.]*\.$/, 'one sentence');
     });
 
-  for (const format of ['jpeg', 'png', 'webp', 'avif', 'gif'] as const)
+  for (const format of ['jpeg', 'png', 'webp', 'avif', 'tiff', 'gif'] as const)
     test(`a truncated ${format} is unreadable_image, wherever it ends`, async () => {
       // Taller than wide: what is cut off lies below the part that the model sees.
       const whole = await noise(60, 400).toFormat(format).toBuffer();
@@ -393,4 +400,118 @@ describe('a JPEG is not decoded again and again for as many scans as it claims',
     const startsOfScans = Buffer.alloc(4000, Buffer.from([0xff, 0xda]));
     await decodeSmall(Buffer.concat([await manyScans(0), startsOfScans]));
   });
+});
+
+/** test/fixtures/heic: made by Debian's libheif, in the form that an iPhone gives its photos. */
+const heicFixture = (name: string) =>
+  readFile(fileURLToPath(new URL(`fixtures/heic/${name}`, import.meta.url)));
+
+describe('HEIC', () => {
+  const frame: ModelFrame = { size: 96, crop: 96, resize: 'exact' };
+
+  /** With each box of a kind replaced, which must stay as long as it was. */
+  function edited(heic: Buffer, kind: string, edit: (box: Buffer) => void): Buffer {
+    const copy = Buffer.from(heic);
+    let found = 0;
+    for (let at = copy.indexOf(kind); at >= 0; at = copy.indexOf(kind, at + 4), found += 1)
+      edit(copy.subarray(at, at + 20));
+    assert.ok(found > 0);
+    return copy;
+  }
+
+  /** The picture as it is stored, turned clockwise or mirrored. */
+  const shown = async (change: (reader: Sharp) => Sharp) => {
+    const png = await change(sharp(await heicFixture('photo.png')))
+      .png()
+      .toBuffer();
+    return decodeForModel(png, { frame });
+  };
+
+  // The box `irot` counts quarter turns anticlockwise. The EXIF data beside it always say a quarter turn clockwise.
+  for (const quarters of [0, 1, 2, 3])
+    test(`a grid of tiles turned by ${String(quarters)} quarters is upright, once`, async () => {
+      const heic = edited(await heicFixture('photo.heic'), 'irot', (box) => (box[4] = quarters));
+      const { mean } = difference(
+        await decodeForModel(heic, { frame }),
+        await shown((reader) => reader.rotate(360 - 90 * quarters)),
+      );
+      assert.ok(mean < 3, `mean difference ${String(mean)}`);
+    });
+
+  for (const axis of [0, 1])
+    test(`a picture mirrored by its axis ${String(axis)} is`, async () => {
+      const heic = edited(await heicFixture('photo.heic'), 'irot', (box) => {
+        box.write('imir', 'latin1');
+        box[4] = axis;
+      });
+      const { mean } = difference(
+        await decodeForModel(heic, { frame }),
+        await shown((reader) => (axis === 0 ? reader.flip() : reader.flop())),
+      );
+      assert.ok(mean < 3, `mean difference ${String(mean)}`);
+    });
+
+  test('a cover that is one is made a JPEG, and a thumbnail', async () => {
+    const heic = await heicFixture('photo.heic');
+    const size = async (bytes: Buffer) => {
+      const { format, width, height } = await sharp(bytes).metadata();
+      return { format, width, height };
+    };
+    assert.deepEqual(await size(await asJpeg(heic)), { format: 'jpeg', width: 200, height: 240 });
+    assert.deepEqual(await size(await shrinkCover(heic, 120, 'webp')), {
+      format: 'webp',
+      width: 100,
+      height: 120,
+    });
+  });
+
+  test('too many pixels are refused before they are decoded, even where the header claims fewer', async () => {
+    const bomb = await heicFixture('bomb.heic');
+    const started = performance.now();
+    assert.equal((await refusal(bomb)).code, 'image_too_large');
+    const lying = edited(bomb, 'ispe', (box) => {
+      box.writeUInt32BE(64, 8);
+      box.writeUInt32BE(64, 12);
+    });
+    const { code, detail } = await refusal(lying);
+    assert.equal(code, 'unreadable_image', detail);
+    assert.ok(performance.now() - started < 10_000);
+  });
+
+  test('one cut short is refused, wherever it ends', async () => {
+    const heic = await heicFixture('photo.heic');
+    for (const share of [0.02, 0.1, 0.5, 0.9])
+      assert.equal(
+        (await refusal(heic.subarray(0, heic.length * share))).code,
+        'unreadable_image',
+        `at ${String(share)}`,
+      );
+  });
+
+  test('one that takes too long is given up, and the next is decoded', async () => {
+    const heic = await heicFixture('photo.heic');
+    await assert.rejects(decodeHeic(heic, 64e6, 1), {
+      code: 'unreadable_image',
+      message: /longer than 0\.001 s/,
+    });
+    const { width, height } = await decodeHeic(heic, 64e6);
+    assert.deepEqual([width, height], [200, 240]);
+  });
+
+  test('many at once wait for each other', async () => {
+    const heic = await heicFixture('photo.heic');
+    const decoded = await Promise.all(Array.from({ length: 8 }, () => decodeSmall(heic)));
+    assert.equal(new Set(decoded.map((rgb) => Buffer.from(rgb).toString('hex'))).size, 1);
+  });
+});
+
+test('a TIFF is read: its first page, upright', async () => {
+  const picture = noise(60, 40);
+  const tiff = await picture
+    .clone()
+    .withMetadata({ orientation: 3 })
+    .tiff({ compression: 'lzw' })
+    .toBuffer();
+  const png = await picture.clone().rotate(180).png().toBuffer();
+  assert.deepEqual(await decodeSmall(tiff), await decodeSmall(png));
 });

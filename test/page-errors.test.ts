@@ -17,7 +17,7 @@ import {
   searchByStage,
   starterAlbum,
 } from './support/page.ts';
-import { heic, noise } from './support/pictures.ts';
+import { brokenHeic, jxl, noise } from './support/pictures.ts';
 import { beginUpload, fileHead, formEnd } from './support/wire.ts';
 
 const { cover } = starterAlbum(17);
@@ -247,8 +247,8 @@ suite('the page says what went wrong', { skip: browserSkip }, () => {
       }));
 
     const files = {
-      'a HEIC photo that the browser can not show': [
-        asFile(heic, 'IMG_0001.HEIC', 'image/heic'),
+      'a picture that neither the browser nor the API can read': [
+        asFile(jxl, 'cover.jxl', 'image/jxl'),
         'Pictures of this kind can not be read',
       ],
       'a damaged picture': [asFile(headless, 'broken.png', 'image/png'), 'This picture is damaged'],
@@ -257,7 +257,7 @@ suite('the page says what went wrong', { skip: browserSkip }, () => {
         'This file is not a picture',
       ],
       'more than 10 MB that the browser can not make small': [
-        asFile(Buffer.concat([heic, noise(11 * 2 ** 20)]), 'large.heic', 'image/heic'),
+        asFile(Buffer.concat([brokenHeic, noise(11 * 2 ** 20)]), 'large.heic', 'image/heic'),
         'This file is too large',
       ],
     } as const;

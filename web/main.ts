@@ -137,7 +137,7 @@ async function takePicture(file: Blob | null): Promise<void> {
 async function sendUnread(file: Blob): Promise<void> {
   stage.close();
   const name = file instanceof File ? file.name : '';
-  const isPicture = file.type.startsWith('image/') || /\.(heic|heif|avif|jxl)$/i.test(name);
+  const isPicture = file.type.startsWith('image/') || /\.(heic|heif|avif|tiff?|jxl)$/i.test(name);
   if (isPicture) await searchByPicture(file);
   else tell(new Problem('not_a_picture'));
 }

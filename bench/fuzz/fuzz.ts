@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
+import { heicPhoto } from '../../test/support/pictures.ts';
 import { machine, root } from '../machine.ts';
 import { mutate, Random } from './mutate.ts';
 import type { Outcome, ReaderName } from './readers.ts';
@@ -101,7 +102,7 @@ const ids = (
   JSON.parse(readFileSync(metadataPath, 'utf8').replaceAll('NaN', 'null')) as { local_id: number }[]
 ).map(({ local_id: id }) => id);
 const pictures = await Promise.all(
-  (['jpeg', 'png', 'webp', 'avif', 'gif'] as const).map(async (format) => {
+  (['jpeg', 'png', 'webp', 'avif', 'tiff', 'gif'] as const).map(async (format) => {
     const { default: sharp } = await import('sharp');
     return sharp(coverOf(ids[7] ?? 0))
       .resize(200)
@@ -109,6 +110,7 @@ const pictures = await Promise.all(
       .toBuffer();
   }),
 );
+pictures.push(heicPhoto);
 const formOf = (picture: Uint8Array) =>
   Buffer.concat([
     Buffer.from(

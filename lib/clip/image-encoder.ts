@@ -42,7 +42,7 @@ export class ImageEncoder {
   }
 
   /**
-   * @param picture an encoded JPEG, PNG, WebP, AVIF or GIF picture
+   * @param picture an encoded picture, in one of `acceptedFormats`
    * @returns `Float32Array` of `dimension`, L2-normalised
    * @throws AppError `not_an_image`, `unsupported_image`, `unreadable_image` or `image_too_large`
    */

@@ -194,6 +194,9 @@ export const uploadTypes = [
   'image/png',
   'image/webp',
   'image/avif',
+  'image/heic',
+  'image/heif',
+  'image/tiff',
   'image/gif',
 ] as const;
 

@@ -1,8 +1,9 @@
 import type sharpModule from 'sharp';
-import type { Metadata, Sharp } from 'sharp';
+import type { Metadata, Sharp, SharpOptions } from 'sharp';
 import { lazy } from '../lazy.ts';
 import { centralRegion, cropRgb, modelGeometry } from './geometry.ts';
 import type { ModelFrame, Region, Size } from './geometry.ts';
+import { decodeHeic } from './heic.ts';
 import { planBicubic } from './pillow-bicubic.ts';
 import { acceptedFormat, refuseManyScans, tooLarge, unreadable } from './refusal.ts';
 import { sniffImage, type AcceptedFormat } from './sniff.ts';
@@ -54,7 +55,7 @@ const wholeInMemory = 16_000_000;
  * embedded colour profiles are ignored, alpha is dropped without compositing, CMYK is converted naively,
  * the resize is bicubic and the crop central. The first frame of an animation counts.
  *
- * @param bytes an encoded JPEG, PNG, WebP, AVIF or GIF picture
+ * @param bytes an encoded picture, in one of `acceptedFormats`
  * @returns RGB, 0 to 255, `crop` x `crop` x 3 bytes, rows from the top
  * @throws AppError `not_an_image`, `unsupported_image`, `unreadable_image` or `image_too_large`
  */
@@ -64,9 +65,10 @@ export async function decodeForModel(bytes: Buffer, options: DecodeOptions): Pro
   const format = acceptedFormat(picture);
   await loadSharp(); // a library that can't be loaded is no fault of the picture's
   try {
-    const header = await readHeader(picture, autoOrient);
+    const source = await sourceOf(picture, maxPixels);
+    const header = await readHeader(source, autoOrient);
     if (header.width * header.height > maxPixels) throw tooLarge(header, maxPixels);
-    const whole = { bytes: picture, format, autoOrient, header };
+    const whole = { ...source, format, autoOrient, header };
     try {
       return await decode(whole, frame);
     } catch (error) {
@@ -134,11 +136,12 @@ async function mendedEnd(picture: Picture): Promise<Picture | null> {
 }
 
 /**
- * Decodes every row, for the errors that this finds. `stats()` would do, but loses them: one time in five where others
- * decode beside it (sharp 0.35.5; test/imaging).
+ * Decodes every pixel, for the errors that this finds. `stats()` would do, but loses them: one time in five where others
+ * decode beside it (sharp 0.35.5; test/imaging). Naming the colour space is sharp's way to have a JPEG decoded at full
+ * size.
  */
 const readToEnd = (reader: Sharp): Promise<Buffer> =>
-  reader.resize(8, 8, { fit: 'fill', fastShrinkOnLoad: false }).raw().toBuffer();
+  reader.pipelineColourspace('srgb').resize(8, 8, { fit: 'fill' }).raw().toBuffer();
 
 interface Header extends Size {
   hasAlpha: boolean;
@@ -146,8 +149,25 @@ interface Header extends Size {
   cmyk: boolean;
 }
 
-interface Picture {
+/** What sharp is given: the file, or the pixels of one that it can't decode. */
+interface Source {
   bytes: Buffer;
+  raw?: Size & { channels: 3 };
+}
+
+/** @throws AppError `image_too_large` or `unreadable_image` where the picture has to be decoded for it */
+async function sourceOf(bytes: Buffer, maxPixels: number): Promise<Source> {
+  if (sniffImage(bytes) !== 'heic') return { bytes };
+  const { rgb, width, height } = await decodeHeic(bytes, maxPixels);
+  return { bytes: rgb, raw: { width, height, channels: 3 } };
+}
+
+async function openSource({ bytes, raw }: Source, options: SharpOptions): Promise<Sharp> {
+  const sharp = await loadSharp();
+  return sharp(bytes, raw ? { ...options, raw } : options);
+}
+
+interface Picture extends Source {
   format: AcceptedFormat;
   autoOrient: boolean;
   header: Header;
@@ -156,9 +176,9 @@ interface Picture {
 }
 
 /** Size as it will be seen, that is after orientation. Reads no pixels. */
-async function readHeader(bytes: Buffer, autoOrient: boolean): Promise<Header> {
-  const sharp = await loadSharp();
-  const found: Metadata = await sharp(bytes, { limitInputPixels: false }).metadata();
+async function readHeader(source: Source, autoOrient: boolean): Promise<Header> {
+  const reader = await openSource(source, { limitInputPixels: false });
+  const found: Metadata = await reader.metadata();
   const { width, height } = autoOrient ? found.autoOrient : found;
   return {
     width,
@@ -170,9 +190,8 @@ async function readHeader(bytes: Buffer, autoOrient: boolean): Promise<Header> {
 }
 
 /** A reader of the picture in which nothing has been decoded yet. */
-async function open({ bytes, autoOrient, cutShort = false }: Picture): Promise<Sharp> {
-  const sharp = await loadSharp();
-  const reader = sharp(bytes, {
+async function open({ autoOrient, cutShort = false, ...source }: Picture): Promise<Sharp> {
+  const reader = await openSource(source, {
     // `warning`, sharp's default, also refuses pictures with stray bytes that every viewer shows.
     failOn: cutShort ? 'none' : 'error',
     // The header has been checked against a limit of ours.
@@ -275,10 +294,11 @@ export async function shrinkCover(
   size: number,
   format: keyof typeof thumbnailQuality,
 ): Promise<Buffer> {
-  const sharp = await loadSharp();
   if (sniffImage(bytes) === 'jpeg') refuseManyScans(bytes);
+  await loadSharp();
   try {
-    const shrunk = sharp(bytes, { failOn: 'error' })
+    const source = await sourceOf(bytes, defaultMaxPixels);
+    const shrunk = (await openSource(source, { failOn: 'error' }))
       .autoOrient()
       .resize(size, size, { fit: 'inside', withoutEnlargement: true })
       .flatten({ background: '#fff' });
@@ -305,9 +325,13 @@ const jpegQuality = 92;
 export async function asJpeg(bytes: Buffer): Promise<Buffer> {
   const picture = withoutLead(bytes);
   const format = acceptedFormat(picture);
-  const sharp = await loadSharp();
-  const opened = sharp(picture, { failOn: 'error', limitInputPixels: defaultMaxPixels });
+  await loadSharp();
   try {
+    const source = await sourceOf(picture, defaultMaxPixels);
+    const opened = await openSource(source, {
+      failOn: 'error',
+      limitInputPixels: defaultMaxPixels,
+    });
     if (format === 'jpeg') {
       await readToEnd(opened);
       return picture;

@@ -16,20 +16,20 @@ const names: Record<AcceptedFormat, string> = {
   png: 'PNG',
   webp: 'WebP',
   avif: 'AVIF',
+  heic: 'HEIC',
+  tiff: 'TIFF',
   gif: 'GIF',
 };
 
 const allButLast = acceptedFormats.slice(0, -1).map((format) => names[format]);
 
-/** `JPEG, PNG, WebP, AVIF or GIF` */
+/** `JPEG, PNG, WebP, AVIF, HEIC, TIFF or GIF` */
 export const formatList = `${allButLast.join(', ')} or ${names[acceptedFormats.at(-1) ?? 'gif']}`;
 
 const sendInstead = `send a ${formatList} picture`;
 
 /** What the other formats are called, and whether they are pictures that a program could have read. */
 const otherFormats: Record<OtherFormat, { name: string; picture: boolean }> = {
-  heic: { name: 'a HEIC/HEIF photo', picture: true },
-  tiff: { name: 'a TIFF picture', picture: true },
   bmp: { name: 'a BMP picture', picture: true },
   jxl: { name: 'a JPEG XL picture', picture: true },
   jp2: { name: 'a JPEG 2000 picture', picture: true },

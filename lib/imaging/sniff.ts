@@ -1,9 +1,9 @@
 /** Formats that a query may have. */
-export const acceptedFormats = ['jpeg', 'png', 'webp', 'avif', 'gif'] as const;
+export const acceptedFormats = ['jpeg', 'png', 'webp', 'avif', 'heic', 'tiff', 'gif'] as const;
 export type AcceptedFormat = (typeof acceptedFormats)[number];
 
 /** Picture formats that are recognised only in order to say that they are not taken. */
-export type OtherFormat = 'heic' | 'tiff' | 'bmp' | 'jxl' | 'jp2' | 'psd' | 'ico' | 'svg' | 'pdf';
+export type OtherFormat = 'bmp' | 'jxl' | 'jp2' | 'psd' | 'ico' | 'svg' | 'pdf';
 
 export type SniffedFormat = AcceptedFormat | OtherFormat;
 

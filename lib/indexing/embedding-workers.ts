@@ -4,6 +4,7 @@ import type { ClipDtype } from '../clip/model-files.ts';
 import { AppError } from '../errors.ts';
 import type { CoverOwner } from '../storage/covers.ts';
 import { batchSize, type CoverBatch, type CoverOutcome } from './cover-batch.ts';
+import { workerFile } from '../worker-file.ts';
 import type { WorkerAnswer, WorkerRequest, WorkerTask } from './embed-worker.ts';
 
 /**
@@ -18,14 +19,6 @@ const mostWorkers = 2;
  * each batch gets one turn between two runs of the model.
  */
 const batchesAhead = 4;
-
-/** The worker's bundle, as `infra/bundle.mjs` makes it; loaders of TypeScript don't reach into workers. */
-const workerFile = new URL(
-  import.meta.url.endsWith('.cjs')
-    ? '../lib/indexing/embed-worker.cjs'
-    : '../../dist/lib/indexing/embed-worker.cjs',
-  import.meta.url,
-);
 
 /** Threads that embed covers beside each other. */
 export class EmbeddingWorkers {
@@ -104,7 +97,7 @@ class EmbeddingThread {
   readonly #waiting: Waiting<CoverOutcome[]>[] = [];
 
   constructor(task: WorkerTask) {
-    this.#worker = new Worker(workerFile, { workerData: task });
+    this.#worker = new Worker(workerFile('embed-worker'), { workerData: task });
     let loaded: Waiting<number> | undefined;
     this.ready = quiet(
       new Promise<number>((resolve, reject) => {

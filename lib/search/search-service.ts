@@ -63,7 +63,7 @@ export class SearchService {
   }
 
   /**
-   * @param picture an encoded picture (JPEG, PNG, WebP, AVIF or GIF)
+   * @param picture an encoded picture, in one of `acceptedFormats`
    * @returns the `k` albums with the most similar covers among those that pass the filter, best first; all
    *   of them if there are fewer
    * @throws AppError `not_an_image`, `unsupported_image`, `unreadable_image` or `image_too_large`

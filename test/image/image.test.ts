@@ -11,7 +11,7 @@ import { CreateBucketCommand } from '@aws-sdk/client-s3';
 import { httpDoor } from '../support/doors.ts';
 import { event } from '../support/invoke.ts';
 import { json } from '../support/cases.ts';
-import { largePhoto } from '../support/pictures.ts';
+import { heicPhoto, largePhoto } from '../support/pictures.ts';
 import { coverFile, get, starter, starterIds, upload } from '../support/requests.ts';
 import { s3Skip, startS3Server } from '../support/s3-server.ts';
 import { sendForm, type UploadTicket } from '../support/upload-form.ts';
@@ -179,6 +179,13 @@ describe('the image', { skip: imageSkip, timeout: 1_800_000 }, () => {
         results.map(({ body }) => firstId(body)),
         [id, id],
       );
+    });
+
+    test('search-by-image reads a HEIC photo', async () => {
+      const [result] = await ask('search-by-image', [
+        event('POST', '/api/search-by-image', 'k=1', heicPhoto),
+      ]);
+      assert.equal(result?.statusCode, 200, result?.body);
     });
 
     test('an upload of 4.4 MB arrives intact', async () => {

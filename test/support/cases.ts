@@ -9,7 +9,7 @@ import {
   gzipSync,
 } from 'node:zlib';
 import sharp from 'sharp';
-import { bomb, brokenPng, heic, manyScans, noise, svg } from './pictures.ts';
+import { bomb, brokenHeic, brokenPng, heicPhoto, jxl, manyScans, noise, svg } from './pictures.ts';
 import {
   coverFile,
   form,
@@ -401,13 +401,21 @@ export async function contractCases(): Promise<Case[]> {
       ),
     ),
     ...(await Promise.all(
-      (['png', 'webp', 'avif', 'gif'] as const).map(async (format) => ({
+      (['png', 'webp', 'avif', 'tiff', 'gif'] as const).map(async (format) => ({
         name: `the cover as ${format.toUpperCase()} finds its album first`,
         request: upload(await sharp(cover).toFormat(format).toBuffer(), '?k=1', `c.${format}`),
         status: 200,
         check: firstIs(id),
       })),
     )),
+    {
+      name: 'a HEIC photo, as an iPhone takes it, is searched with',
+      request: upload(heicPhoto, '?k=3', 'IMG_0001.HEIC', 'image/heic'),
+      status: 200,
+      check: (response) => {
+        assert.equal(results(response).length, 3);
+      },
+    },
     {
       name: 'a form with non-ASCII field and file names is read',
       request: form(search, ['genre', genre], ['file', cover, 'pochette déjà vue – 写真.jpg']),
@@ -842,11 +850,18 @@ export async function contractCases(): Promise<Case[]> {
     ),
     refused('a damaged PNG is refused', upload(brokenPng), 400, 'unreadable_image', /./),
     refused(
-      'a HEIC photo is refused with what to send',
-      upload(heic, '', 'IMG_0001.HEIC', 'image/heic'),
+      'a JPEG XL picture is refused with what to send',
+      upload(jxl, '', 'c.jxl', 'image/jxl'),
       400,
       'unsupported_image',
       /JPEG, PNG, WebP(,| or) AVIF/,
+    ),
+    refused(
+      'a damaged HEIC photo is refused',
+      upload(brokenHeic, '', 'IMG_0001.HEIC', 'image/heic'),
+      400,
+      'unreadable_image',
+      /HEIC picture is damaged/,
     ),
     refused(
       'a JPEG that is the whole picture 1,000 times is refused',

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 
 /** Bytes that look like noise and are always the same. */
@@ -39,12 +41,20 @@ export async function bomb(): Promise<Buffer> {
     .toBuffer();
 }
 
-/** The first bytes of a HEIC photo as phones take them. */
-export const heic = Buffer.concat([
+/** A small HEIC photo in the form that an iPhone gives its own. */
+export const heicPhoto = readFileSync(
+  fileURLToPath(new URL('../fixtures/heic/photo.heic', import.meta.url)),
+);
+
+/** The first bytes of a HEIC photo as phones take them, and noise. */
+export const brokenHeic = Buffer.concat([
   Buffer.from([0, 0, 0, 24]),
   Buffer.from('ftypheic\0\0\0\0heicmif1', 'latin1'),
   noise(4096),
 ]);
+
+/** The first bytes of a JPEG XL picture, and noise. */
+export const jxl = Buffer.concat([Buffer.from([0xff, 0x0a]), noise(4096)]);
 
 export const svg = Buffer.from(
   '<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="64" height="64"><rect width="64" height="64" fill="red"/></svg>',

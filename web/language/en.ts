@@ -169,12 +169,11 @@ export const en = {
       },
       not_an_image: {
         title: 'This file is not a picture',
-        advice: 'Choose a JPEG, PNG, WebP, AVIF or GIF.',
+        advice: 'Choose a JPEG, PNG, WebP, AVIF, HEIC, TIFF or GIF.',
       },
       unsupported_image: {
         title: 'Pictures of this kind can not be read',
-        advice:
-          'Choose a JPEG, PNG, WebP, AVIF or GIF. An iPhone gives a JPEG when its camera is set to “Most Compatible”.',
+        advice: 'Choose a JPEG, PNG, WebP, AVIF, HEIC, TIFF or GIF.',
       },
       unreadable_image: {
         title: 'This picture is damaged',
@@ -270,7 +269,7 @@ export const en = {
       },
       not_a_picture: {
         title: 'This file is not a picture',
-        advice: 'Choose a JPEG, PNG, WebP, AVIF or GIF.',
+        advice: 'Choose a JPEG, PNG, WebP, AVIF, HEIC, TIFF or GIF.',
       },
       picture_too_large: {
         title: 'This file is too large',

@@ -172,12 +172,11 @@ export const fr: Words = {
       },
       not_an_image: {
         title: 'Ce fichier n’est pas une image',
-        advice: 'Choisissez un JPEG, PNG, WebP, AVIF ou GIF.',
+        advice: 'Choisissez un JPEG, PNG, WebP, AVIF, HEIC, TIFF ou GIF.',
       },
       unsupported_image: {
         title: 'Les images de ce type ne peuvent pas être lues',
-        advice:
-          'Choisissez un JPEG, PNG, WebP, AVIF ou GIF. Un iPhone donne un JPEG quand son appareil photo est réglé sur « Le plus compatible ».',
+        advice: 'Choisissez un JPEG, PNG, WebP, AVIF, HEIC, TIFF ou GIF.',
       },
       unreadable_image: {
         title: 'Cette image est abîmée',
@@ -273,7 +272,7 @@ export const fr: Words = {
       },
       not_a_picture: {
         title: 'Ce fichier n’est pas une image',
-        advice: 'Choisissez un JPEG, PNG, WebP, AVIF ou GIF.',
+        advice: 'Choisissez un JPEG, PNG, WebP, AVIF, HEIC, TIFF ou GIF.',
       },
       picture_too_large: {
         title: 'Ce fichier est trop gros',

@@ -1,0 +1,99 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import libheif from 'libheif-js/wasm-bundle.js';
+import type { heif_image_handle as ImageHandle } from 'libheif-js/libheif-wasm/libheif.js';
+import type { Size } from './geometry.ts';
+
+/** What the thread is started with. */
+export interface HeicTask {
+  bytes: Uint8Array;
+  /** Largest picture to decode, in pixels. */
+  maxPixels: number;
+}
+
+/** What it answers, once. */
+export type HeicAnswer =
+  | ({ type: 'decoded'; rgb: Uint8Array<ArrayBuffer> } & Size)
+  | ({ type: 'too-large' } & Size)
+  | { type: 'unreadable'; reason: string };
+
+/** What libheif calls an error: each of its functions returns either this or its result. */
+interface HeifError {
+  code: { value: number };
+  message: string;
+}
+
+/** One colour plane, or several interleaved. Rows are `stride` bytes apart. */
+interface Channel extends Size {
+  id: unknown;
+  stride: number;
+  data: Uint8Array;
+}
+
+const isError = (result: unknown): result is HeifError =>
+  typeof result === 'object' && result !== null && 'code' in result;
+
+/** @throws Error with libheif's own words, where it is one of its errors */
+function successful<T>(result: T | HeifError): T {
+  if (isError(result)) throw new Error(result.message);
+  return result;
+}
+
+/**
+ * Byte offset of `max_image_size_pixels`, a 64-bit number, in `heif_security_limits` (heif_security.h, version 1 and
+ * later). It holds for what is coded in the file too, whatever size its header claims.
+ */
+const maxPixelsOffset = 8;
+
+function limitPixels(maxPixels: number): void {
+  const at = (libheif._heif_get_global_security_limits() + maxPixelsOffset) / 4;
+  const words = libheif.HEAPU32 as Uint32Array;
+  words[at] = maxPixels;
+  words[at + 1] = 0;
+}
+
+/** Decodes the primary picture, turned and mirrored as the file says. */
+function decode({ bytes, maxPixels }: HeicTask): HeicAnswer {
+  limitPixels(maxPixels);
+  const context = libheif.heif_context_alloc();
+  const { code, message } = libheif.heif_context_read_from_memory(context, bytes);
+  if (code.value !== libheif.heif_error_code.heif_error_Ok.value)
+    throw new Error(message as string);
+  const handle = successful(
+    libheif.heif_js_context_get_primary_image_handle(context) as ImageHandle,
+  );
+  const size = {
+    width: libheif.heif_image_handle_get_width(handle),
+    height: libheif.heif_image_handle_get_height(handle),
+  };
+  if (size.width * size.height > maxPixels) return { type: 'too-large', ...size };
+  const { channels } = successful(
+    libheif.heif_js_decode_image2(
+      handle,
+      libheif.heif_colorspace.heif_colorspace_RGB,
+      libheif.heif_chroma.heif_chroma_interleaved_RGB,
+    ) as { channels: Channel[] },
+  );
+  const [channel] = channels;
+  if (!channel) throw new Error('There is no colour in it.');
+  return { type: 'decoded', rgb: packed(channel), width: channel.width, height: channel.height };
+}
+
+/** The rows without what fills them up. */
+function packed({ width, height, stride, data }: Channel): Uint8Array<ArrayBuffer> {
+  const rowBytes = width * 3;
+  const rgb = new Uint8Array(rowBytes * height);
+  for (let row = 0; row < height; row++)
+    rgb.set(data.subarray(row * stride, row * stride + rowBytes), row * rowBytes);
+  return rgb;
+}
+
+function answer(task: HeicTask): HeicAnswer {
+  try {
+    return decode(task);
+  } catch (error) {
+    return { type: 'unreadable', reason: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+const result = answer(workerData as HeicTask);
+parentPort?.postMessage(result, result.type === 'decoded' ? [result.rgb.buffer] : []);
