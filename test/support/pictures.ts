@@ -39,6 +39,12 @@ export async function bomb(): Promise<Buffer> {
     .toBuffer();
 }
 
+/** A picture as it is, or as a PNG without its alpha where it has any: its colours alone. */
+export async function withoutAlpha(bytes: Buffer): Promise<Buffer> {
+  const { hasAlpha } = await sharp(bytes).metadata();
+  return hasAlpha ? sharp(bytes).removeAlpha().png({ compressionLevel: 1 }).toBuffer() : bytes;
+}
+
 /** The first bytes of a HEIC photo as phones take them. */
 export const heic = Buffer.concat([
   Buffer.from([0, 0, 0, 24]),
