@@ -13,7 +13,7 @@ import {
 } from '../lib/imaging/raster.ts';
 import type { ModelFrame } from '../lib/imaging/raster.ts';
 import { decodeHeic } from '../lib/imaging/heic.ts';
-import { manyScans } from './support/pictures.ts';
+import { manyScans, withoutAlpha } from './support/pictures.ts';
 import { callWithin } from './support/time-limit.ts';
 import { references } from './support/reference.ts';
 
@@ -83,7 +83,9 @@ describe('pictures are decoded as Pillow and transformers do', async () => {
           const expected = await pixelsOf(
             path(`images/expected-${name.replace(/\.\w+$/, '')}.png`),
           );
-          const actual = await decodeForModel(await readFile(path(`images/${name}`)), {
+          // transformers drop alpha, which this doesn't: see "a transparent picture" below.
+          const bytes = await readFile(path(`images/${name}`));
+          const actual = await decodeForModel(await withoutAlpha(bytes), {
             frame: frameOf(224),
             autoOrient: false,
           });
@@ -92,6 +94,107 @@ describe('pictures are decoded as Pillow and transformers do', async () => {
         });
     });
   }
+});
+
+describe('a transparent picture', () => {
+  type Colour = (x: number, y: number) => readonly [number, number, number, number];
+  const rgba = (size: number, colour: Colour) =>
+    sharp(
+      Buffer.from(
+        Array.from({ length: size ** 2 }, (_, i) => colour(i % size, Math.floor(i / size))).flat(),
+      ),
+      { raw: { width: size, height: size, channels: 4 } },
+    );
+  const png = (size: number, colour: Colour) => rgba(size, colour).png().toBuffer();
+  const wave = (x: number, y: number) => 128 + Math.round(100 * Math.sin(x / 9) * Math.cos(y / 7));
+  /** As Pillow's `Image.alpha_composite` lays it over a grey. */
+  const laidOver =
+    (grey: number, colour: Colour): Colour =>
+    (x, y) => {
+      const [red, green, blue, alpha] = colour(x, y);
+      const mixed = (value: number) => Math.round((value * alpha + grey * (255 - alpha)) / 255);
+      return [mixed(red), mixed(green), mixed(blue), 255];
+    };
+
+  const left: Colour = (x, y) => [wave(x, y), 90, wave(y, x), x < 50 ? 255 : 0];
+  const speckled: Colour = (x, y) => [wave(x, y), 90, 20, (x * 89 + y * 57) % 256];
+  const darkLogo: Colour = (x, y) => [0, 0, 0, wave(x, y)];
+  const whiteLogo: Colour = (x, y) => [255, 255, 255, wave(x, y)];
+  for (const { what, colour, grey } of [
+    { what: 'with a clear part is laid over white', colour: left, grey: 255 },
+    { what: 'is laid over white before it is resized', colour: speckled, grey: 255 },
+    { what: 'that is a dark logo on nothing is laid over white', colour: darkLogo, grey: 255 },
+    { what: 'that is a white logo on nothing is laid over black', colour: whiteLogo, grey: 0 },
+  ])
+    for (const size of [20, 100])
+      test(`${what} (${String(size)} pixels)`, async () => {
+        const expected = await decodeSmall(await png(size, laidOver(grey, colour)));
+        // libvips rounds down where Pillow rounds to the nearest.
+        assert.ok(difference(await decodeSmall(await png(size, colour)), expected).max <= 2);
+      });
+
+  for (const alpha of [0, 2])
+    test(`in which nothing is seen, for all of its alpha is ${String(alpha)}, goes by its colours`, async () => {
+      const colour: Colour = (x, y) => [wave(x, y), 90, wave(y, x), alpha];
+      for (const size of [20, 100]) {
+        const bytes = await png(size, colour);
+        assert.deepEqual(await decodeSmall(bytes), await decodeSmall(await withoutAlpha(bytes)));
+      }
+    });
+
+  test('of one colour all over is white or black as it is', async () => {
+    for (const grey of [0, 255])
+      for (const alpha of [0, 255])
+        assert.deepEqual(
+          new Set(await decodeSmall(await png(50, () => [grey, grey, grey, alpha]))),
+          new Set([grey]),
+        );
+  });
+
+  test('whose alpha is opaque is the same as one without alpha, to the last bit', async () => {
+    const opaque = rgba(100, laidOver(255, speckled));
+    for (const [width, height] of [
+      [20, 28],
+      [100, 100],
+      [101, 333],
+      [4200, 4000], // more than is held whole
+    ] as const) {
+      const picture = opaque.clone().resize(width, height, { fit: 'fill' });
+      const bytes = await picture.png({ compressionLevel: 1 }).toBuffer();
+      assert.equal((await sharp(bytes).metadata()).hasAlpha, true);
+      assert.deepEqual(await decodeSmall(bytes), await decodeSmall(await withoutAlpha(bytes)));
+    }
+  });
+
+  test('of more than 16 megapixels is laid over white all the same', async () => {
+    const large = (colour: Colour) =>
+      rgba(100, colour)
+        .extend({ right: 4100, bottom: 4100, extendWith: 'repeat' })
+        .png({ compressionLevel: 1 })
+        .toBuffer();
+    const expected = await decodeSmall(await large(laidOver(255, left)));
+    assert.ok(difference(await decodeSmall(await large(left)), expected).max <= 2);
+  });
+
+  test('may be WebP, AVIF, GIF, grey, of 16 bits or of a palette', async () => {
+    const picture = rgba(100, (x) => [200, 0, 0, x < 50 ? 255 : 0]);
+    for (const [name, bytes] of Object.entries({
+      webp: await picture.clone().webp({ lossless: true }).toBuffer(),
+      avif: await picture.clone().avif({ lossless: true }).toBuffer(),
+      gif: await picture.clone().gif().toBuffer(),
+      grey: await picture.clone().toColourspace('b-w').png().toBuffer(),
+      'of 16 bits': await picture.clone().toColourspace('rgb16').png().toBuffer(),
+      'of a palette': await picture.clone().png({ palette: true }).toBuffer(),
+    })) {
+      assert.equal((await sharp(bytes).metadata()).hasAlpha, true, name);
+      const seen = await decodeSmall(bytes);
+      assert.ok((seen[1] ?? 255) < 130, name);
+      assert.ok(
+        seen.subarray(-3).every((value) => value >= 253),
+        name,
+      );
+    }
+  });
 });
 
 describe('pictures of any size and kind', () => {

@@ -44,16 +44,18 @@ export const defaultMaxPixels = 64_000_000;
 /** Of a picture longer than this many times its width only the middle is looked at: the crop is inside. */
 const longestRatio = 8;
 
-/**
- * Largest picture, in pixels, that is held whole as RGB (48 MB) in order to drop its alpha before the
- * resize. In a larger one transparent parts are resampled with their alpha as weight.
- */
+/** Largest picture, in pixels, that is held whole as RGB (48 MB) in order to drop its alpha before the resize. */
 const wholeInMemory = 16_000_000;
+
+/** Greys that a transparent picture is laid over, in turn, until something is seen of it: docs/alpha.md. */
+const grounds = [255, 0] as const;
+/** Steps from the ground up to which nothing is seen: alphas of 1 to 8 leave no more. */
+const faintest = 8;
 
 /**
  * Decodes a picture into what a model sees of it, as Pillow and transformers' `CLIPImageProcessor` do:
- * embedded colour profiles are ignored, alpha is dropped without compositing, CMYK is converted naively,
- * the resize is bicubic and the crop central. The first frame of an animation counts.
+ * embedded colour profiles are ignored, CMYK is converted naively, the resize is bicubic and the crop central.
+ * The first frame of an animation counts. Unlike theirs, a transparent picture is laid over white (`grounds`).
  *
  * @param bytes an encoded picture, in one of `acceptedFormats`
  * @returns RGB, 0 to 255, `crop` x `crop` x 3 bytes, rows from the top
@@ -70,7 +72,7 @@ export async function decodeForModel(bytes: Buffer, options: DecodeOptions): Pro
     if (header.width * header.height > maxPixels) throw tooLarge(header, maxPixels);
     const whole = { ...source, format, autoOrient, header };
     try {
-      return await decode(whole, frame);
+      return await decodeOpaque(whole, frame);
     } catch (error) {
       const mended = isDecodeError(error) && format === 'jpeg' ? await mendedEnd(whole) : null;
       if (!mended) throw error;
@@ -171,6 +173,8 @@ interface Picture extends Source {
   format: AcceptedFormat;
   autoOrient: boolean;
   header: Header;
+  /** Grey that it is laid over; without one its alpha is dropped. */
+  ground?: number;
   /** Its last rows are missing, which is put up with. */
   cutShort?: boolean;
 }
@@ -199,6 +203,15 @@ async function open({ autoOrient, cutShort = false, ...source }: Picture): Promi
     ignoreIcc: true,
   });
   return autoOrient ? reader.autoOrient() : reader;
+}
+
+/** Over the first ground that shows anything; without its alpha where none does, as where all of it is 0. */
+async function decodeOpaque(picture: Picture, frame: ModelFrame): Promise<Uint8Array> {
+  for (const ground of picture.header.hasAlpha ? grounds : []) {
+    const seen = await decode({ ...picture, ground }, frame);
+    if (seen.some((value) => Math.abs(value - ground) > faintest)) return seen;
+  }
+  return decode(picture, frame);
 }
 
 async function decode(picture: Picture, frame: ModelFrame): Promise<Uint8Array> {
@@ -233,8 +246,12 @@ async function readResized(picture: Picture, region: Region, size: Size): Promis
     const reader = await open(picture);
     return whole ? reader : reader.extract(region);
   };
-  // sharp resizes with alpha as weight; Pillow drops it first.
-  if (header.hasAlpha && region.width * region.height <= wholeInMemory) {
+  // sharp resizes with alpha as weight, unless a ground has taken it away before.
+  if (
+    header.hasAlpha &&
+    picture.ground === undefined &&
+    region.width * region.height <= wholeInMemory
+  ) {
     const sharp = await loadSharp();
     const { width, height } = region;
     const rgb = await readRgb(await part(), picture);
@@ -260,14 +277,24 @@ function shrinksEvenly(source: Size, target: Size): boolean {
 }
 
 /** Runs the reader. @returns RGB, 3 bytes a pixel, without alpha */
-async function readRgb(reader: Sharp, { header }: Picture): Promise<Uint8Array> {
+async function readRgb(reader: Sharp, { header, ground }: Picture): Promise<Uint8Array> {
   if (header.cmyk) return cmykToRgb(await readCmyk(reader));
-  return reader.removeAlpha().toColourspace('srgb').raw({ depth: 'uchar' }).toBuffer();
+  // sharp does this before the resize, though told after it.
+  if (ground !== undefined) reader.flatten({ background: { r: ground, g: ground, b: ground } });
+  return pixels(reader.removeAlpha().toColourspace('srgb'), 3);
+}
+
+/** @throws Error where there are other than so many channels, as in a picture that a satellite took */
+async function pixels(reader: Sharp, channels: number): Promise<Uint8Array> {
+  const { data, info } = await reader.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
+  if (info.channels !== channels)
+    throw new Error(`Expected ${String(channels)} channels but found ${String(info.channels)}`);
+  return data;
 }
 
 /** CMYK as it is stored: otherwise libvips converts it through a profile, which Pillow does not. */
 const readCmyk = (reader: Sharp): Promise<Uint8Array> =>
-  reader.pipelineColourspace('cmyk').toColourspace('cmyk').raw({ depth: 'uchar' }).toBuffer();
+  pixels(reader.removeAlpha().pipelineColourspace('cmyk').toColourspace('cmyk'), 4);
 
 /** Pillow's conversion (`Convert.c`, `cmyk2rgb`): each inverted ink times the inverted black. */
 function cmykToRgb(cmyk: Uint8Array): Uint8Array {

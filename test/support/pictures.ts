@@ -41,6 +41,12 @@ export async function bomb(): Promise<Buffer> {
     .toBuffer();
 }
 
+/** A picture as it is, or as a PNG without its alpha where it has any: its colours alone. */
+export async function withoutAlpha(bytes: Buffer): Promise<Buffer> {
+  const { hasAlpha } = await sharp(bytes).metadata();
+  return hasAlpha ? sharp(bytes).removeAlpha().png({ compressionLevel: 1 }).toBuffer() : bytes;
+}
+
 /** A small HEIC photo in the form that an iPhone gives its own. */
 export const heicPhoto = readFileSync(
   fileURLToPath(new URL('../fixtures/heic/photo.heic', import.meta.url)),
