@@ -116,13 +116,11 @@ export async function findTower(
   const present = await modelNames(modelDir);
   const files = layOut(present, tower, dtype);
   if (present.includes(files.graph)) return { ...files, path: join(modelDir, files.graph) };
-  const expected = (dtype === undefined ? clipDtypes : [dtype]).flatMap((one) =>
-    towerPaths(tower, one).map((path) => join(modelDir, path)),
-  );
-  const graphs = present.filter((name) => name.endsWith('.onnx'));
-  const found = graphs.length > 0 ? ` The folder has ${graphs.join(', ')}.` : '';
+  const dtypes = dtype === undefined ? clipDtypes : [dtype];
+  const expected = dtypes.flatMap((one) => towerPaths(tower, one)).join(', ');
+  const graphs = present.filter((name) => name.endsWith('.onnx')).join(', ');
   throw new AppError(
     'assets_missing',
-    `The model's ${tower} tower is missing: expected ${expected.join(' or ')}.${found}`,
+    `The model's ${tower} tower is missing in ${modelDir}: expected one of ${expected} but found ${graphs || 'no graph'}.`,
   );
 }

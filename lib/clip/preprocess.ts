@@ -67,12 +67,14 @@ const preprocessorConfig = z
     return { frame, tables: valueTables(mean, std, config.do_rescale ? config.rescale_factor : 1) };
   });
 
+const openClipSizes = expecting('a whole number up to 4096 or a list of two that are the same');
+
 /** open_clip's `preprocess_cfg`, with the defaults of its `PreprocessCfg`. */
 const openClipFields = {
   size: z
     .union(
-      [edge, z.tuple([edge, edge]).refine(([height, width]) => height === width)],
-      expecting('a whole number up to 4096 or a list of two that are the same'),
+      [edge, z.tuple([edge, edge]).refine(([height, width]) => height === width, openClipSizes)],
+      openClipSizes,
     )
     .optional(),
   mode: z.literal('RGB').optional(),
