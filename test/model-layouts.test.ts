@@ -5,13 +5,16 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { CreateBucketCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { createImageEncoder } from '../lib/clip/image-encoder.ts';
 import { createTextEncoder } from '../lib/clip/text-encoder.ts';
 import { isAppError, type AppError } from '../lib/errors.ts';
 import { identifyModel } from '../lib/indexing/manifest.ts';
 import { locateLocalAssets } from '../lib/storage/local-assets.ts';
+import { remoteAssets } from '../lib/storage/remote-assets.ts';
 import { cli } from './support/cli.ts';
 import { references } from './support/reference.ts';
+import { s3Skip, startS3Server, type S3Server } from './support/s3-server.ts';
 
 const fixtures = fileURLToPath(new URL('fixtures/clip/', import.meta.url));
 const picture = readFile(join(fixtures, 'pictures', 'landscape.jpg'));
@@ -477,4 +480,39 @@ describe('the layouts are the same everywhere', () => {
       assert.deepEqual(embedded, [await embedPicture(from), await embedText(from)]);
       await assert.rejects(readFile(join(out, 'README.md')));
     });
+
+  describe('in S3', { skip: s3Skip }, () => {
+    let s3: S3Server;
+    before(async () => {
+      s3 = await startS3Server();
+      Object.assign(process.env, s3.env());
+      await s3.client().send(new CreateBucketCommand({ Bucket: 'models' }));
+    });
+    after(() => {
+      s3.stop();
+    });
+
+    for (const [name, files] of Object.entries({ optimum, immich }))
+      test(`${name}: each tower's files are fetched and no other`, async () => {
+        const from = await makeModel(files);
+        for (const one of Object.keys(files))
+          await s3.client().send(
+            new PutObjectCommand({
+              ...{ Bucket: 'models', Key: `${name}/models/clip/${one}` },
+              Body: await readFile(join(from, one)),
+            }),
+          );
+        const remote = (cacheDir: string) =>
+          remoteAssets({
+            ...{ uri: `s3://models/${name}`, cacheDir, pathStyle: true },
+            onFetch: () => undefined,
+          });
+        const [one, other] = [join(from, 'one'), join(from, 'other')];
+        const pictures = await remote(one).clip('vision');
+        assert.deepEqual(await embedPicture(pictures), await embedPicture(from));
+        const texts = await remote(other).clip('text');
+        assert.deepEqual(await embedText(texts), await embedText(from));
+        assert.equal((await refusal(embedText(pictures))).code, 'assets_missing');
+      });
+  });
 });
