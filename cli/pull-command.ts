@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { clipDtypes, type ClipDtype } from '../lib/clip/model-files.ts';
 import type { Config } from '../lib/config.ts';
+import type { Depot } from '../lib/shipping/depot.ts';
 import { pullFiles, type PullOptions, type Wish } from '../lib/shipping/pull-files.ts';
 import { catalogWish, modelWish, weightsWish } from '../lib/shipping/set-layout.ts';
 import { clipName } from '../lib/storage/assets.ts';
@@ -42,12 +43,12 @@ const pullModel = (config: Config): Command =>
     new Command('model')
       .description('the CLIP model from the Hugging Face Hub')
       .option('--dtype <list>', 'which exports: fp32, fp16, q8', parseDtypes, ['q8'])
-      .option('--from <place>', 'another repository or place with the same layout', clipModel)
+      .option('--from <place>', 'another repository or place of a model in ONNX', clipModel)
       .option('--out <dir>', 'folder of the model (default: clip in MODELS_DIR)'),
   ).action((flags: PullFlags & { dtype: ClipDtype[]; from: string; out?: string }) => {
     const modelDir = flags.out ?? join(config.assets.modelsDir, clipName);
     return pull(config, flags, flags.from, modelDir, [
-      () => modelWish(modelDir, flags.dtype),
+      (depot, signal) => modelWish(depot, modelDir, flags.dtype, signal),
       () => weightsWish(modelDir, flags.dtype),
     ]);
   });
@@ -80,14 +81,14 @@ const pull = (
   flags: PullFlags,
   place: string,
   where: string,
-  wishes: readonly (() => Wish | null | Promise<Wish | null>)[],
+  wishes: readonly ((depot: Depot, signal: AbortSignal) => Wish | null | Promise<Wish | null>)[],
 ): Promise<void> =>
   runTask(flags, async (task) => {
     const { concurrency, attempts } = flags;
     const depot = depotAt(place, flags, config);
     const options = { depot, concurrency, attempts, signal: task.signal };
     for (const ask of wishes) {
-      const wish = await ask();
+      const wish = await ask(depot, task.signal);
       if (wish) await drawPull({ ...options, wish }, task, where);
     }
     return undefined;

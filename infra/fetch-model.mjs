@@ -1,6 +1,6 @@
 // Fetches a CLIP model for the image at build, and checks that it is the one that was meant.
 // usage: node infra/fetch-model.mjs TARGET_FOLDER        (the Dockerfile does this)
-// MODEL_URL     base URL of a folder in the Hugging Face layout; empty: nothing is fetched
+// MODEL_URL     base URL of a folder in transformers.js's layout; empty: nothing is fetched
 // MODEL_DTYPE   fp32, fp16 or q8
 // MODEL_SHA256  SHA-256 over the files' SHA-256 sums as `sha256sum` prints them, in the order of the names below
 import { createHash } from 'node:crypto';
@@ -55,7 +55,10 @@ async function fetchFile(url) {
   for (let attempt = 1; ; attempt += 1)
     try {
       const response = await fetch(url);
-      if (!response.ok) throw new Error(`${url} answers ${response.status}`);
+      if (!response.ok)
+        throw new Error(
+          `${url} answers ${response.status}${response.status === 404 ? `: MODEL_URL must have transformers.js's layout, onnx/vision_model${suffixes[dtype]}.onnx and onnx/text_model${suffixes[dtype]}.onnx beside config.json, preprocessor_config.json and tokenizer.json` : ''}`,
+        );
       return Buffer.from(await response.arrayBuffer());
     } catch (error) {
       if (attempt === attempts) throw new Error(`${url} could not be fetched: ${error.message}`);

@@ -19,6 +19,9 @@ export async function removeStale(path: string): Promise<void> {
   }
 }
 
+/** Whether a file that begins so is what Git LFS leaves in the place of one that it has not fetched. */
+export const isLfsPointer = (begin: string): boolean => begin.startsWith('version https://git-lfs');
+
 /** Writes all of the bytes: one call may take fewer, as on a disk that fills up. @param position in bytes */
 export async function writeAt(
   file: FileHandle,

@@ -3,13 +3,8 @@ import { clipName, indexName, metadataName } from '../../lib/storage/assets.ts';
 // Keys in the assets bucket below the prefix; `*` stands for any characters.
 const index = `models/${indexName}`;
 const metadata = `models/${metadataName}`;
-const clip = `models/${clipName}`;
-const visionTower = [
-  `${clip}/config.json`,
-  `${clip}/preprocessor_config.json`,
-  `${clip}/onnx/vision_model*`,
-];
-const textTower = [`${clip}/config.json`, `${clip}/tokenizer.json`, `${clip}/onnx/text_model*`];
+/** A tower's files have one of several layouts (`lib/clip/model-files.ts`), all of them in this folder. */
+const model = `models/${clipName}/*`;
 const covers = 'images/*';
 
 export type Route = `${'GET' | 'HEAD' | 'POST'} /${string}`;
@@ -62,7 +57,7 @@ export const endpoints = [
     routes: ['POST /api/search-by-image'],
     ...search,
     reservedConcurrency: 50,
-    reads: [index, metadata, ...visionTower],
+    reads: [index, metadata, model],
     uploads: ['GetObject', 'DeleteObject'],
   },
   {
@@ -70,7 +65,7 @@ export const endpoints = [
     routes: ['GET /api/search-by-text'],
     ...search,
     reservedConcurrency: 50,
-    reads: [index, metadata, ...textTower],
+    reads: [index, metadata, model],
   },
   {
     name: 'albums',

@@ -1,12 +1,13 @@
 import { AppError } from '../errors.ts';
 import { decodeForModel } from '../imaging/raster.ts';
 import { probeDimension, unitRows } from './embedding.ts';
-import { clipConfig, findTower, readModelConfig, type ClipDtype } from './model-files.ts';
+import { readClipConfig } from './model-config.ts';
+import { findTower, type ClipDtype } from './model-files.ts';
 import { OnnxGraph, type Feeds, type RunOptions } from './onnx.ts';
 import { readPreprocessor, toPlanes, type Preprocessor } from './preprocess.ts';
 
 export interface ImageEncoderOptions {
-  /** Folder in the Hugging Face / transformers.js layout. */
+  /** Folder of the model, in one of the layouts of `model-files.ts`. */
   modelDir: string;
   /** Default: the first present of fp32, fp16, q8. */
   dtype?: ClipDtype | undefined;
@@ -117,18 +118,21 @@ const trialPixels = (size: number): Float32Array =>
   Float32Array.from({ length: 3 * size * size }, (_, i) => Math.sin(i));
 
 /**
- * Loads the image tower and runs it once. Reads `config.json`, `preprocessor_config.json` and
- * `onnx/vision_model*.onnx`; nothing of the text tower.
+ * Loads the image tower and runs it once. Reads its own files alone
+ * (`model-files.ts`), usually `config.json`, `preprocessor_config.json` and `onnx/vision_model*.onnx`.
  *
  * @throws AppError `assets_missing` or `model_unreadable`, naming the file
  */
 export async function createImageEncoder(options: ImageEncoderOptions): Promise<ImageEncoder> {
   const { modelDir, maxPixels } = options;
-  const { path, dtype } = await findTower(modelDir, 'vision', options.dtype);
-  const preprocessor = await readPreprocessor(modelDir);
-  const config = await readModelConfig(modelDir, 'config.json', clipConfig);
+  const tower = await findTower(modelDir, 'vision', options.dtype);
+  const { path, dtype } = tower;
+  const [sideFile] = tower.side;
+  const preprocessor = await readPreprocessor(modelDir, sideFile);
+  const config = await readClipConfig(modelDir, tower.config, 'vision');
   const graph = await OnnxGraph.open(path, {
     required: input,
+    axes: 4,
     optional: [],
     output: 'image_embeds',
     run: options.run,
@@ -139,10 +143,10 @@ export async function createImageEncoder(options: ImageEncoderOptions): Promise<
     if (expected !== size)
       throw new AppError(
         'model_unreadable',
-        `${path} takes pictures of ${String(expected)} pixels but preprocessor_config.json makes them ${String(size)}.`,
+        `${path} takes pictures of ${String(expected)} pixels but ${sideFile} makes them ${String(size)}.`,
       );
     const trial = feedsOf([trialPixels(size)], size);
-    const dimension = await probeDimension(graph, trial, config.projection_dim);
+    const dimension = await probeDimension(graph, trial, config.dimension);
     return new ImageEncoder({ graph, preprocessor, dimension, dtype, maxPixels });
   } catch (error) {
     await graph.release();

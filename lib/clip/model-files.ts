@@ -1,114 +1,126 @@
-import { access, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { z } from 'zod';
+import { readdir } from 'node:fs/promises';
+import { join, posix } from 'node:path';
 import { AppError } from '../errors.ts';
 
 export const clipDtypes = ['fp32', 'fp16', 'q8'] as const;
 export type ClipDtype = (typeof clipDtypes)[number];
 export type Tower = 'vision' | 'text';
 
-/** File name endings of transformers.js. */
-const suffixes: Record<ClipDtype, string> = { fp32: '', fp16: '_fp16', q8: '_quantized' };
-
-const towerName = (tower: Tower, dtype: ClipDtype): string =>
-  `${tower}_model${suffixes[dtype]}.onnx`;
-
-const towerPath = (modelDir: string, tower: Tower, dtype: ClipDtype): string =>
-  join(modelDir, 'onnx', towerName(tower, dtype));
-
-/**
- * Files that one tower needs, relative to the model's folder.
- *
- * @param present names in the model's folder `onnx`
- * @param dtype which export; default: the first present of fp32, fp16, q8
- */
-export function towerFiles(present: readonly string[], tower: Tower, dtype?: ClipDtype): string[] {
-  const candidates = dtype === undefined ? clipDtypes : [dtype];
-  const names = candidates.map((candidate) => towerName(tower, candidate));
-  // Where none is present the first is named, so that the message of its absence names a file.
-  const name = names.find((one) => present.includes(one)) ?? names[0] ?? '';
-  const side = tower === 'vision' ? 'preprocessor_config.json' : 'tokenizer.json';
-  return ['config.json', side, `onnx/${name}`];
+/** What one tower of a model consists of: names relative to the model's folder, with slashes. */
+export interface TowerFiles {
+  graph: string;
+  dtype: ClipDtype;
+  config: string;
+  /** How pictures are prepared, or what makes the tokenizer. */
+  side: readonly [string, ...string[]];
 }
 
-const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  );
+/** File name endings of transformers.js and optimum. */
+const suffixes: Record<ClipDtype, string> = { fp32: '', fp16: '_fp16', q8: '_quantized' };
+
+/** Folders of immich's exports, which are fp32 alone (immich's `machine-learning/export`). */
+const immichFolder: Record<Tower, string> = { vision: 'visual', text: 'textual' };
+
+/** Folders within a model's in which files of it may lie. */
+const folders = ['', 'onnx', ...Object.values(immichFolder)];
+
+/** Where exporters put a tower: transformers.js, optimum, immich. */
+const towerPaths = (tower: Tower, dtype: ClipDtype): string[] => [
+  `onnx/${tower}_model${suffixes[dtype]}.onnx`,
+  `${tower}_model${suffixes[dtype]}.onnx`,
+  ...(dtype === 'fp32' ? [`${immichFolder[tower]}/model.onnx`] : []),
+];
+
+/** What optimum calls a model of one part: a single tower, or both, which is refused when it is opened. */
+const wholePaths = (dtype: ClipDtype): string[] => [
+  `onnx/model${suffixes[dtype]}.onnx`,
+  `model${suffixes[dtype]}.onnx`,
+];
+
+/** By who writes them: transformers, open_clip. */
+const configs = [['config.json'], ['open_clip_config.json']] as const;
+
+type Side = TowerFiles['side'];
+
+/** Of each list the first whose files are all there counts. */
+const sides: Record<Tower, readonly [Side, ...Side[]]> = {
+  // transformers before version 5 and since, immich, open_clip
+  vision: [
+    ['preprocessor_config.json'],
+    ['processor_config.json'],
+    ['visual/preprocess_cfg.json'],
+    ['open_clip_config.json'],
+  ],
+  text: [['tokenizer.json'], ['textual/tokenizer.json'], ['vocab.json', 'merges.txt']],
+};
 
 /**
- * Finds one tower of a model in the Hugging Face / transformers.js layout.
+ * Finds one tower's files among those of a model. Of what is missing it names the file that transformers.js writes.
+ *
+ * @param present names relative to the model's folder, with slashes
+ * @param dtype which export; default: the first present of fp32, fp16, q8
+ */
+export function layOut(present: readonly string[], tower: Tower, dtype?: ClipDtype): TowerFiles {
+  const dtypes = dtype === undefined ? clipDtypes : [dtype];
+  const graphs = [
+    ...dtypes.flatMap((one) => towerPaths(tower, one).map((graph) => ({ graph, dtype: one }))),
+    ...dtypes.flatMap((one) => wholePaths(one).map((graph) => ({ graph, dtype: one }))),
+  ];
+  const isThere = (names: readonly string[]) => names.every((name) => present.includes(name));
+  const [first = { graph: '', dtype: 'fp32' as const }] = graphs;
+  return {
+    ...(graphs.find(({ graph }) => present.includes(graph)) ?? first),
+    config: (configs.find(isThere) ?? configs[0])[0],
+    side: sides[tower].find(isThere) ?? sides[tower][0],
+  };
+}
+
+/** The names of all files that {@link layOut} finds. */
+export function towerFiles(present: readonly string[], tower: Tower, dtype?: ClipDtype): string[] {
+  const { config, side, graph } = layOut(present, tower, dtype);
+  return [...new Set([config, ...side, graph])];
+}
+
+/**
+ * Names of the files of a model's folder, as far as a model may have them; none where there is no folder.
+ *
+ * @throws AppError `assets_missing` where it cannot be read
+ */
+export async function modelNames(modelDir: string): Promise<string[]> {
+  const lists = folders.map(async (folder) => {
+    const path = join(modelDir, folder);
+    const names = await readdir(path).catch((cause: unknown) => {
+      if (isAbsence(cause)) return [];
+      throw new AppError('assets_missing', `${path} is not a folder that can be read.`, { cause });
+    });
+    return names.map((name) => posix.join(folder, name));
+  });
+  return (await Promise.all(lists)).flat();
+}
+
+const isAbsence = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && ['ENOENT', 'ENOTDIR'].includes(String(error.code));
+
+/**
+ * Finds one tower of a model.
  *
  * @param dtype which export; default: the first present of fp32, fp16, q8
+ * @returns its files, and `path`, the graph's
  * @throws AppError `assets_missing` naming the file
  */
 export async function findTower(
   modelDir: string,
   tower: Tower,
   dtype?: ClipDtype,
-): Promise<{ path: string; dtype: ClipDtype }> {
-  const candidates = dtype === undefined ? clipDtypes : [dtype];
-  for (const candidate of candidates) {
-    const path = towerPath(modelDir, tower, candidate);
-    if (await exists(path)) return { path, dtype: candidate };
-  }
-  const expected = candidates
-    .map((candidate) => towerPath(modelDir, tower, candidate))
-    .join(' or ');
+): Promise<TowerFiles & { path: string }> {
+  const present = await modelNames(modelDir);
+  const files = layOut(present, tower, dtype);
+  if (present.includes(files.graph)) return { ...files, path: join(modelDir, files.graph) };
+  const dtypes = dtype === undefined ? clipDtypes : [dtype];
+  const expected = dtypes.flatMap((one) => towerPaths(tower, one)).join(', ');
+  const graphs = present.filter((name) => name.endsWith('.onnx')).join(', ');
   throw new AppError(
     'assets_missing',
-    `The model's ${tower} tower is missing: expected ${expected}.`,
+    `The model's ${tower} tower is missing in ${modelDir}: expected one of ${expected} but found ${graphs || 'no graph'}.`,
   );
 }
-
-/**
- * Reads a JSON file of the model.
- *
- * @throws AppError `assets_missing` or `model_unreadable`, naming the file
- */
-export async function readModelJson(modelDir: string, name: string): Promise<unknown> {
-  const path = join(modelDir, name);
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new AppError('assets_missing', `The model's file ${path} is missing or cannot be read.`, {
-      cause,
-    });
-  }
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new AppError('model_unreadable', `${path} is not valid JSON.`, { cause });
-  }
-}
-
-/**
- * Reads a JSON file of the model and checks what is needed of it.
- *
- * @throws AppError `assets_missing` or `model_unreadable`, naming the file and the field
- */
-export async function readModelConfig<Schema extends z.ZodType>(
-  modelDir: string,
-  name: string,
-  schema: Schema,
-): Promise<z.output<Schema>> {
-  const parsed = schema.safeParse(await readModelJson(modelDir, name));
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const field = issue?.path.join('.') ?? '';
-  const what = `${field && `${field}: `}${issue?.message ?? 'it has another shape'}`;
-  throw new AppError('model_unreadable', `${join(modelDir, name)} is not as expected: ${what}.`);
-}
-
-/** What is needed of `config.json`. */
-export const clipConfig = z.object({
-  projection_dim: z.number().int().positive().optional(),
-  text_config: z
-    .object({
-      /** Longest text in tokens; CLIP's own is 77. */
-      max_position_embeddings: z.number().int().min(2).default(77),
-    })
-    .default({ max_position_embeddings: 77 }),
-});

@@ -1,7 +1,9 @@
+import { basename, dirname, join } from 'node:path';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { AppError } from '../errors.ts';
 import { usableCores } from '../cores.ts';
 import { fromHalfBits, toHalfBits } from './float16.ts';
+import { loadError } from './load-error.ts';
 
 /** Chosen by measurement with CLIP ViT-B/32 on 2 cores (Node 20, onnxruntime 1.30); medians for one picture. */
 const sessionOptions = ({ threads, spin }: RunOptions): InferenceSession.SessionOptions => ({
@@ -40,12 +42,15 @@ export interface Output {
   width: number;
 }
 
-/** What a graph is expected to be, and how it is run. */
+/** What a graph is expected to be, and how it is run. The names are those of transformers. */
 export interface GraphContract {
-  /** The input without which the graph makes no sense here. */
+  /** The input without which the graph makes no sense here; another name will do where it is the only one. */
   required: string;
+  /** How many axes that has. */
+  axes: number;
   /** Inputs that are fed where a graph declares them. */
   optional: readonly string[];
+  /** Another name will do where it is the only one, and of two axes. */
   output: string;
   run?: Partial<RunOptions> | undefined;
 }
@@ -66,6 +71,9 @@ export interface RunOptions {
 
 type Metadata = InferenceSession.TensorValueMetadata;
 
+/** Outputs that are no embeddings, though they may be as wide as one. */
+const noEmbedding = /hidden|pool|logits|attention/;
+
 const quoted = (names: readonly string[]): string => names.map((name) => `"${name}"`).join(', ');
 
 /** An ONNX graph in memory. The one user of onnxruntime-node, which is loaded with the first graph. */
@@ -73,6 +81,7 @@ export class OnnxGraph {
   readonly path: string;
   readonly #session: InferenceSession;
   readonly #tensor: typeof Tensor;
+  /** By the contract's names. */
   readonly #inputs: ReadonlyMap<string, Metadata>;
   readonly #output: string;
 
@@ -80,30 +89,40 @@ export class OnnxGraph {
     path: string,
     session: InferenceSession,
     tensor: typeof Tensor,
-    { required, optional, output }: GraphContract,
+    contract: GraphContract,
   ) {
     this.path = path;
     this.#session = session;
     this.#tensor = tensor;
-    this.#output = output;
-    this.#inputs = new Map(
-      session.inputMetadata.flatMap((input) => (input.isTensor ? [[input.name, input]] : [])),
-    );
+    const { required, optional, axes } = contract;
+    const inputs = session.inputMetadata.filter((input) => input.isTensor);
+    const [only] = inputs;
     const known = [required, ...optional];
-    const unknown = session.inputNames.filter((name) => !known.includes(name));
+    const isOnly = session.inputNames.length === 1 && only?.shape.length === axes;
+    this.#inputs = new Map(
+      isOnly ? [[required, only]] : inputs.map((input) => [input.name, input] as const),
+    );
+    const unknown = [...this.#inputs.keys()].filter((name) => !known.includes(name));
     if (!this.#inputs.has(required) || unknown.length > 0)
       throw this.#unfit(
-        `has the inputs ${quoted(session.inputNames)}: expected "${required}"` +
-          (optional.length > 0 ? ` and at most ${quoted(optional)}` : ' alone'),
+        splitCommand(path, session) ??
+          `has the inputs ${quoted(session.inputNames)}: expected "${required}"` +
+            (optional.length > 0 ? ` and at most ${quoted(optional)}` : ' alone'),
       );
-    if (!session.outputNames.includes(output))
-      throw this.#unfit(`has the outputs ${quoted(session.outputNames)}: expected "${output}"`);
+    this.#output = this.#outputOf(session, contract.output);
+  }
+
+  #outputOf({ outputNames, outputMetadata }: InferenceSession, expected: string): string {
+    if (outputNames.includes(expected)) return expected;
+    const [only, ...others] = outputMetadata.filter(({ name }) => !noEmbedding.test(name));
+    if (only?.isTensor && only.shape.length === 2 && others.length === 0) return only.name;
+    throw this.#unfit(`has the outputs ${quoted(outputNames)}: expected "${expected}"`);
   }
 
   /**
    * Loads a graph. This blocks the thread (CLIP's vision tower: 0.2 s as q8, 0.7 s as fp32).
    *
-   * @throws AppError `model_unreadable` naming the file
+   * @throws AppError `model_unreadable`, or `assets_missing` where it is its weights that are: naming the file
    */
   static async open(path: string, contract: GraphContract): Promise<OnnxGraph> {
     const { InferenceSession, Tensor } = await import('onnxruntime-node');
@@ -114,11 +133,7 @@ export class OnnxGraph {
         sessionOptions({ threads: usableCores(), spin: true, ...contract.run }),
       );
     } catch (cause) {
-      throw new AppError(
-        'model_unreadable',
-        `${path} is not an ONNX graph that can be loaded: it may be damaged or incomplete.`,
-        { cause },
-      );
+      throw await loadError(path, cause);
     }
     try {
       return new OnnxGraph(path, session, Tensor, contract);
@@ -139,9 +154,9 @@ export class OnnxGraph {
    * thread: nothing else runs in JavaScript meanwhile.
    */
   async run(feeds: Feeds): Promise<Output> {
-    const tensors = Array.from(this.#inputs, ([name, { type }]) => {
-      const feed = feeds[name];
-      if (feed === undefined) throw new TypeError(`Expected a feed named ${name}`);
+    const tensors = Array.from(this.#inputs, ([known, { name, type }]) => {
+      const feed = feeds[known];
+      if (feed === undefined) throw new TypeError(`Expected a feed named ${known}`);
       return [name, this.#toTensor(feed, name, type)] as const;
     });
     const results = await this.#session.run(Object.fromEntries(tensors), [this.#output]);
@@ -188,4 +203,23 @@ export class OnnxGraph {
   #unfit(how: string): AppError {
     return new AppError('model_unreadable', `${this.path} ${how}.`);
   }
+}
+
+/**
+ * How to get the towers out of a graph that holds both, as optimum writes it: run whole, a text would cost as much as a
+ * picture, and both would be in memory twice.
+ */
+function splitCommand(path: string, { inputNames, outputNames }: InferenceSession): string | null {
+  const [, dtype] = /^model(.*)\.onnx$/.exec(basename(path)) ?? [];
+  const wanted = ['pixel_values', 'input_ids', 'image_embeds', 'text_embeds'];
+  const names = [...inputNames, ...outputNames];
+  if (dtype === undefined || !wanted.every((name) => names.includes(name))) return null;
+  const ofText = inputNames.filter((name) => name !== 'pixel_values');
+  const extract = (tower: string, inputs: readonly string[], output: string) => {
+    const file = join(dirname(path), `${tower}_model${dtype}.onnx`);
+    return `x(${[path, file, inputs, [output]].map((one) => JSON.stringify(one)).join(', ')})`;
+  };
+  const vision = extract('vision', ['pixel_values'], 'image_embeds');
+  const text = extract('text', ofText, 'text_embeds');
+  return `holds both towers in one graph: split it with pip install onnx && python3 -c 'from onnx.utils import extract_model as x; ${vision}; ${text}'`;
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { ModelFrame } from '../imaging/raster.ts';
-import { readModelConfig } from './model-files.ts';
+import { expecting, hasField, readModelConfig } from './model-config.ts';
 
 /** `PIL.Image.Resampling.BICUBIC`, the only filter that `lib/imaging` has. */
 const bicubic = 3;
@@ -8,29 +8,37 @@ const bicubic = 3;
 const edge = z.number().int().positive().max(4096);
 const square = z
   .object({ height: edge, width: edge })
-  .refine(({ height, width }) => height === width, { error: 'expected a square' });
-const perChannel = z.tuple([z.number(), z.number(), z.number()]);
+  .refine(({ height, width }) => height === width, expecting('a square'));
+/** Of a list transformers does not say whether it means to crop or to squeeze. */
+const sizes = expecting(
+  'a whole number up to 4096, {"shortest_edge": number} or {"height": number, "width": the same}',
+);
+const crops = expecting('a whole number up to 4096 or {"height": number, "width": the same}');
+const three = <Value extends z.ZodType>(value: Value, what: string) =>
+  z.tuple([value, value, value], expecting(`a list of three ${what}`));
+const means = three(z.number(), 'numbers');
+const deviations = three(z.number().positive(), 'numbers above 0');
+const clipMean: z.output<typeof means> = [0.48145466, 0.4578275, 0.40821073];
+const clipDeviation: z.output<typeof means> = [0.26862954, 0.26130258, 0.27577711];
 
 /** `preprocessor_config.json`; absent fields have the defaults of transformers' `CLIPImageProcessor`. */
 const preprocessorConfig = z
   .object({
     do_resize: z.literal(true).default(true),
-    size: z.union([edge, z.object({ shortest_edge: edge }), square]).default(224),
+    size: z.union([edge, z.object({ shortest_edge: edge }), square], sizes).default(224),
     resample: z
-      .literal(bicubic, {
-        error: `expected ${String(bicubic)} (bicubic), the only filter supported`,
-      })
+      .literal(bicubic, expecting(`${String(bicubic)} (bicubic), the only filter supported,`))
       .default(bicubic),
     do_center_crop: z.boolean().default(true),
-    crop_size: z.union([edge, square]).optional(),
+    crop_size: z.union([edge, square], crops).optional(),
     do_rescale: z.boolean().default(true),
     rescale_factor: z
       .number()
       .positive()
       .default(1 / 255),
     do_normalize: z.boolean().default(true),
-    image_mean: perChannel.default([0.48145466, 0.4578275, 0.40821073]),
-    image_std: perChannel.default([0.26862954, 0.26130258, 0.27577711]),
+    image_mean: means.default(clipMean),
+    image_std: deviations.default(clipDeviation),
   })
   .transform((config, context) => {
     const { size } = config;
@@ -53,20 +61,73 @@ const preprocessorConfig = z
       });
     if (keepsProportions && !config.do_center_crop)
       context.addIssue({ code: 'custom', path: ['do_center_crop'], message: 'expected true' });
-    const scale = config.do_rescale ? config.rescale_factor : 1;
     const { mean, std } = config.do_normalize
       ? { mean: config.image_mean, std: config.image_std }
       : asIs;
-    const table = (channel: 0 | 1 | 2) => valueTable(scale, mean[channel], std[channel]);
-    return { frame, tables: [table(0), table(1), table(2)] as const };
+    return { frame, tables: valueTables(mean, std, config.do_rescale ? config.rescale_factor : 1) };
   });
+
+const openClipSizes = expecting('a whole number up to 4096 or a list of two that are the same');
+
+/** open_clip's `preprocess_cfg`, with the defaults of its `PreprocessCfg`. */
+const openClipFields = {
+  size: z
+    .union(
+      [edge, z.tuple([edge, edge]).refine(([height, width]) => height === width, openClipSizes)],
+      openClipSizes,
+    )
+    .optional(),
+  mode: z.literal('RGB').optional(),
+  mean: means.default(clipMean),
+  std: deviations.default(clipDeviation),
+  // open_clip takes "random" as bicubic where it does not train
+  interpolation: z.enum(['bicubic', 'random']).optional(),
+  resize_mode: z.enum(['shortest', 'squash']).optional(),
+};
+const openClipConfig = z.object(openClipFields).transform(asPreprocessor);
+
+/** `open_clip_config.json`, where the model says how large a picture is. */
+const openClipModel = z
+  .object({
+    model_cfg: z.object({ vision_cfg: z.object({ image_size: openClipFields.size }) }),
+    preprocess_cfg: z.object(openClipFields),
+  })
+  .transform(({ model_cfg, preprocess_cfg }) =>
+    asPreprocessor({ size: model_cfg.vision_cfg.image_size, ...preprocess_cfg }),
+  );
+
+function asPreprocessor(config: z.output<z.ZodObject<typeof openClipFields>>): Preprocessor {
+  const { size: sizes = 224, mean, std } = config;
+  const size = typeof sizes === 'number' ? sizes : sizes[0];
+  const resize = config.resize_mode === 'squash' ? 'exact' : 'shortest-edge';
+  return { frame: { size, crop: size, resize }, tables: valueTables(mean, std, 1 / 255) };
+}
+
+/** `processor_config.json`, in which transformers 5 has the image processor beside the tokenizer. */
+const processorConfig = z
+  .object({ image_processor: preprocessorConfig })
+  .transform(({ image_processor }) => image_processor);
+
+/** Files of every kind are told by what is in them: they are often copied to another's name. */
+function schemaOf(json: unknown): z.ZodType<Preprocessor> {
+  if (hasField(json, 'preprocess_cfg')) return openClipModel;
+  if (hasField(json, 'mean') && !hasField(json, 'image_mean')) return openClipConfig;
+  if (hasField(json, 'image_processor') || hasField(json, 'processor_class'))
+    return hasField(json, 'image_mean') ? preprocessorConfig : processorConfig;
+  return preprocessorConfig;
+}
 
 /** Mean and deviation that change nothing. */
 const asIs = { mean: [0, 0, 0], std: [1, 1, 1] } as const;
 
-/** What a byte becomes in one channel. */
-const valueTable = (scale: number, mean: number, std: number): Float32Array =>
-  Float32Array.from({ length: 256 }, (_, byte) => (byte * scale - mean) / std);
+type PerChannel = readonly [number, number, number];
+
+/** What a byte becomes in each channel. */
+function valueTables(mean: PerChannel, std: PerChannel, scale: number): Preprocessor['tables'] {
+  const table = (channel: 0 | 1 | 2): Float32Array =>
+    Float32Array.from({ length: 256 }, (_, byte) => (byte * scale - mean[channel]) / std[channel]);
+  return [table(0), table(1), table(2)];
+}
 
 /** How a model wants its pictures. */
 export interface Preprocessor {
@@ -75,9 +136,12 @@ export interface Preprocessor {
   tables: readonly [Float32Array, Float32Array, Float32Array];
 }
 
-/** @throws AppError `assets_missing` or `model_unreadable`, naming the file and the field */
-export const readPreprocessor = (modelDir: string): Promise<Preprocessor> =>
-  readModelConfig(modelDir, 'preprocessor_config.json', preprocessorConfig);
+/**
+ * @param name of the file in the model's folder, as transformers, immich or open_clip write it
+ * @throws AppError `assets_missing` or `model_unreadable`, naming the file and the field
+ */
+export const readPreprocessor = (modelDir: string, name: string): Promise<Preprocessor> =>
+  readModelConfig(modelDir, name, schemaOf);
 
 /**
  * @param rgb `crop` x `crop` x 3 bytes, rows from the top

@@ -1,11 +1,12 @@
 import { AppError } from '../errors.ts';
 import { probeDimension, unitRows } from './embedding.ts';
-import { clipConfig, findTower, readModelConfig, type ClipDtype } from './model-files.ts';
+import { readClipConfig } from './model-config.ts';
+import { findTower, type ClipDtype } from './model-files.ts';
 import { OnnxGraph, type Feeds } from './onnx.ts';
 import { readTokenizer, type Tokenizer } from './tokenizer.ts';
 
 export interface TextEncoderOptions {
-  /** Folder in the Hugging Face / transformers.js layout. */
+  /** Folder of the model, in one of the layouts of `model-files.ts`. */
   modelDir: string;
   /** Default: the first present of fp32, fp16, q8. */
   dtype?: ClipDtype;
@@ -85,27 +86,28 @@ function feedsOf(ids: readonly number[], graph: OnnxGraph): Feeds {
 const threads = 1;
 
 /**
- * Loads the text tower and runs it once. Reads `config.json`, `tokenizer.json` and
- * `onnx/text_model*.onnx`; nothing of the image tower.
+ * Loads the text tower and runs it once. Reads its own files alone
+ * (`model-files.ts`), usually `config.json`, `tokenizer.json` and `onnx/text_model*.onnx`.
  *
  * @throws AppError `assets_missing` or `model_unreadable`, naming the file
  */
 export async function createTextEncoder(options: TextEncoderOptions): Promise<ClipTextEncoder> {
   const { modelDir } = options;
-  const { path, dtype } = await findTower(modelDir, 'text', options.dtype);
-  const config = await readModelConfig(modelDir, 'config.json', clipConfig);
-  const tokenizer = await readTokenizer(modelDir);
+  const tower = await findTower(modelDir, 'text', options.dtype);
+  const { path, dtype } = tower;
+  const config = await readClipConfig(modelDir, tower.config, 'text');
+  const tokenizer = await readTokenizer(modelDir, tower.side);
   const graph = await OnnxGraph.open(path, {
     required: input,
+    axes: 2,
     optional: ['attention_mask', 'position_ids'],
     output: 'text_embeds',
     run: { threads },
   });
   try {
-    const longest = config.text_config.max_position_embeddings;
-    const maxTokens = Math.min(longest, graph.fixedAxis(input, 1) ?? longest);
+    const maxTokens = Math.min(config.maxTokens, graph.fixedAxis(input, 1) ?? config.maxTokens);
     const trial = feedsOf(tokenizer.encode('an album cover', maxTokens), graph);
-    const dimension = await probeDimension(graph, trial, config.projection_dim);
+    const dimension = await probeDimension(graph, trial, config.dimension);
     return new ClipTextEncoder({ graph, tokenizer, maxTokens, dimension, dtype });
   } catch (error) {
     await graph.release();

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import * as z from 'zod';
 import { externalDataOf } from '../clip/external-data.ts';
-import { clipDtypes, findTower, readModelJson, type ClipDtype } from '../clip/model-files.ts';
+import { readModelConfig, readModelJson } from '../clip/model-config.ts';
+import { clipDtypes, findTower, type ClipDtype } from '../clip/model-files.ts';
 import { AppError } from '../errors.ts';
 import { manifestName } from '../storage/assets.ts';
 
@@ -26,7 +27,7 @@ const manifest = z.object({
     /** SHA-256 of every file that has a say in an image's embedding, by its name in the model's folder. */
     files: z.record(z.string(), z.string()),
   }),
-  /** `preprocessor_config.json`. */
+  /** `preprocessor_config.json`, or what the model has in its place. */
   preprocessing: z.unknown(),
   index: z.object({
     /** FAISS factory string. */
@@ -83,24 +84,16 @@ export async function identifyModel(
   modelDir: string,
   dtype?: ClipDtype,
 ): Promise<Pick<Manifest, 'model' | 'preprocessing'>> {
-  const tower = await findTower(modelDir, 'vision', dtype);
-  const config = (await readModelJson(modelDir, 'config.json')) as Record<string, unknown>;
-  const name = config['_name_or_path'];
+  const { path, graph, config, side, ...tower } = await findTower(modelDir, 'vision', dtype);
+  const json = await readModelConfig(modelDir, config, () => z.record(z.string(), z.unknown()));
+  const names = [json['_name_or_path'], json['model_type']];
+  const name = names.find((one) => typeof one === 'string' && one !== '') as string | undefined;
+  const weights = await externalDataOf(path);
   const files: Record<string, string> = {};
-  const graph = tower.path.slice(join(modelDir, '/').length);
-  const weights = await externalDataOf(tower.path);
-  for (const path of [
-    'preprocessor_config.json',
-    graph,
-    ...weights.map((name) => join(dirname(graph), name)),
-  ])
-    files[path] = (await digestFile(join(modelDir, path))).sha256;
+  for (const file of [...side, graph, ...weights.map((one) => join(dirname(graph), one))])
+    files[file] = (await digestFile(join(modelDir, file))).sha256;
   return {
-    model: {
-      name: typeof name === 'string' && name !== '' ? name : String(config['model_type']),
-      dtype: tower.dtype,
-      files,
-    },
-    preprocessing: await readModelJson(modelDir, 'preprocessor_config.json'),
+    model: { name: name ?? basename(resolve(modelDir)), dtype: tower.dtype, files },
+    preprocessing: await readModelJson(modelDir, side[0]),
   };
 }

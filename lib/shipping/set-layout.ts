@@ -1,8 +1,9 @@
 import { join, posix } from 'node:path';
 import { externalDataOf } from '../clip/external-data.ts';
-import { towerFiles, type ClipDtype } from '../clip/model-files.ts';
+import { modelNames, towerFiles, type ClipDtype } from '../clip/model-files.ts';
 import { clipName, indexName, manifestName, metadataName } from '../storage/assets.ts';
 import { isCoverName } from '../storage/covers.ts';
+import type { Depot } from './depot.ts';
 import type { Wish } from './pull-files.ts';
 
 /** The files of a set that lie beside each other, but the model. */
@@ -39,17 +40,28 @@ export const catalogWish = (folders: {
   };
 };
 
-/** What both towers of a model need, in some of its dtypes. */
-export function modelWish(modelDir: string, dtypes: readonly ClipDtype[]): Wish {
+/** What both towers of a model need, in some of its dtypes. @param names what the model's place has */
+const modelFiles = (names: readonly string[], dtypes: readonly ClipDtype[]): string[] => {
   const towers = ['vision', 'text'] as const;
-  const wanted = new Set(
-    dtypes.flatMap((dtype) => towers.flatMap((tower) => towerFiles([], tower, dtype))),
-  );
+  const all = dtypes.flatMap((dtype) => towers.flatMap((tower) => towerFiles(names, tower, dtype)));
+  return [...new Set(all)];
+};
+
+/** A model, in some of its dtypes, laid out as it is at its place. */
+export async function modelWish(
+  depot: Depot,
+  modelDir: string,
+  dtypes: readonly ClipDtype[],
+  signal?: AbortSignal,
+): Promise<Wish> {
+  const names: string[] = [];
+  for await (const { path } of depot.list(signal)) names.push(path);
+  const wanted = modelFiles(names, dtypes);
   return {
     // weights beside a graph under one of the usual names come with it; the graph is read when it is here
     target: (path) =>
-      wanted.has(path.replace(/\.onnx[._]data.*$/, '.onnx')) ? join(modelDir, path) : null,
-    required: [...wanted].map((path) => join(modelDir, path)),
+      wanted.includes(path.replace(/\.onnx[._]data.*$/, '.onnx')) ? join(modelDir, path) : null,
+    required: wanted.map((path) => join(modelDir, path)),
   };
 }
 
@@ -59,11 +71,10 @@ export async function weightsWish(
   dtypes: readonly ClipDtype[],
 ): Promise<Wish | null> {
   const wanted = new Set<string>();
-  for (const dtype of dtypes)
-    for (const tower of ['vision', 'text'] as const)
-      for (const file of towerFiles([], tower, dtype).filter((name) => name.endsWith('.onnx')))
-        for (const name of await externalDataOf(join(modelDir, file)))
-          wanted.add(posix.join(posix.dirname(file), name));
+  for (const file of modelFiles(await modelNames(modelDir), dtypes))
+    if (file.endsWith('.onnx'))
+      for (const name of await externalDataOf(join(modelDir, file)))
+        wanted.add(posix.join(posix.dirname(file), name));
   if (wanted.size === 0) return null;
   return {
     target: (path) => (wanted.has(path) ? join(modelDir, path) : null),

@@ -23,7 +23,7 @@ export interface Assets {
   /** Something that is another when the manifest is; asking for it fetches nothing. */
   readonly version: () => Promise<string>;
   /**
-   * Local folder in the Hugging Face layout that holds all that one tower needs.
+   * Local folder, laid out as the model is, that holds all that one tower needs.
    *
    * @param dtype default: the first present of fp32, fp16, q8
    */

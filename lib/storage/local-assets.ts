@@ -1,13 +1,16 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { lfsPointer } from '../clip/model-config.ts';
+import { modelNames, towerFiles } from '../clip/model-files.ts';
 import { AppError } from '../errors.ts';
+import { isLfsPointer } from '../files.ts';
 import { clipName, indexName, manifestName, metadataName, type Assets } from './assets.ts';
 
 /** A set of files on this machine. */
 export interface AssetPaths {
   readonly indexPath: string;
   readonly metadataPath: string;
-  /** Folder in the Hugging Face layout: `config.json`, `tokenizer.json`, `onnx/…`. */
+  /** Folder of the model, in one of the layouts of `lib/clip/model-files.ts`. */
   readonly clipDir: string;
   /** Folder of `album_{local_id}.jpg`. */
   readonly imagesDir: string;
@@ -63,17 +66,13 @@ export async function locateLocalAssets(folders: {
       `MODELS_DIR is ${modelsDir}, which is not a folder: create it, or point MODELS_DIR at the folder of ${indexName}.`,
     );
   const clipDir = join(modelsDir, clipName);
+  const names = await modelNames(clipDir);
+  const ofModel = (['vision', 'text'] as const).flatMap((tower) => towerFiles(names, tower));
   const wanted = await present([
     join(modelsDir, indexName),
     join(modelsDir, metadataName),
-    join(clipDir, 'config.json'),
-    join(clipDir, 'preprocessor_config.json'),
-    join(clipDir, 'tokenizer.json'),
+    ...ofModel.map((name) => join(clipDir, name)),
   ]);
-  for (const tower of ['vision', 'text']) {
-    const path = join(clipDir, 'onnx', `${tower}_model.onnx`);
-    wanted.set(path, await hasTower(clipDir, tower));
-  }
   await refusePointers([...wanted.keys()]);
   const missing = [...wanted].filter(([, there]) => !there).map(([path]) => path);
   if (missing.length === 0)
@@ -113,23 +112,10 @@ const isFile = async (path: string) => (await stat(path).catch(() => null))?.isF
 const isFolder = async (path: string) =>
   (await stat(path).catch(() => null))?.isDirectory() === true;
 
-/** What Git LFS leaves in the place of a file that it has not fetched begins so. */
-const lfsPointer = 'version https://git-lfs';
-
 /** @throws AppError `assets_missing` where a file is a note of Git LFS's and not the file itself */
 async function refusePointers(paths: readonly string[]): Promise<void> {
   for (const path of paths) {
     const size = (await stat(path).catch(() => null))?.size ?? Infinity;
-    if (size < 1024 && (await readFile(path, 'latin1')).startsWith(lfsPointer))
-      throw new AppError(
-        'assets_missing',
-        `${path} is a pointer of Git LFS, not the file itself: run git lfs pull.`,
-      );
+    if (size < 1024 && isLfsPointer(await readFile(path, 'latin1'))) throw lfsPointer(path);
   }
 }
-
-/** Whether any dtype of a tower is there; which one is read is the encoder's business. */
-const hasTower = async (clipDir: string, tower: string) => {
-  const files = await readdir(join(clipDir, 'onnx')).catch(() => []);
-  return files.some((name) => name.startsWith(`${tower}_model`) && name.endsWith('.onnx'));
-};

@@ -41,7 +41,11 @@ export function remoteAssets(options: {
     once.set(name, get);
     return get();
   };
-  const towers = lazy(() => models.list(`${clipName}/onnx`));
+  const modelNames = lazy(async () => {
+    const names: string[] = [];
+    for await (const { name } of models.folder(clipName).all()) names.push(name);
+    return names;
+  });
 
   return {
     origin: 'user',
@@ -51,7 +55,7 @@ export function remoteAssets(options: {
     index: () => fetch(indexName),
     metadata: () => fetch(metadataName),
     clip: async (tower, dtype) => {
-      const names = towerFiles(await towers(), tower, dtype);
+      const names = towerFiles(await modelNames(), tower, dtype);
       await Promise.all(names.map((name) => copy(`${clipName}/${name}`)));
       for (const graph of names.filter((name) => name.endsWith('.onnx')))
         for (const name of await externalDataOf(join(copyDir, clipName, graph)))

@@ -38,13 +38,7 @@ export const expected = [
     reserved: 50,
     routes: ['POST /api/search-by-image'],
     allows: [
-      read(
-        index,
-        metadata,
-        `${clip}/config.json`,
-        `${clip}/preprocessor_config.json`,
-        `${clip}/onnx/vision_model*`,
-      ),
+      read(index, metadata, `${clip}/*`),
       tellMissing(assets, 'v1/models/*'),
       `s3:DeleteObject+s3:GetObject on ${uploads}/uploads/*`,
       tellMissing(uploads, 'uploads/*'),
@@ -55,16 +49,7 @@ export const expected = [
     ...search,
     reserved: 50,
     routes: ['GET /api/search-by-text'],
-    allows: [
-      read(
-        index,
-        metadata,
-        `${clip}/config.json`,
-        `${clip}/tokenizer.json`,
-        `${clip}/onnx/text_model*`,
-      ),
-      tellMissing(assets, 'v1/models/*'),
-    ],
+    allows: [read(index, metadata, `${clip}/*`), tellMissing(assets, 'v1/models/*')],
   },
   {
     name: 'albums',

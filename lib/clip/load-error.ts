@@ -1,0 +1,60 @@
+import { readFile, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { AppError } from '../errors.ts';
+import { isLfsPointer } from '../files.ts';
+import { externalDataOf } from './external-data.ts';
+import { lfsPointer } from './model-config.ts';
+
+/** What ONNX Runtime 1.30 says, and what that means. `$1` is what it names. */
+const meanings = [
+  {
+    says: /(?:No Op registered for|Fatal error:|implementation for) (\S+)/,
+    means: 'needs the operator $1, which this ONNX Runtime does not have',
+  },
+  {
+    says: /(?:till|max supported) (opset \d+|IR version: \d+)/,
+    means: 'is newer than this ONNX Runtime reads ($1): export it with an older opset',
+  },
+  {
+    says: /External initializer.*out of bounds/s,
+    means: "does not fit the file of its weights, which is incomplete or another model's",
+  },
+  {
+    says: /Protobuf parsing failed|does not have a graph/,
+    means: 'is not an ONNX graph, or not a whole one: it may be damaged or incomplete',
+  },
+];
+
+/** Bytes: a pointer of Git LFS is smaller (its specification). */
+const longestPointer = 1024;
+/** Characters of a message without a meaning here that are told. */
+const longestReason = 200;
+
+/**
+ * Why a graph could not be loaded.
+ *
+ * @param cause what ONNX Runtime threw
+ * @returns `assets_missing` where it is the file, or that of its weights, that is not here; else `model_unreadable`
+ */
+export async function loadError(path: string, cause: unknown): Promise<AppError> {
+  const { size } = await stat(path);
+  if (size < longestPointer && isLfsPointer(await readFile(path, 'latin1')))
+    return lfsPointer(path);
+  for (const name of await externalDataOf(path)) {
+    const weights = join(dirname(path), name);
+    const found = await stat(weights).catch(() => null);
+    if (!found)
+      return new AppError(
+        'assets_missing',
+        `${weights} is missing: it holds the weights of ${path}.`,
+        { cause },
+      );
+  }
+  const said = cause instanceof Error ? cause.message.replaceAll(/\s+/g, ' ').trim() : '';
+  const meaning = meanings.find(({ says }) => says.test(said));
+  const [, named = ''] = meaning?.says.exec(said) ?? [];
+  const why =
+    meaning?.means.replace('$1', () => named) ??
+    `cannot be loaded; ONNX Runtime says: ${said.slice(0, longestReason)}`;
+  return new AppError('model_unreadable', `${path} ${why}.`, { cause });
+}

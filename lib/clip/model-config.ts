@@ -1,0 +1,162 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { AppError } from '../errors.ts';
+import { isLfsPointer } from '../files.ts';
+import type { Tower } from './model-files.ts';
+
+/**
+ * Reads a file of the model as text.
+ *
+ * @throws AppError `assets_missing` naming the file
+ */
+export async function readModelText(modelDir: string, name: string): Promise<string> {
+  const path = join(modelDir, name);
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new AppError('assets_missing', `The model's file ${path} is missing or cannot be read.`, {
+      cause,
+    });
+  }
+  if (isLfsPointer(text)) throw lfsPointer(path);
+  return text;
+}
+
+/** What Git LFS left in the place of a file. */
+export const lfsPointer = (path: string) =>
+  new AppError(
+    'assets_missing',
+    `${path} is a pointer of Git LFS, not the file itself: run git lfs pull.`,
+  );
+
+/**
+ * Reads a JSON file of the model.
+ *
+ * @throws AppError `assets_missing` or `model_unreadable`, naming the file
+ */
+export async function readModelJson(modelDir: string, name: string): Promise<unknown> {
+  const text = await readModelText(modelDir, name);
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new AppError('model_unreadable', `${join(modelDir, name)} is not valid JSON.`, { cause });
+  }
+}
+
+/**
+ * Reads a JSON file of the model and checks what is needed of it.
+ *
+ * @param schemaOf what a file with such content has to be
+ * @throws AppError `assets_missing` or `model_unreadable`, naming the file and the field
+ */
+export async function readModelConfig<Config>(
+  modelDir: string,
+  name: string,
+  schemaOf: (json: unknown) => z.ZodType<Config>,
+): Promise<Config> {
+  const json = await readModelJson(modelDir, name);
+  const parsed = schemaOf(json).safeParse(json, { error: inWords });
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const field = issue?.path.join('.') ?? '';
+  const what = `${field && `${field}: `}${issue?.message ?? 'it has another shape'}`;
+  throw new AppError('model_unreadable', `${join(modelDir, name)} is not as expected: ${what}.`);
+}
+
+/** Longest piece of a file that is quoted in a message, in characters. */
+const longestQuote = 80;
+
+/** The message of an issue. @param what was expected, e.g. "a positive number" */
+const foundInstead = (what: string, found: unknown): string => {
+  const text = found === undefined ? 'nothing' : JSON.stringify(found);
+  const quote = text.length > longestQuote ? `${text.slice(0, longestQuote)}…` : text;
+  return `expected ${what} but found ${quote}`;
+};
+
+/** Makes a schema's message say what was expected and what was found instead. */
+export const expecting = (what: string) => ({
+  error: ({ input }: { input?: unknown }) => foundInstead(what, input),
+});
+
+/** What zod calls kinds of values, in words. */
+const kinds: Partial<Record<string, string>> = {
+  ...{ int: 'a whole number', number: 'a number', string: 'a text', boolean: 'true or false' },
+  ...{ array: 'a list', tuple: 'a list', object: 'an object', record: 'an object' },
+};
+
+/** The message where a schema has none: zod's own does not say what was found. */
+const inWords = (issue: z.core.$ZodRawIssue): string => {
+  const what = () => {
+    if (issue.code === 'invalid_type') return kinds[issue.expected] ?? issue.expected;
+    if (issue.code === 'too_small')
+      return `${issue.inclusive === true ? 'at least' : 'more than'} ${String(issue.minimum)}`;
+    if (issue.code === 'too_big') return `at most ${String(issue.maximum)}`;
+    if (issue.code === 'invalid_value') return issue.values.map(String).join(' or ');
+    return 'something else';
+  };
+  return foundInstead(what(), issue.input);
+};
+
+/** What is needed of `config.json`. */
+export interface ClipConfig {
+  /** Length of the embeddings, where it is told. */
+  dimension: number | undefined;
+  /** Longest text in tokens. */
+  maxTokens: number;
+}
+
+/** CLIP's own longest text. */
+const clipTokens = 77;
+const dimension = z.number().int().positive().optional();
+const tokens = z.number().int().min(2).default(clipTokens);
+
+/** As transformers writes it. */
+const transformersConfig = z
+  .object({
+    projection_dim: dimension,
+    text_config: z.object({ max_position_embeddings: tokens }).optional(),
+  })
+  .transform((config) => ({
+    dimension: config.projection_dim,
+    maxTokens: config.text_config?.max_position_embeddings ?? clipTokens,
+  }));
+
+const ofClip = z.undefined(expecting("none, since only CLIP's own text tower is read")).optional();
+
+/** Of open_clip's text towers, CLIP's own: others pad and clean their texts in ways of their own. */
+const openClipText = z.object({
+  ...{ context_length: tokens, hf_model_name: ofClip, hf_tokenizer_name: ofClip },
+  ...{ tokenizer_kwargs: ofClip, pool_type: z.literal('argmax').optional() },
+  no_causal_mask: z.literal(false).optional(),
+});
+
+/** As open_clip has it, and immich after it. */
+const openClipConfig = (tower: Tower) =>
+  z
+    .object({
+      embed_dim: dimension,
+      text_cfg: tower === 'text' ? openClipText.optional() : z.unknown(),
+    })
+    .transform(({ embed_dim, text_cfg }) => ({
+      dimension: embed_dim,
+      maxTokens: openClipText.safeParse(text_cfg).data?.context_length ?? clipTokens,
+    }));
+
+/** Whether a parsed file is an object with this field. */
+export const hasField = (json: unknown, field: string): boolean =>
+  typeof json === 'object' && json !== null && field in json;
+
+/**
+ * Reads `config.json`, or what open_clip has instead.
+ *
+ * @param tower what is needed of the other one is not looked at
+ * @throws AppError `assets_missing` or `model_unreadable`, naming the file and the field
+ */
+export const readClipConfig = (modelDir: string, name: string, tower: Tower): Promise<ClipConfig> =>
+  readModelConfig(modelDir, name, (json) => {
+    if (hasField(json, 'model_cfg'))
+      return z.object({ model_cfg: openClipConfig(tower) }).transform((all) => all.model_cfg);
+    return hasField(json, 'embed_dim') ? openClipConfig(tower) : transformersConfig;
+  });
