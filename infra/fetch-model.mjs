@@ -35,7 +35,12 @@ async function main([target]) {
   ];
   const sums = [];
   for (const name of names) {
-    const bytes = await fetchFile(new URL(name, base.endsWith('/') ? base : `${base}/`).href);
+    const { href } = new URL(name, base.endsWith('/') ? base : `${base}/`);
+    const bytes = await fetchFile(href);
+    if (bytes === null)
+      throw new Error(
+        `${href} is not there: MODEL_URL needs a folder in transformers.js's layout, with ${names.join(', ')}.`,
+      );
     const sum = createHash('sha256').update(bytes).digest('hex');
     sums.push(`${sum}  ${name}\n`);
     console.log(`${sum}  ${name}  ${bytes.length} bytes`);
@@ -51,14 +56,13 @@ async function main([target]) {
     );
 }
 
+/** The file's content; `null` where there is none. */
 async function fetchFile(url) {
   for (let attempt = 1; ; attempt += 1)
     try {
       const response = await fetch(url);
-      if (!response.ok)
-        throw new Error(
-          `${url} answers ${response.status}${response.status === 404 ? `: MODEL_URL must have transformers.js's layout, onnx/vision_model${suffixes[dtype]}.onnx and onnx/text_model${suffixes[dtype]}.onnx beside config.json, preprocessor_config.json and tokenizer.json` : ''}`,
-        );
+      if (response.status === 404) return null;
+      if (!response.ok) throw new Error(`${url} answers ${response.status}`);
       return Buffer.from(await response.arrayBuffer());
     } catch (error) {
       if (attempt === attempts) throw new Error(`${url} could not be fetched: ${error.message}`);

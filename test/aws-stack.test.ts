@@ -247,8 +247,7 @@ describe('the rules of AwsSolutions', () => {
         'AwsSolutions-CFR2',
         'AwsSolutions-CFR4',
         'AwsSolutions-IAM5[Resource::<BucketsAssets.Arn>/v1/images/*]',
-        'AwsSolutions-IAM5[Resource::<BucketsAssets.Arn>/v1/models/clip/onnx/text_model*]',
-        'AwsSolutions-IAM5[Resource::<BucketsAssets.Arn>/v1/models/clip/onnx/vision_model*]',
+        'AwsSolutions-IAM5[Resource::<BucketsAssets.Arn>/v1/models/clip/*]',
         'AwsSolutions-IAM5[Resource::<BucketsUploads.Arn>/uploads/*]',
       ],
     );

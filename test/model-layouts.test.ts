@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -14,6 +17,7 @@ import { locateLocalAssets } from '../lib/storage/local-assets.ts';
 import { remoteAssets } from '../lib/storage/remote-assets.ts';
 import { cli } from './support/cli.ts';
 import { references } from './support/reference.ts';
+import { root } from './support/requests.ts';
 import { s3Skip, startS3Server, type S3Server } from './support/s3-server.ts';
 
 const fixtures = fileURLToPath(new URL('fixtures/clip/', import.meta.url));
@@ -480,6 +484,25 @@ describe('the layouts are the same everywhere', () => {
       assert.deepEqual(embedded, [await embedPicture(from), await embedText(from)]);
       await assert.rejects(readFile(join(out, 'README.md')));
     });
+
+  test("the image's build names the layout that it needs", async () => {
+    const server = createServer((_, response) => response.writeHead(404).end());
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const { port } = server.address() as AddressInfo;
+    const env = { ...process.env, MODEL_URL: `http://127.0.0.1:${String(port)}/optimum` };
+    const build = spawn(process.execPath, [join(root, 'infra', 'fetch-model.mjs'), folder], {
+      env,
+    });
+    let said = '';
+    build.stderr.on('data', (data: Buffer) => (said += data.toString()));
+    const [status] = (await once(build, 'close')) as [number];
+    server.close();
+    assert.equal(status, 1);
+    assert.match(
+      said,
+      /optimum\/config\.json is not there: MODEL_URL needs a folder in transformers\.js's layout, with .*onnx\/vision_model_quantized\.onnx/,
+    );
+  });
 
   describe('in S3', { skip: s3Skip }, () => {
     let s3: S3Server;

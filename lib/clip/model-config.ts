@@ -99,30 +99,10 @@ const inWords = (issue: z.core.$ZodRawIssue): string => {
   return foundInstead(what(), issue.input);
 };
 
-/** What is needed of `config.json`. */
-export interface ClipConfig {
-  /** Length of the embeddings, where it is told. */
-  dimension: number | undefined;
-  /** Longest text in tokens. */
-  maxTokens: number;
-}
-
-/** CLIP's own longest text. */
+/** CLIP's own longest text, in tokens. */
 const clipTokens = 77;
 const dimension = z.number().int().positive().optional();
 const tokens = z.number().int().min(2).default(clipTokens);
-
-/** As transformers writes it. */
-const transformersConfig = z
-  .object({
-    projection_dim: dimension,
-    text_config: z.object({ max_position_embeddings: tokens }).optional(),
-  })
-  .transform((config) => ({
-    dimension: config.projection_dim,
-    maxTokens: config.text_config?.max_position_embeddings ?? clipTokens,
-  }));
-
 const ofClip = z.undefined(expecting("none, since only CLIP's own text tower is read")).optional();
 
 /** Of open_clip's text towers, CLIP's own: others pad and clean their texts in ways of their own. */
@@ -132,16 +112,28 @@ const openClipText = z.object({
   no_causal_mask: z.literal(false).optional(),
 });
 
-/** As open_clip has it, and immich after it. */
-const openClipConfig = (tower: Tower) =>
+/** What is needed of a model's settings, as transformers names them or open_clip (and immich after it). */
+const clipConfig = (tower: Tower) =>
   z
     .object({
-      embed_dim: dimension,
-      text_cfg: tower === 'text' ? openClipText.optional() : z.unknown(),
+      ...{ projection_dim: dimension, embed_dim: dimension },
+      text_config: z.object({ max_position_embeddings: tokens }).optional(),
+      text_cfg:
+        tower === 'text'
+          ? openClipText.optional()
+          : z
+              .unknown()
+              .transform(() => undefined)
+              .optional(),
     })
-    .transform(({ embed_dim, text_cfg }) => ({
-      dimension: embed_dim,
-      maxTokens: openClipText.safeParse(text_cfg).data?.context_length ?? clipTokens,
+    .transform((config) => ({
+      /** Length of the embeddings, where it is told. */
+      dimension: config.projection_dim ?? config.embed_dim,
+      /** Longest text in tokens. */
+      maxTokens:
+        config.text_config?.max_position_embeddings ??
+        config.text_cfg?.context_length ??
+        clipTokens,
     }));
 
 /** Whether a parsed file is an object with this field. */
@@ -149,14 +141,14 @@ export const hasField = (json: unknown, field: string): boolean =>
   typeof json === 'object' && json !== null && field in json;
 
 /**
- * Reads `config.json`, or what open_clip has instead.
+ * Reads `config.json`, or `open_clip_config.json`.
  *
  * @param tower what is needed of the other one is not looked at
  * @throws AppError `assets_missing` or `model_unreadable`, naming the file and the field
  */
-export const readClipConfig = (modelDir: string, name: string, tower: Tower): Promise<ClipConfig> =>
-  readModelConfig(modelDir, name, (json) => {
-    if (hasField(json, 'model_cfg'))
-      return z.object({ model_cfg: openClipConfig(tower) }).transform((all) => all.model_cfg);
-    return hasField(json, 'embed_dim') ? openClipConfig(tower) : transformersConfig;
-  });
+export const readClipConfig = (modelDir: string, name: string, tower: Tower) =>
+  readModelConfig(modelDir, name, (json) =>
+    hasField(json, 'model_cfg')
+      ? z.object({ model_cfg: clipConfig(tower) }).transform((all) => all.model_cfg)
+      : clipConfig(tower),
+  );

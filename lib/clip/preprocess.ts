@@ -108,13 +108,12 @@ const processorConfig = z
   .object({ image_processor: preprocessorConfig })
   .transform(({ image_processor }) => image_processor);
 
-/** Files of every kind are told by what is in them: they are often copied to another's name. */
-function schemaOf(json: unknown): z.ZodType<Preprocessor> {
+/** Files are told by what is in them: they are often copied to another's name. */
+function schemaOf(json: unknown, name: string): z.ZodType<Preprocessor> {
   if (hasField(json, 'preprocess_cfg')) return openClipModel;
   if (hasField(json, 'mean') && !hasField(json, 'image_mean')) return openClipConfig;
-  if (hasField(json, 'image_processor') || hasField(json, 'processor_class'))
-    return hasField(json, 'image_mean') ? preprocessorConfig : processorConfig;
-  return preprocessorConfig;
+  const isProcessor = name === 'processor_config.json' || hasField(json, 'image_processor');
+  return isProcessor ? processorConfig : preprocessorConfig;
 }
 
 /** Mean and deviation that change nothing. */
@@ -141,7 +140,7 @@ export interface Preprocessor {
  * @throws AppError `assets_missing` or `model_unreadable`, naming the file and the field
  */
 export const readPreprocessor = (modelDir: string, name: string): Promise<Preprocessor> =>
-  readModelConfig(modelDir, name, schemaOf);
+  readModelConfig(modelDir, name, (json) => schemaOf(json, name));
 
 /**
  * @param rgb `crop` x `crop` x 3 bytes, rows from the top

@@ -16,7 +16,7 @@ export interface BuildOptions {
   metadataPath: string;
   /** Folder of the covers, under the list's `filename` or `album_{local_id}.jpg`, whatever raster format is in it. */
   imagesDir: string;
-  /** Folder of the model, in the Hugging Face layout. */
+  /** Folder of the model, in one of the layouts of `lib/clip/model-files.ts`. */
   modelDir: string;
   /** Default: the first present of fp32, fp16, q8. */
   dtype?: ClipDtype | undefined;
