@@ -47,7 +47,10 @@ const environment = z.object({
   MAX_IMAGE_MEGAPIXELS: integer(1, 1000).default(64),
   MAX_K: integer(1, maxDepth).default(50),
   MAX_WAITING_SEARCHES: integer(1, 10_000).default(16),
+  MAX_UPLOADS: integer(1, 10_000).default(64),
   UPLOAD_IDLE_SECONDS: integer(1, 3600).default(20),
+  UPLOAD_SECONDS: integer(1, 3600).default(120),
+  QUERY_CACHE: integer(0, 1_000_000).default(1000),
   SHUTDOWN_SECONDS: integer(1, 3600).default(25),
   RELOAD_SECONDS: integer(0, 86_400).default(10),
   RATE_LIMIT_PER_MINUTE: integer(0, 1_000_000).default(0),
@@ -111,11 +114,17 @@ export type Config = Readonly<{
     imagePixels: number;
     /** Largest k that a search takes. */
     k: number;
-    /** Searches admitted at a time, the running ones included. */
+    /** Pictures, and texts, that are encoded or wait for it at a time. */
     waitingSearches: number;
+    /** Uploads read at a time. */
+    uploads: number;
+    /** An upload that is not whole after so long is given up, in seconds. */
+    uploadSeconds: number;
     /** An upload that sends nothing for this long is given up, in seconds. */
     uploadIdleSeconds: number;
   }>;
+  /** Queries whose embeddings are kept. */
+  queryCache: number;
   logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
 }>;
 
@@ -167,8 +176,11 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
       imagePixels: value.MAX_IMAGE_MEGAPIXELS * 1_000_000,
       k: value.MAX_K,
       waitingSearches: value.MAX_WAITING_SEARCHES,
+      uploads: value.MAX_UPLOADS,
+      uploadSeconds: value.UPLOAD_SECONDS,
       uploadIdleSeconds: value.UPLOAD_IDLE_SECONDS,
     }),
+    queryCache: value.QUERY_CACHE,
     logLevel: value.LOG_LEVEL,
   });
 }

@@ -171,7 +171,11 @@ export function createServices(config: Config, log: Logger) {
     imageEncoder,
     textEncoder,
     uploads,
-    search: new SearchService({ imageEncoder, textEncoder, corpus: () => corpus }),
+    search: new SearchService({
+      ...{ imageEncoder, textEncoder, corpus: () => corpus },
+      waiting: config.limits.waitingSearches,
+      kept: config.queryCache,
+    }),
   };
 }
 

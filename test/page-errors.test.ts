@@ -336,16 +336,15 @@ suite('with a limit on requests', { skip: browserSkip }, () => {
     }));
 });
 
-suite('with room for a single search', { skip: browserSkip }, () => {
-  const site = new Site(() => Promise.resolve({ MAX_WAITING_SEARCHES: '1' }));
+suite('with room for a single upload', { skip: browserSkip }, () => {
+  const site = new Site(() => Promise.resolve({ MAX_UPLOADS: '1' }));
   test('a server that is too busy is told, and asked again when it says so', () =>
     site.visit('/', { mayLog }, async (page) => {
       await page.locator('.crate-cover').first().waitFor(); // its own search for them is over
       // somebody whose picture comes slowly
       const other = await beginUpload(site.url, fileHead.length + cover.length + formEnd.length);
-      const { status } = await fetch(`${site.url}/api/search-by-text?query=red`);
-      assert.equal(status, 503);
-      await describe(page, 'patience');
+      await pick(page, asFile(cover));
+      await searchByStage(page);
       await message(page, en.problems.codes.busy.title).waitFor();
       other.write(Buffer.concat([cover, Buffer.from(formEnd)]));
       await results(page);

@@ -138,12 +138,9 @@ describe('uploads on the wire', () => {
   });
 });
 
-describe('more searches than can wait', () => {
-  let server: ServerProcess;
-  before(async () => (server = await startServer({ MAX_WAITING_SEARCHES: '2' })));
-  after(() => server.stop());
-
-  test('the next one is answered 503 with Retry-After at once, before its upload is read', async () => {
+describe('more than can wait', () => {
+  test('an upload too many is answered 503 with Retry-After at once, before it is read', async () => {
+    const server = await startServer({ MAX_UPLOADS: '2' });
     const length = fileHead.length + cover.length + formEnd.length;
     const waiting = [await beginUpload(server.url, length), await beginUpload(server.url, length)];
     const refused = await openWire(server.url);
@@ -151,10 +148,12 @@ describe('more searches than can wait', () => {
     const answer = await refused.until(/"code":"busy"/);
     assert.match(answer, /^HTTP\/1\.1 503 /);
     assert.match(answer, /\r\nRetry-After: 1\r\n/);
-    const text = await httpDoor(server.url)(get('/api/search-by-text?query=star'));
-    assert.equal(text.status, 503);
-    const health = await httpDoor(server.url)(get('/health'));
-    assert.equal(health.status, 200, 'what needs no encoder is answered all the same');
+    for (const path of [
+      '/api/search-by-text?query=star',
+      `/api/albums/${String(id)}/similar`,
+      '/health',
+    ])
+      assert.equal((await httpDoor(server.url)(get(path))).status, 200, path);
     for (const wire of waiting) {
       wire.write(Buffer.concat([cover, Buffer.from(formEnd)]));
       assert.match(await wire.until(/"success":true/), /^HTTP\/1\.1 200 /m);
@@ -162,7 +161,78 @@ describe('more searches than can wait', () => {
     }
     refused.socket.destroy();
     await assertAnswers(server);
+    await server.stop();
   });
+
+  test('sixteen clients that send a byte now and then disturb nobody, and are sent away in the end', async () => {
+    const server = await startServer({ MAX_WAITING_SEARCHES: '1', UPLOAD_SECONDS: '10' });
+    const length = fileHead.length + cover.length + formEnd.length;
+    const slow = await Promise.all(
+      Array.from({ length: 16 }, () => beginUpload(server.url, length)),
+    );
+    const trickle = setInterval(() => {
+      for (const wire of slow) wire.write(Buffer.of(0xff));
+    }, 200);
+    await assertAnswers(server);
+    for (const path of ['/api/search-by-text?query=star', `/api/albums/${String(id)}/similar`])
+      assert.equal((await httpDoor(server.url)(get(path))).status, 200, path);
+    for (const wire of slow) {
+      assert.match(
+        await wire.until(/upload_incomplete/),
+        /^HTTP\/1\.1 408 .*it was not whole after 10 seconds/ms,
+      );
+      wire.socket.destroy();
+    }
+    clearInterval(trickle);
+    await server.stop();
+  });
+
+  test('pictures too many are answered 503, each with Retry-After; words are answered', async () => {
+    const server = await startServer({ MAX_WAITING_SEARCHES: '1' });
+    const door = httpDoor(server.url);
+    const covers = starterIds().slice(0, 12).map(coverFile);
+    const [pictures, texts] = await Promise.all([
+      Promise.all(covers.map((one) => door(upload(one, '?k=1')))),
+      door(get('/api/search-by-text?query=star')),
+    ]);
+    assert.equal(texts.status, 200);
+    const refused = pictures.filter(({ status }) => status === 503);
+    assert.ok(refused.length > 0 && refused.length < pictures.length);
+    assert.ok(pictures.every(({ status }) => status === 200 || status === 503));
+    for (const answer of refused) {
+      assert.equal(json(answer)['code'], 'busy');
+      assert.equal(answer.headers['retry-after'], '1');
+    }
+    await server.stop();
+  });
+});
+
+test('a query that comes again is encoded once: its page, its filters and the same words spaced otherwise', async () => {
+  const server = await startServer();
+  const door = httpDoor(server.url);
+  const ask = async (name: string, request: Parameters<typeof door>[0]) => {
+    const headers = { ...request.headers, 'x-request-id': name };
+    const response = await door({ ...request, headers });
+    assert.equal(response.status, 200);
+    const line = await server.logged((one) => one['request_id'] === name);
+    return {
+      cached: line['cached'] === true,
+      results: json<{ results: object[] }>(response).results,
+    };
+  };
+  const first = await ask('picture-1', upload(cover, '?k=4'));
+  const next = await ask('picture-2', upload(cover, '?k=2&offset=2'));
+  assert.deepEqual([first.cached, next.cached], [false, true]);
+  assert.deepEqual(next.results, first.results.slice(2));
+  assert.equal(
+    (await ask('picture-3', upload(coverFile(starterIds()[6] ?? 0), '?k=1'))).cached,
+    false,
+  );
+  const words = await ask('text-1', get('/api/search-by-text?query=a%20red%20circle&k=3'));
+  const spaced = await ask('text-2', get('/api/search-by-text?query=a%20%20red%09circle&k=3'));
+  assert.deepEqual([words.cached, spaced.cached], [false, true]);
+  assert.deepEqual(spaced.results, words.results);
+  await server.stop();
 });
 
 describe('the life of the process', () => {

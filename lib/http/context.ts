@@ -1,14 +1,14 @@
 import type { Request, Response } from 'express';
 import type { Config } from '../config.ts';
 import type { Services } from '../services.ts';
-import type { Gate } from './gate.ts';
+import type { Gate } from '../search/gate.ts';
 
 /** What the routers are given. */
 export interface HttpContext {
   config: Config;
   services: Services;
-  /** Admits searches, by image and by text together. */
-  gate: Gate;
+  /** Admits uploads that are being read. */
+  uploads: Gate;
   /** Whether searches can be answered. */
   readiness: () => Promise<Readiness>;
   /** Bytes that the body of an answer may have; what is larger is redirected to. */

@@ -6,7 +6,7 @@ import { createLogger } from '../log.ts';
 import { createServices, type Services } from '../services.ts';
 import { createApp, type MakeRouter } from './app.ts';
 import type { HttpContext, Readiness } from './context.ts';
-import { Gate } from './gate.ts';
+import { Gate } from '../search/gate.ts';
 import { toAppError } from './problem.ts';
 
 export type LambdaHandler = (event: object, context: object) => Promise<object>;
@@ -40,7 +40,7 @@ export function createHandler(...routers: MakeRouter[]): LambdaHandler {
   const context: HttpContext = {
     config,
     services,
-    gate: new Gate(config.limits.waitingSearches),
+    uploads: new Gate(config.limits.uploads, 'uploads'),
     readiness: () => filesFit(services),
     maxResponseBytes,
     startedAt: performance.now(),

@@ -441,7 +441,7 @@ const searchPaths = ({ limits }: Config) => ({
       parameters: [albumIdParameter, ...queryParameters(limits.k)],
       responses: {
         200: json('The albums, most similar first, itself left out.', ref('SearchResponse')),
-        ...problemResponses('invalid_parameter', 'album_not_found', 'busy', ...assetCodes),
+        ...problemResponses('invalid_parameter', 'album_not_found', ...assetCodes),
       },
     },
   },

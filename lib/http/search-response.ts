@@ -44,12 +44,13 @@ export const toResult = ({ album, similarity }: Hit, basePath = '') => ({
 export function answerSearch(
   response: Response,
   queryType: 'image' | 'text' | 'similar',
-  { hits, notes, encodeMs, nearestMs }: SearchAnswer,
+  { hits, notes, cached, encodeMs, nearestMs }: SearchAnswer,
   more: object = {},
 ): void {
   response.locals['search'] = {
     ...(response.locals['search'] as object),
     results: hits.length,
+    ...(cached && { cached }),
     encode_ms: toTenths(encodeMs),
     nearest_ms: toTenths(nearestMs),
   };

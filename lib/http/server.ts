@@ -6,7 +6,7 @@ import { AppError } from '../errors.ts';
 import { createServices, warmUp } from '../services.ts';
 import { createApp } from './app.ts';
 import type { HttpContext, Readiness } from './context.ts';
-import { Gate } from './gate.ts';
+import { Gate } from '../search/gate.ts';
 import { problemBody, toAppError } from './problem.ts';
 import { watchFiles } from './reload.ts';
 import { albumsRouter } from './routes/albums.ts';
@@ -44,7 +44,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   const context: HttpContext = {
     config,
     services,
-    gate: new Gate(config.limits.waitingSearches),
+    uploads: new Gate(config.limits.uploads, 'uploads'),
     readiness: loading.state,
     maxResponseBytes: Infinity,
     startedAt,

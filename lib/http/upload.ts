@@ -17,6 +17,8 @@ export interface UploadLimits {
   bytes: number;
   /** An upload that sends nothing for so long is given up. */
   idleSeconds: number;
+  /** An upload that is not whole after so long is given up. */
+  seconds: number;
 }
 
 /** Longest text of a field, in bytes. */
@@ -111,7 +113,7 @@ interface Outcome {
 }
 
 /**
- * Rejects when the upload stalls, its client leaves, it has come and can't be parsed, or more comes than any form may have: bytes of a field
+ * Rejects when the upload stalls or takes too long, its client leaves, it has come and can't be parsed, or more comes than any form may have: bytes of a field
  * or before the first boundary are no file's, and would count for nothing.
  *
  * @returns what ends the watch
@@ -122,13 +124,16 @@ function watch(
   mostBytes: number,
   reject: Outcome['reject'],
 ): () => void {
-  const { idleSeconds } = limits;
+  const { idleSeconds, seconds } = limits;
   const stopped = (why: string) => {
     reject(new AppError('upload_incomplete', `The upload stopped half-way: ${why}.`));
   };
   const timer = setTimeout(() => {
     stopped(`nothing came for ${String(idleSeconds)} seconds`);
   }, 1000 * idleSeconds);
+  const deadline = setTimeout(() => {
+    stopped(`it was not whole after ${String(seconds)} seconds`);
+  }, 1000 * seconds);
   let received = 0;
   const onData = (chunk: Buffer) => {
     timer.refresh();
@@ -148,6 +153,7 @@ function watch(
   request.on('close', onClose).on('error', onClose);
   return () => {
     clearTimeout(timer);
+    clearTimeout(deadline);
     clearTimeout(unfinished);
     body.off('data', onData).off('end', onEnd);
     request.off('close', onClose);

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import pLimit from 'p-limit';
 import type { Album } from '../catalog/album.ts';
 import type { Catalog } from '../catalog/catalog.ts';
@@ -5,6 +7,7 @@ import type { AlbumFilter } from '../catalog/filter.ts';
 import type { Corpus } from '../corpus.ts';
 import { AppError } from '../errors.ts';
 import type { VectorIndex } from '../vectors/vector-index.ts';
+import { Gate } from './gate.ts';
 
 export interface SearchOptions {
   /** How many albums at most: an integer of 1 or more. */
@@ -28,7 +31,9 @@ export interface SearchAnswer {
   hits: Hit[];
   /** What the asker should know of the filters, one sentence each. */
   notes: string[];
-  /** Milliseconds from being admitted to having the embedding (waiting for a turn included). */
+  /** Whether the embedding was there from an earlier search. */
+  cached: boolean;
+  /** Milliseconds to have the embedding, waiting for a turn included. */
   encodeMs: number;
   /** Milliseconds for the nearest vectors and their albums. */
   nearestMs: number;
@@ -45,6 +50,10 @@ export interface SearchParts {
   textEncoder: () => Promise<Encoder<string>>;
   /** The albums and vectors that are current. */
   corpus: () => Corpus;
+  /** Pictures, and texts, that may be encoded or wait for it at a time; the next one is refused. */
+  waiting: number;
+  /** Queries whose embeddings are kept. */
+  kept: number;
 }
 
 /**
@@ -56,34 +65,61 @@ const picturesAtATime = 2;
 /** The main job: encode the query, find the nearest covers, name their albums. */
 export class SearchService {
   readonly #parts: SearchParts;
-  readonly #pictures = pLimit(picturesAtATime);
+  readonly #pictureTurns = pLimit(picturesAtATime);
+  readonly #pictures: Gate;
+  readonly #texts: Gate;
+  /** Embeddings of the last queries: paging and filters ask for the same one again and again. */
+  readonly #kept: LRUCache<string, Float32Array> | undefined;
 
   constructor(parts: SearchParts) {
     this.#parts = parts;
+    this.#pictures = new Gate(parts.waiting, 'pictures');
+    this.#texts = new Gate(parts.waiting, 'searches');
+    this.#kept = parts.kept > 0 ? new LRUCache({ max: parts.kept }) : undefined;
+  }
+
+  /** @throws AppError `busy` where a picture would be refused now */
+  assertRoomForPicture(): void {
+    this.#pictures.assertRoom();
   }
 
   /**
    * @param picture an encoded picture, in one of `acceptedFormats`
    * @returns the `k` albums with the most similar covers among those that pass the filter, best first; all
    *   of them if there are fewer
-   * @throws AppError `not_an_image`, `unsupported_image`, `unreadable_image` or `image_too_large`
+   * @throws AppError `not_an_image`, `unsupported_image`, `unreadable_image`, `image_too_large` or `busy`
    */
-  async byImage(picture: Buffer, options: SearchOptions): Promise<SearchAnswer> {
-    const start = performance.now();
-    const encoder = await this.#parts.imageEncoder();
-    const embedding = await this.#pictures(() => {
-      options.signal?.throwIfAborted();
-      return encoder.encode(picture);
+  byImage(picture: Buffer, options: SearchOptions): Promise<SearchAnswer> {
+    const key = `picture ${createHash('sha256').update(picture).digest('base64')}`;
+    return this.#byQuery(key, options, this.#pictures, async () => {
+      const encoder = await this.#parts.imageEncoder();
+      return this.#pictureTurns(() => {
+        options.signal?.throwIfAborted();
+        return encoder.encode(picture);
+      });
     });
-    return this.#nearest(() => embedding, options, start);
   }
 
   /** The same for a description in words. */
-  async byText(query: string, options: SearchOptions): Promise<SearchAnswer> {
+  byText(query: string, options: SearchOptions): Promise<SearchAnswer> {
+    const key = `text ${query.normalize('NFC').trim().replaceAll(/\s+/g, ' ')}`; // as CLIP's tokenizer does
+    return this.#byQuery(key, options, this.#texts, async () =>
+      (await this.#parts.textEncoder()).encode(query),
+    );
+  }
+
+  /** @param key names what is encoded */
+  async #byQuery(
+    key: string,
+    options: SearchOptions,
+    gate: Gate,
+    encode: () => Promise<Float32Array>,
+  ): Promise<SearchAnswer> {
     const start = performance.now();
-    const encoder = await this.#parts.textEncoder();
-    const embedding = await encoder.encode(query);
-    return this.#nearest(() => embedding, options, start);
+    const kept = this.#kept?.get(key);
+    const embedding = kept ?? (await gate.admit(encode));
+    this.#kept?.set(key, embedding);
+    return this.#nearest(() => embedding, options, start, { cached: kept !== undefined });
   }
 
   /**
@@ -101,19 +137,20 @@ export class SearchService {
       (index, catalog) => index.vectorOf(rowIn(catalog)),
       options,
       performance.now(),
-      rowIn,
+      { except: rowIn },
     );
   }
 
   /**
    * @param query gives the embedding that is searched by
-   * @param except gives a row that is left out
+   * @param start when the search began, by `performance.now()`
+   * @param how.except gives a row that is left out
    */
   #nearest(
     query: (index: VectorIndex, catalog: Catalog) => Float32Array,
     { k, offset = 0, filter }: SearchOptions,
     start: number,
-    except?: (catalog: Catalog) => number,
+    { except, cached = false }: { except?: (catalog: Catalog) => number; cached?: boolean },
   ): Promise<SearchAnswer> {
     const encoded = performance.now();
     return this.#parts.corpus().use((index, catalog) => {
@@ -126,6 +163,7 @@ export class SearchService {
       return {
         hits,
         notes: catalog.notesOn(filter),
+        cached,
         encodeMs: encoded - start,
         nearestMs: performance.now() - encoded,
       };

@@ -163,7 +163,7 @@ export function uploads(seed: number) {
     'application/json',
     'multipart/form-data; boundary="',
   ];
-  const limits = { bytes: 1 << 20, idleSeconds: 5 };
+  const limits = { bytes: 1 << 20, idleSeconds: 5, seconds: 10 };
   return tryAll(hostileTexts(tokens, seed), (text) =>
     Promise.all(
       types.map((type) => {

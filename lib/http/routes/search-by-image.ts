@@ -11,24 +11,31 @@ const path = '/api/search-by-image';
  * `POST /api/search-by-image`: a picture in, the albums with the most similar covers out. The picture comes
  * with the request, or has been sent to S3 under an `upload_id`.
  */
-export function searchByImageRouter({ config, services, gate }: HttpContext): Router {
+export function searchByImageRouter({ config, services, uploads }: HttpContext): Router {
   const { limits } = config;
   const readParameters = imageParameterReader(limits.k);
-  const uploadLimits = { bytes: limits.uploadBytes, idleSeconds: limits.uploadIdleSeconds };
+  const uploadLimits = {
+    bytes: limits.uploadBytes,
+    idleSeconds: limits.uploadIdleSeconds,
+    seconds: limits.uploadSeconds,
+  };
   return Router()
     .post(path, async (request, response) => {
       const signal = leaveSignal(request, response);
-      const answer = await gate.admit(async () => {
-        const early = readParameters(request.query); // a bad one is told before the upload is read
+      // A bad parameter and a lack of room are told before the upload is read.
+      const early = readParameters(request.query);
+      services.search.assertRoomForPicture();
+      const { picture, parameters } = await uploads.admit(async () => {
         const { file, fields } =
           early.uploadId === undefined
             ? await readUpload(request, uploadLimits)
             : { file: undefined, fields: {} };
         const { uploadId, parameters } = readParameters({ ...request.query, ...fields });
         const picture = file ?? (await (await services.uploads()).take(uploadId ?? ''));
-        response.locals['search'] = { bytes: picture.length, ...parameters };
-        return services.search.byImage(picture, { ...parameters, signal });
+        return { picture, parameters };
       });
+      response.locals['search'] = { bytes: picture.length, ...parameters };
+      const answer = await services.search.byImage(picture, { ...parameters, signal });
       answerSearch(response, 'image', answer);
     })
     .all(path, allowOnly('POST'));

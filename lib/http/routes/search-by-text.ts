@@ -7,16 +7,14 @@ import { answerSearch } from '../search-response.ts';
 const path = '/api/search-by-text';
 
 /** `GET /api/search-by-text`: words in, the albums whose covers look like them out. */
-export function searchByTextRouter({ config, services, gate }: HttpContext): Router {
+export function searchByTextRouter({ config, services }: HttpContext): Router {
   const readParameters = textParameterReader(config.limits.k);
   return Router()
     .get(path, async (request, response) => {
       const { query, parameters } = readParameters(request.query);
       const signal = leaveSignal(request, response);
       response.locals['search'] = parameters;
-      const answer = await gate.admit(() =>
-        services.search.byText(query, { ...parameters, signal }),
-      );
+      const answer = await services.search.byText(query, { ...parameters, signal });
       answerSearch(response, 'text', answer, { query });
     })
     .all(path, allowOnly('GET', 'HEAD'));
