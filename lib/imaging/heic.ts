@@ -8,8 +8,8 @@ import type { HeicAnswer, HeicTask } from './heic-worker.ts';
 import { tooLarge, unreadable } from './refusal.ts';
 
 /**
- * Pictures decoded at a time. One of 12 megapixels, an iPhone's, takes 0.7 s and 160 MB, one of 64 megapixels 2.3 s and
- * 750 MB (libheif 1.23.2 as WebAssembly, AMD EPYC).
+ * Pictures decoded at a time. One of 12 megapixels, an iPhone's, takes 1.5 s and 160 MB, one of 63 megapixels 3.4 s and
+ * 620 MB (docs/pictures.md).
  */
 const atATime = pLimit(2);
 

@@ -88,6 +88,8 @@ export async function pick(page: Page, file: PickedFile): Promise<void> {
 export async function stage(page: Page): Promise<Locator> {
   const dialog = page.locator('#stage[open]');
   await dialog.waitFor();
+  // Until the picture has its place: what is measured before is measured wrong on a busy machine.
+  await (await page.locator('#stage-picture').elementHandle()).waitForElementState('stable');
   return dialog;
 }
 
