@@ -10,21 +10,11 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import sharp, { type Sharp } from 'sharp';
-import { loadConfig } from '../lib/config.ts';
-import { createLogger } from '../lib/log.ts';
-import { createServices } from '../lib/services.ts';
 import { starterAlbums } from '../lib/starter/starter-albums.ts';
-import { starterPaths } from '../lib/storage/local-assets.ts';
-import { machine, root } from './machine.ts';
+import { machine } from './machine.ts';
+import { imagesDir, search } from './starter-search.ts';
 
 const { values } = parseArgs({ options: { every: { type: 'string', default: '9' } } });
-const starterDir = join(root, 'models', 'starter');
-const { imagesDir } = starterPaths(starterDir);
-const emptyModels = join(root, 'docs'); // a folder without any model file
-const { search } = createServices(
-  loadConfig({ STARTER_DIR: starterDir, MODELS_DIR: emptyModels }),
-  createLogger('silent'),
-);
 
 /** Edge in pixels of every query. */
 const edge = 320;

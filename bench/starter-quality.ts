@@ -4,26 +4,16 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { loadConfig } from '../lib/config.ts';
-import { createLogger } from '../lib/log.ts';
-import { createServices } from '../lib/services.ts';
 import { colours } from '../lib/starter/palette.ts';
 import { Random } from '../lib/starter/random.ts';
 import { shapes } from '../lib/starter/shapes.ts';
 import { starterAlbums } from '../lib/starter/starter-albums.ts';
 import { textures } from '../lib/starter/textures.ts';
-import { starterPaths } from '../lib/storage/local-assets.ts';
 import { machine, root } from './machine.ts';
+import { imagesDir, search } from './starter-search.ts';
 import { flawless, simulatePhoto, snapshot, type Mishaps } from './simulated-photo.ts';
 
 const { values } = parseArgs({ options: { write: { type: 'boolean', default: false } } });
-const starterDir = join(root, 'models', 'starter');
-const { imagesDir } = starterPaths(starterDir);
-const emptyModels = join(root, 'docs'); // a folder without any model file
-const { search } = createServices(
-  loadConfig({ STARTER_DIR: starterDir, MODELS_DIR: emptyModels }),
-  createLogger('silent'),
-);
 const albums = starterAlbums();
 const tags = new Map(albums.map((album) => [album.row.local_id, album.tags]));
 

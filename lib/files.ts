@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { AppError } from './errors.ts';
 
 /** A name beside a file for what is not whole yet, which no other call and no other process takes. */
 export const nameBeside = (path: string): string => `${path}.${randomUUID()}.new`;
@@ -19,8 +20,23 @@ export async function removeStale(path: string): Promise<void> {
   }
 }
 
-/** Whether a file that begins so is what Git LFS leaves in the place of one that it has not fetched. */
-export const isLfsPointer = (begin: string): boolean => begin.startsWith('version https://git-lfs');
+/** What Git LFS leaves in the place of a file that it has not fetched begins so. */
+const lfsPointer = Buffer.from('version https://git-lfs');
+
+/**
+ * @param path of a file that is there
+ * @throws AppError `assets_missing` where it is a pointer of Git LFS and not the file itself
+ */
+export async function refuseLfsPointer(path: string): Promise<void> {
+  const file = await open(path);
+  const begin = Buffer.alloc(lfsPointer.length);
+  await file.read(begin).finally(() => file.close());
+  if (begin.equals(lfsPointer))
+    throw new AppError(
+      'assets_missing',
+      `${path} is a pointer of Git LFS, not the file itself: run git lfs pull.`,
+    );
+}
 
 /** Writes all of the bytes: one call may take fewer, as on a disk that fills up. @param position in bytes */
 export async function writeAt(

@@ -1,9 +1,8 @@
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AppError } from '../errors.ts';
-import { isLfsPointer } from '../files.ts';
+import { refuseLfsPointer } from '../files.ts';
 import { externalDataOf } from './external-data.ts';
-import { lfsPointer } from './model-config.ts';
 
 /** What ONNX Runtime 1.30 says, and what that means. `$1` is what it names. */
 const meanings = [
@@ -25,8 +24,6 @@ const meanings = [
   },
 ];
 
-/** Bytes: a pointer of Git LFS is smaller (its specification). */
-const longestPointer = 1024;
 /** Characters of a message without a meaning here that are told. */
 const longestReason = 200;
 
@@ -34,12 +31,11 @@ const longestReason = 200;
  * Why a graph could not be loaded.
  *
  * @param cause what ONNX Runtime threw
- * @returns `assets_missing` where it is the file, or that of its weights, that is not here; else `model_unreadable`
+ * @returns `assets_missing` where the file of its weights is not here; else `model_unreadable`
+ * @throws AppError `assets_missing` where Git LFS has not fetched the graph
  */
 export async function loadError(path: string, cause: unknown): Promise<AppError> {
-  const { size } = await stat(path);
-  if (size < longestPointer && isLfsPointer(await readFile(path, 'latin1')))
-    return lfsPointer(path);
+  await refuseLfsPointer(path);
   for (const name of await externalDataOf(path)) {
     const weights = join(dirname(path), name);
     const found = await stat(weights).catch(() => null);

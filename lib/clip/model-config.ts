@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { AppError } from '../errors.ts';
-import { isLfsPointer } from '../files.ts';
+import { refuseLfsPointer } from '../files.ts';
 import type { Tower } from './model-files.ts';
 
 /**
@@ -20,16 +20,9 @@ export async function readModelText(modelDir: string, name: string): Promise<str
       cause,
     });
   }
-  if (isLfsPointer(text)) throw lfsPointer(path);
+  await refuseLfsPointer(path);
   return text;
 }
-
-/** What Git LFS left in the place of a file. */
-export const lfsPointer = (path: string) =>
-  new AppError(
-    'assets_missing',
-    `${path} is a pointer of Git LFS, not the file itself: run git lfs pull.`,
-  );
 
 /**
  * Reads a JSON file of the model.

@@ -34,11 +34,11 @@ interface TokenizersLibrary {
  */
 export async function readTokenizer(
   modelDir: string,
-  [name, mergesName]: readonly string[] = ['tokenizer.json'],
+  [name, mergesName]: readonly [string, ...string[]] = ['tokenizer.json'],
 ): Promise<Tokenizer> {
   const definition =
-    name === undefined || mergesName === undefined
-      ? await readModelJson(modelDir, name ?? 'tokenizer.json')
+    mergesName === undefined
+      ? await readModelJson(modelDir, name)
       : await clipDefinition(modelDir, name, mergesName);
   const library = (await import('@huggingface/tokenizers')) as unknown as TokenizersLibrary;
   try {
@@ -60,7 +60,7 @@ export async function readTokenizer(
   } catch (cause) {
     throw new AppError(
       'model_unreadable',
-      `${join(modelDir, name ?? '')} is not a tokenizer that can be read.`,
+      `${join(modelDir, name)} is not a tokenizer that can be read.`,
       { cause },
     );
   }

@@ -1,9 +1,8 @@
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { lfsPointer } from '../clip/model-config.ts';
 import { modelNames, towerFiles } from '../clip/model-files.ts';
 import { AppError } from '../errors.ts';
-import { isLfsPointer } from '../files.ts';
+import { refuseLfsPointer } from '../files.ts';
 import { clipName, indexName, manifestName, metadataName, type Assets } from './assets.ts';
 
 /** A set of files on this machine. */
@@ -73,7 +72,7 @@ export async function locateLocalAssets(folders: {
     join(modelsDir, metadataName),
     ...ofModel.map((name) => join(clipDir, name)),
   ]);
-  await refusePointers([...wanted.keys()]);
+  for (const [path, there] of wanted) if (there) await refuseLfsPointer(path);
   const missing = [...wanted].filter(([, there]) => !there).map(([path]) => path);
   if (missing.length === 0)
     return localAssets('user', modelsDir, {
@@ -111,11 +110,3 @@ const present = async (paths: readonly string[]): Promise<Map<string, boolean>> 
 const isFile = async (path: string) => (await stat(path).catch(() => null))?.isFile() === true;
 const isFolder = async (path: string) =>
   (await stat(path).catch(() => null))?.isDirectory() === true;
-
-/** @throws AppError `assets_missing` where a file is a note of Git LFS's and not the file itself */
-async function refusePointers(paths: readonly string[]): Promise<void> {
-  for (const path of paths) {
-    const size = (await stat(path).catch(() => null))?.size ?? Infinity;
-    if (size < 1024 && isLfsPointer(await readFile(path, 'latin1'))) throw lfsPointer(path);
-  }
-}
