@@ -12,6 +12,7 @@ export const external = [
   'faiss-node',
   'sharp',
   'libheif-js',
+  'piscina',
   'swagger-ui-dist',
 ];
 
@@ -28,7 +29,7 @@ export async function bundle(root) {
       ['cli/shazam-visual', 'cli/shazam-visual.ts'],
       ['infra/prepare-starter', 'infra/prepare-starter.ts'],
       // Where lib/worker-file.ts looks for them.
-      ['workers/embed-worker', 'lib/indexing/embed-worker.ts'],
+      ['workers/encoder-worker', 'lib/clip/encoder-worker.ts'],
       ['workers/heic-worker', 'lib/imaging/heic-worker.ts'],
     ]),
     outdir,

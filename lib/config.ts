@@ -19,6 +19,7 @@ const s3Uri = z
 const environment = z.object({
   PORT: integer(0, 65_535).default(7860),
   HOST: text('a host name or address').default('0.0.0.0'),
+  METRICS_PORT: integer(0, 65_535).optional(),
   MODELS_DIR: text('a folder').default('models'),
   IMAGES_DIR: text('a folder').default('images'),
   STARTER_DIR: text('a folder').default('models/starter'),
@@ -43,6 +44,8 @@ const environment = z.object({
     .describe('an http(s) URL')
     .default('https://huggingface.co'),
   HF_TOKEN: text('a token').optional(),
+  ENCODER_WORKERS: integer(1, 64).optional(),
+  ENCODER_THREADS: integer(1, 256).optional(),
   MAX_UPLOAD_MB: integer(1, 1024).default(10),
   MAX_IMAGE_MEGAPIXELS: integer(1, 1000).default(64),
   MAX_K: integer(1, maxDepth).default(50),
@@ -73,6 +76,8 @@ export type Config = Readonly<{
   server: Readonly<{
     port: number;
     host: string;
+    /** Where `/metrics` is answered; `undefined`: on the port of everything else. */
+    metricsPort: number | undefined;
     /** What stands before the paths of the endpoints, e.g. `/prod`; empty: nothing. No slash at its end. */
     basePath: string;
     /** How long work in flight may take after SIGTERM, in seconds. */
@@ -109,6 +114,8 @@ export type Config = Readonly<{
   cdnUrl: string | undefined;
   /** `undefined`: the first present of fp32, fp16, q8. */
   dtype: 'fp32' | 'fp16' | 'q8' | undefined;
+  /** Workers that encode pictures, and threads of each; `undefined`: as the cores are. */
+  encoder: Readonly<{ workers: number | undefined; threads: number | undefined }>;
   limits: Readonly<{
     uploadBytes: number;
     imagePixels: number;
@@ -142,6 +149,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     server: Object.freeze({
       port: value.PORT,
       host: value.HOST,
+      metricsPort: value.METRICS_PORT,
       basePath: withoutSlash(value.BASE_PATH ?? ''),
       shutdownSeconds: value.SHUTDOWN_SECONDS,
       reloadSeconds: value.RELOAD_SECONDS,
@@ -171,6 +179,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     hub: Object.freeze({ endpoint: withoutSlash(value.HF_ENDPOINT), token: value.HF_TOKEN }),
     cdnUrl: value.CDN_URL && withoutSlash(value.CDN_URL),
     dtype: value.CLIP_DTYPE,
+    encoder: Object.freeze({ workers: value.ENCODER_WORKERS, threads: value.ENCODER_THREADS }),
     limits: Object.freeze({
       uploadBytes: value.MAX_UPLOAD_MB * 1024 * 1024,
       imagePixels: value.MAX_IMAGE_MEGAPIXELS * 1_000_000,

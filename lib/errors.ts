@@ -31,6 +31,7 @@ export const errorCodes = [
   'busy',
   'starting',
   'out_of_time',
+  'encoder_lost',
   // what the service was given to run with
   'invalid_config',
   'assets_missing',
@@ -74,6 +75,24 @@ export const isAppError = (error: unknown): error is AppError =>
   error instanceof Error &&
   'code' in error &&
   (errorCodes as readonly unknown[]).includes(error.code);
+
+/** An error on its way between threads, where it would lose its code. */
+export interface PlainError {
+  message: string;
+  code: ErrorCode | undefined;
+  stack: string | undefined;
+}
+
+export const toPlainError = (error: unknown): PlainError => ({
+  message: error instanceof Error ? error.message : String(error),
+  code: isAppError(error) ? error.code : undefined,
+  stack: error instanceof Error ? error.stack : undefined,
+});
+
+export function fromPlainError({ message, code, stack }: PlainError): Error {
+  const error = code === undefined ? new Error(message) : new AppError(code, message);
+  return Object.assign(error, { stack });
+}
 
 /** A `Range` that lies outside the file. */
 export const rangeNotSatisfiable = (cause: unknown) =>

@@ -1,8 +1,7 @@
 import type { Logger } from 'pino';
 import { Catalog } from './catalog/catalog.ts';
-import { createImageEncoder } from './clip/image-encoder.ts';
+import { EncoderPool, type EncodedBatch } from './clip/encoder-pool.ts';
 import type { Tower } from './clip/model-files.ts';
-import { createTextEncoder } from './clip/text-encoder.ts';
 import type { Config } from './config.ts';
 import { Corpus } from './corpus.ts';
 import { AppError } from './errors.ts';
@@ -19,8 +18,14 @@ export type Services = ReturnType<typeof createServices>;
 /**
  * The composition root: wires the parts by hand. Nothing is loaded until it is asked for, whatever is
  * loaded is loaded once, and a load that failed is tried again by the next request.
+ *
+ * @param onBatch told of each batch of queries that was encoded
  */
-export function createServices(config: Config, log: Logger) {
+export function createServices(
+  config: Config,
+  log: Logger,
+  onBatch?: (tower: Tower, batch: EncodedBatch) => void,
+) {
   const stage = <T>(
     name: string,
     load: () => Promise<T>,
@@ -113,39 +118,44 @@ export function createServices(config: Config, log: Logger) {
     corpus = next;
   };
 
-  /** @throws AppError `assets_inconsistent` where the model does not fit the index. */
-  const fitting = async <T extends { dimension: number }>(encoder: T): Promise<T> => {
-    const { dimension } = await corpus.index();
-    if (encoder.dimension === dimension) return encoder;
-    const { place } = await assets();
-    throw new AppError(
-      'assets_inconsistent',
-      `The model in ${place} gives embeddings of ${String(encoder.dimension)} dimensions but ${indexName} holds vectors of ${String(dimension)}.`,
-    );
+  /**
+   * Loads the index beside the tower.
+   *
+   * @throws AppError `assets_inconsistent` where the model does not fit the index
+   */
+  const openTower = async (tower: Tower): Promise<EncoderPool> => {
+    const { index } = corpus;
+    index().catch(() => undefined); // awaited below
+    const pool = await EncoderPool.open({
+      tower,
+      modelDir: await (await assets()).clip(tower, config.dtype),
+      dtype: config.dtype,
+      maxPixels: config.limits.imagePixels,
+      ...(tower === 'vision' && config.encoder),
+      onBatch: (batch) => onBatch?.(tower, batch),
+      onWorkerLost: (err) => {
+        log.error({ err, tower }, 'a worker of the model has ended: another takes its place');
+      },
+    });
+    try {
+      const { dimension } = await index();
+      if (pool.dimension === dimension) return pool;
+      const { place } = await assets();
+      throw new AppError(
+        'assets_inconsistent',
+        `The model in ${place} gives embeddings of ${String(pool.dimension)} dimensions but ${indexName} holds vectors of ${String(dimension)}.`,
+      );
+    } catch (error) {
+      await pool.close();
+      throw error;
+    }
   };
 
-  const encoderOptions = async (tower: Tower) => ({
-    modelDir: await (await assets()).clip(tower, config.dtype),
-    ...(config.dtype && { dtype: config.dtype }),
+  const describeTower = ({ dtype, dimension, workers, threads }: EncoderPool) => ({
+    ...{ dtype, dimension, workers, threads },
   });
-
-  const imageEncoder = stage(
-    'image_encoder',
-    async () =>
-      fitting(
-        await createImageEncoder({
-          ...(await encoderOptions('vision')),
-          maxPixels: config.limits.imagePixels,
-        }),
-      ),
-    ({ dtype, dimension }) => ({ dtype, dimension }),
-  );
-
-  const textEncoder = stage(
-    'text_encoder',
-    async () => fitting(await createTextEncoder(await encoderOptions('text'))),
-    ({ dtype, dimension }) => ({ dtype, dimension }),
-  );
+  const imageEncoder = stage('image_encoder', () => openTower('vision'), describeTower);
+  const textEncoder = stage('text_encoder', () => openTower('text'), describeTower);
 
   /** Where clients send pictures too large for a request. @throws AppError `uploads_disabled` */
   const uploads = lazy(async () => {
@@ -171,6 +181,10 @@ export function createServices(config: Config, log: Logger) {
     imageEncoder,
     textEncoder,
     uploads,
+    /** Ends the workers. Nothing is asked of the services after it. */
+    close: async () => {
+      await Promise.all([imageEncoder.made?.close(), textEncoder.made?.close()]);
+    },
     search: new SearchService({
       ...{ imageEncoder, textEncoder, corpus: () => corpus },
       waiting: config.limits.waitingSearches,
@@ -180,13 +194,10 @@ export function createServices(config: Config, log: Logger) {
 }
 
 /**
- * Loads everything, one stage after the other so that each logs its own duration; what a picture needs
- * comes first.
+ * Loads everything, each part beside the others.
  *
  * @throws the first failure
  */
 export async function warmUp(services: Services): Promise<void> {
-  await services.index();
-  await services.imageEncoder();
-  await services.textEncoder();
+  await Promise.all([services.index(), services.imageEncoder(), services.textEncoder()]);
 }

@@ -12,9 +12,9 @@ export interface ImageEncoderOptions {
   /** Default: the first present of fp32, fp16, q8. */
   dtype?: ClipDtype | undefined;
   /** Largest picture to decode, in pixels. Default: 64 million. */
-  maxPixels?: number;
+  maxPixels?: number | undefined;
   /** Default: as suits one picture at a time. */
-  run?: RunOptions;
+  run?: Partial<RunOptions>;
 }
 
 const input = 'pixel_values';

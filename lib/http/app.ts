@@ -20,7 +20,7 @@ export function createApp(
   const app = express();
   app.disable('x-powered-by');
   app.set('trust proxy', trustProxyHops);
-  app.use(requestLog(log));
+  app.use(requestLog(log, context.metrics?.observeRequest));
   app.use((_request, response, next) => {
     response.set('X-Content-Type-Options', 'nosniff');
     next();

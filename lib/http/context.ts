@@ -1,6 +1,7 @@
 import type { Request, Response } from 'express';
 import type { Config } from '../config.ts';
 import type { Services } from '../services.ts';
+import type { Metrics } from './metrics.ts';
 import type { Gate } from '../search/gate.ts';
 
 /** What the routers are given. */
@@ -11,6 +12,8 @@ export interface HttpContext {
   uploads: Gate;
   /** Whether searches can be answered. */
   readiness: () => Promise<Readiness>;
+  /** Where requests are counted; functions have none. */
+  metrics?: Metrics;
   /** Bytes that the body of an answer may have; what is larger is redirected to. */
   maxResponseBytes: number;
   /** `performance.now()` when the process began to serve. */

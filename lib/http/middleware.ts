@@ -1,20 +1,31 @@
 import { randomUUID } from 'node:crypto';
-import type { ErrorRequestHandler, RequestHandler } from 'express';
+import type { ErrorRequestHandler, Request, RequestHandler } from 'express';
 import { rateLimit } from 'express-rate-limit';
 import type { Logger } from 'pino';
-import { AppError } from '../errors.ts';
+import { AppError, type ErrorCode } from '../errors.ts';
 import { clientLeft } from './context.ts';
 import { problems, sendProblem, toAppError } from './problem.ts';
 
 /** A request id that is safe to log and to send back. */
 const requestIdPattern = /^[\w.:=-]{1,128}$/;
 
+/** A request that is over. */
+export interface RequestOver {
+  request: Request;
+  /** `null` where its client has left. */
+  status: number | null;
+  ms: number;
+  code: ErrorCode | undefined;
+  /** What a search says of itself in the log. */
+  search: { nearest_ms?: number; cached?: boolean } | undefined;
+}
+
 /**
  * Gives each request an id (the caller's `X-Request-Id` where it is well-formed), which the response
  * carries too, and logs one line when the request is over: answered, or left by its client.
  */
 export const requestLog =
-  (log: Logger): RequestHandler =>
+  (log: Logger, onOver?: (over: RequestOver) => void): RequestHandler =>
   (request, response, next) => {
     const start = performance.now();
     const given = request.get('x-request-id');
@@ -25,6 +36,7 @@ export const requestLog =
     response.once('finish', () => (answeredAt = performance.now()));
     response.once('close', () => {
       const error = response.locals['error'] as AppError | undefined;
+      const search = response.locals['search'] as RequestOver['search'];
       const line = {
         request_id: requestId,
         method: request.method,
@@ -33,10 +45,13 @@ export const requestLog =
         ms: Math.round(10 * ((answeredAt ?? performance.now()) - start)) / 10,
         client: request.ip,
         ...(error && { code: error.code, detail: error.detail }),
-        ...(response.locals['search'] as object | undefined),
+        ...search,
       };
+      const left = clientLeft(response);
+      const { status, ms } = line;
+      onOver?.({ request, status: left ? null : status, ms, code: error?.code, search });
       const fault = error && problems[error.code].status >= 500 && error.code !== 'busy';
-      if (clientLeft(response) && !fault) log.warn({ ...line, status: null }, 'client hung up');
+      if (left && !fault) log.warn({ ...line, status: null }, 'client hung up');
       else if (fault) log.error({ ...line, err: error.cause ?? error }, 'failed');
       else log.info(line, error ? 'refused' : 'answered');
     });

@@ -74,6 +74,7 @@ const assetCodes = [
   'catalog_unreadable',
   'storage_unavailable',
   'out_of_time',
+  'encoder_lost',
 ] as const;
 
 const searchFields = (maxK: number): Record<string, { description: string; schema: object }> => ({

@@ -34,6 +34,7 @@ export const problems: Readonly<Record<ErrorCode, { status: number; title: strin
   busy: { status: 503, title: 'Too many searches at once' },
   starting: { status: 503, title: 'Not ready yet' },
   out_of_time: { status: 503, title: 'There was not enough time to answer' },
+  encoder_lost: { status: 503, title: 'The model ended while it encoded the query' },
   invalid_config: { status: 500, title: 'The service is wrongly configured' },
   assets_missing: { status: 503, title: 'Files that the service needs are missing' },
   assets_inconsistent: { status: 503, title: "The service's files do not fit each other" },
@@ -45,7 +46,11 @@ export const problems: Readonly<Record<ErrorCode, { status: number; title: strin
 };
 
 /** Seconds after which it is worth trying again: searches take tens of milliseconds, loading takes seconds. */
-const retryAfterSeconds: Partial<Record<ErrorCode, number>> = { busy: 1, out_of_time: 1 };
+const retryAfterSeconds: Partial<Record<ErrorCode, number>> = {
+  busy: 1,
+  out_of_time: 1,
+  encoder_lost: 1,
+};
 const retryAfterUnavailable = 5;
 
 /**

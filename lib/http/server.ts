@@ -1,5 +1,6 @@
 import type { AddressInfo, Socket } from 'node:net';
 import { createServer, type Server } from 'node:http';
+import express from 'express';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import { AppError } from '../errors.ts';
@@ -8,6 +9,7 @@ import { createApp } from './app.ts';
 import type { HttpContext, Readiness } from './context.ts';
 import { Gate } from '../search/gate.ts';
 import { problemBody, toAppError } from './problem.ts';
+import { createMetrics, metricsRouter } from './metrics.ts';
 import { watchFiles } from './reload.ts';
 import { albumsRouter } from './routes/albums.ts';
 import { healthRouter } from './routes/health.ts';
@@ -38,7 +40,9 @@ export interface RunningServer {
  */
 export async function startServer(config: Config, log: Logger): Promise<RunningServer> {
   const startedAt = performance.now();
-  const services = createServices(config, log);
+  const metrics = createMetrics();
+  const services = createServices(config, log, metrics.observeBatch);
+  metrics.watch(services);
   await services.assets();
   const loading = loadInBackground(() => warmUp(services), log);
   const context: HttpContext = {
@@ -46,10 +50,13 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     services,
     uploads: new Gate(config.limits.uploads, 'uploads'),
     readiness: loading.state,
+    metrics,
     maxResponseBytes: Infinity,
     startedAt,
   };
+  const { host, metricsPort } = config.server;
   const app = createApp(context, log, [
+    ...(metricsPort === undefined ? [() => metricsRouter(metrics)] : []),
     pageRouter,
     rootRouter,
     healthRouter,
@@ -63,6 +70,11 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   const server = createServer({ keepAliveTimeout: 65_000 }, app);
   server.on('clientError', answerUnparsable);
   await listen(server, config.server);
+  const metricsServer = createServer(express().use(metricsRouter(metrics)));
+  if (metricsPort !== undefined) {
+    await listen(metricsServer, { host, port: metricsPort });
+    log.info({ url: urlOf(metricsServer.address() as AddressInfo) }, 'metrics');
+  }
   const url = urlOf(server.address() as AddressInfo);
   log.info({ url }, 'listening');
   const files = watchFiles(services, log, config.server.reloadSeconds);
@@ -72,9 +84,12 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     reload: async () => {
       await files.reload('signal');
     },
-    close: () => {
+    close: async () => {
       files.stop();
-      return closeGracefully(server, config.server.shutdownSeconds);
+      metricsServer.close();
+      const inTime = await closeGracefully(server, config.server.shutdownSeconds);
+      await services.close();
+      return inTime;
     },
   };
 }
@@ -124,7 +139,7 @@ function answerUnparsable(error: Error & { code?: string }, socket: Socket): voi
   );
 }
 
-const listen = (server: Server, { port, host }: Config['server']): Promise<void> =>
+const listen = (server: Server, { port, host }: { port: number; host: string }): Promise<void> =>
   new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const why =

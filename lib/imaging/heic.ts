@@ -8,10 +8,10 @@ import type { HeicAnswer, HeicTask } from './heic-worker.ts';
 import { tooLarge, unreadable } from './refusal.ts';
 
 /**
- * Pictures decoded at a time. One of 12 megapixels, an iPhone's, takes 1.5 s and 160 MB, one of 63 megapixels 3.4 s and
+ * Pictures that a thread has decoded at a time, and there are two or more that encode. One of 12 megapixels, an iPhone's, takes 1.5 s and 160 MB, one of 63 megapixels 3.4 s and
  * 620 MB (docs/pictures.md).
  */
-const atATime = pLimit(2);
+const atATime = pLimit(1);
 
 /** Longest that one may take, in milliseconds: several times what the largest does. */
 const defaultTimeLimit = 15_000;

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ImageEncoder } from '../clip/image-encoder.ts';
-import { isAppError } from '../errors.ts';
+import type { EncoderPool } from '../clip/encoder-pool.ts';
+import { fromPlainError } from '../errors.ts';
 import { coverFileIn, coverNames, type CoverOwner } from '../storage/covers.ts';
 import type { Skipped } from './journal.ts';
 
@@ -11,54 +11,57 @@ import type { Skipped } from './journal.ts';
  */
 export const batchSize = 16;
 
-/** Covers that follow each other in the metadata. */
-export interface CoverBatch {
-  /** Position of the first. */
-  from: number;
-  albums: readonly CoverOwner[];
-}
-
-/** A cover's model input or embedding, or why there is none. */
+/** A cover's embedding, or why there is none. */
 export type CoverOutcome = Float32Array | Skipped;
 
 export const isVector = (outcome: CoverOutcome): outcome is Float32Array =>
   outcome instanceof Float32Array;
 
-/** The model's input for each cover of a batch. A cover that is missing or unreadable is skipped. */
-export const decodeBatch = (
-  encoder: ImageEncoder,
+/**
+ * Embeds covers that follow each other in the metadata, in one run of the model. One that is missing or unreadable is
+ * skipped.
+ *
+ * @param from position of the first
+ * @returns an outcome for each, in the same order
+ */
+export async function embedCoverBatch(
+  encoder: EncoderPool,
   imagesDir: string,
-  { from, albums }: CoverBatch,
-): Promise<CoverOutcome[]> =>
-  Promise.all(albums.map((album, i) => decodeCover(encoder, imagesDir, album, from + i)));
-
-/** Embeds what was decoded, in one run of the model. */
-export async function embedBatch(
-  encoder: ImageEncoder,
-  covers: readonly CoverOutcome[],
+  albums: readonly CoverOwner[],
+  from: number,
 ): Promise<CoverOutcome[]> {
-  const tensors = covers.filter(isVector);
-  const embeddings = tensors.length > 0 ? await encoder.embedBatch(tensors) : [];
-  return covers.map((cover) => (isVector(cover) ? (embeddings.shift() ?? cover) : cover));
+  const covers = await Promise.all(albums.map((album, i) => readCover(imagesDir, album, from + i)));
+  const embeddings = await encoder.encodeBatch(
+    covers.flatMap((cover) => ('bytes' in cover ? [cover.bytes] : [])),
+  );
+  return covers.map((cover) => {
+    if (!('bytes' in cover)) return cover;
+    const outcome = embeddings.shift();
+    if (outcome instanceof Float32Array) return outcome;
+    // what is said of a picture has a code; anything else is no fault of the cover's
+    if (!outcome?.code || outcome.code === 'encoder_lost' || outcome.code === 'internal_error')
+      throw fromPlainError(outcome ?? { message: 'none', code: undefined, stack: undefined });
+    const { position, albumId, file } = cover;
+    return { position, albumId, file, reason: outcome.message };
+  });
 }
 
-async function decodeCover(
-  encoder: ImageEncoder,
+type CoverFile = Omit<Skipped, 'reason'> & { bytes: Buffer };
+
+async function readCover(
   imagesDir: string,
   album: CoverOwner,
   position: number,
-): Promise<CoverOutcome> {
-  const albumId = album.id;
+): Promise<CoverFile | Skipped> {
   const found = await coverFileIn(imagesDir, album);
-  const file = found ?? coverNames(album)[0] ?? '';
-  if (found === null) return { position, albumId, file, reason: 'there is no such file' };
+  const about = { position, albumId: album.id, file: found ?? coverNames(album)[0] ?? '' };
+  if (found === null) return { ...about, reason: 'there is no such file' };
   try {
-    return await encoder.preprocess(await readFile(join(imagesDir, file)));
+    return { ...about, bytes: await readFile(join(imagesDir, found)) };
   } catch (error) {
-    if (isAppError(error)) return { position, albumId, file, reason: error.detail };
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
     if (!unreadableFile.has(code)) throw error;
-    return { position, albumId, file, reason: `it can not be read (${code})` };
+    return { ...about, reason: `it can not be read (${code})` };
   }
 }
 

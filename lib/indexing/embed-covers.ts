@@ -1,10 +1,17 @@
 import { readdir } from 'node:fs/promises';
+import { EncoderPool } from '../clip/encoder-pool.ts';
 import type { ClipDtype } from '../clip/model-files.ts';
 import { AppError } from '../errors.ts';
+import { mapInOrder } from '../map-in-order.ts';
 import { coverFileIn, coverNames, type CoverOwner } from '../storage/covers.ts';
-import { batchSize, isVector } from './cover-batch.ts';
-import { EmbeddingWorkers } from './embedding-workers.ts';
+import { batchSize, embedCoverBatch, isVector } from './cover-batch.ts';
 import { Journal, type Skipped } from './journal.ts';
+
+/**
+ * Batches that a worker has at a time. Decoding takes several turns of its event loop, which the model blocks:
+ * each batch gets one turn between two runs of the model.
+ */
+const batchesEach = 4;
 
 export interface EmbedOptions {
   /** In the order of the metadata. */
@@ -41,12 +48,12 @@ export type EmbedEvent =
  *   with was begun with another plan; what the signal was aborted with; the file system's error, e.g. ENOSPC
  */
 export async function* embedCovers(options: EmbedOptions): AsyncGenerator<EmbedEvent, Journal> {
-  const { albums, imagesDir, outDir, resume, restart, check, signal } = options;
+  const { albums, imagesDir, modelDir, dtype, outDir, resume, restart, check, signal } = options;
   const total = albums.length;
   await assertCovers(options);
-  const workers = await EmbeddingWorkers.open(options);
+  const encoder = await EncoderPool.open({ tower: 'vision', modelDir, dtype, batchesEach });
   try {
-    const { dimension } = workers;
+    const { dimension } = encoder;
     await check?.(dimension);
     const plan = { ...options.plan, batch: batchSize };
     const journal = await Journal.open(outDir, plan, {
@@ -60,7 +67,12 @@ export async function* embedCovers(options: EmbedOptions): AsyncGenerator<EmbedE
     try {
       if (journal.done > 0) yield { type: 'resumed', done: journal.done, total };
       for (const skipped of journal.skipped) yield { type: 'skipped', ...skipped };
-      for await (const covers of workers.embed(albums, journal.done)) {
+      const starts: number[] = [];
+      for (let from = journal.done; from < total; from += batchSize) starts.push(from);
+      const batches = mapInOrder(starts, batchesEach * encoder.workers, (from) =>
+        embedCoverBatch(encoder, imagesDir, albums.slice(from, from + batchSize), from),
+      );
+      for await (const covers of batches) {
         const skipped = covers.filter((cover): cover is Skipped => !isVector(cover));
         await journal.append(
           covers.map((cover) => (isVector(cover) ? cover : null)),
@@ -83,7 +95,7 @@ export async function* embedCovers(options: EmbedOptions): AsyncGenerator<EmbedE
       if (!whole) await journal.close();
     }
   } finally {
-    await workers.close();
+    await encoder.close();
   }
 }
 

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import pLimit from 'p-limit';
 import type { Album } from '../catalog/album.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { AlbumFilter } from '../catalog/filter.ts';
@@ -40,8 +39,8 @@ export interface SearchAnswer {
 }
 
 interface Encoder<Query> {
-  /** @returns `Float32Array` of the index's dimension, L2-normalised. */
-  encode(query: Query): Promise<Float32Array>;
+  /** @returns `Float32Array` of the index's dimension, L2-normalised */
+  encode(query: Query, signal?: AbortSignal): Promise<Float32Array>;
 }
 
 /** What a search needs; each is made when it is first asked for. */
@@ -56,16 +55,9 @@ export interface SearchParts {
   kept: number;
 }
 
-/**
- * Pictures decoded and encoded at a time. Two: one is decoded on another thread while the other is in the
- * model; each may hold a picture of many megapixels.
- */
-const picturesAtATime = 2;
-
 /** The main job: encode the query, find the nearest covers, name their albums. */
 export class SearchService {
   readonly #parts: SearchParts;
-  readonly #pictureTurns = pLimit(picturesAtATime);
   readonly #pictures: Gate;
   readonly #texts: Gate;
   /** Embeddings of the last queries: paging and filters ask for the same one again and again. */
@@ -91,20 +83,16 @@ export class SearchService {
    */
   byImage(picture: Buffer, options: SearchOptions): Promise<SearchAnswer> {
     const key = `picture ${createHash('sha256').update(picture).digest('base64')}`;
-    return this.#byQuery(key, options, this.#pictures, async () => {
-      const encoder = await this.#parts.imageEncoder();
-      return this.#pictureTurns(() => {
-        options.signal?.throwIfAborted();
-        return encoder.encode(picture);
-      });
-    });
+    return this.#byQuery(key, options, this.#pictures, async () =>
+      (await this.#parts.imageEncoder()).encode(picture, options.signal),
+    );
   }
 
   /** The same for a description in words. */
   byText(query: string, options: SearchOptions): Promise<SearchAnswer> {
     const key = `text ${query.normalize('NFC').trim().replaceAll(/\s+/g, ' ')}`; // as CLIP's tokenizer does
     return this.#byQuery(key, options, this.#texts, async () =>
-      (await this.#parts.textEncoder()).encode(query),
+      (await this.#parts.textEncoder()).encode(query, options.signal),
     );
   }
 

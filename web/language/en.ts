@@ -235,6 +235,10 @@ export const en = {
         title: 'That took too long',
         advice: 'The service was still loading. The next try is faster.',
       },
+      encoder_lost: {
+        title: 'The service lost its model for a moment',
+        advice: 'It has been started anew: the next try should work.',
+      },
       invalid_config: {
         title: 'The service is wrongly set up',
         advice: 'Nothing you can do: tell whoever runs it.',

@@ -238,6 +238,10 @@ export const fr: Words = {
         title: 'Cela a pris trop de temps',
         advice: 'Le service chargeait encore. Le prochain essai sera plus rapide.',
       },
+      encoder_lost: {
+        title: 'Le service a perdu son modèle un instant',
+        advice: 'Il a été relancé : le prochain essai devrait aboutir.',
+      },
       invalid_config: {
         title: 'Le service est mal réglé',
         advice: 'Vous n’y pouvez rien : prévenez qui le gère.',

@@ -10,6 +10,7 @@ const passing: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
   'busy',
   'starting',
   'out_of_time',
+  'encoder_lost',
   'assets_missing',
   'assets_inconsistent',
   'index_unreadable',
@@ -28,6 +29,7 @@ const passingSoon: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
   'busy',
   'starting',
   'out_of_time',
+  'encoder_lost',
 ]);
 
 /** Failures of this very picture. */

@@ -1,0 +1,213 @@
+import { fileURLToPath } from 'node:url';
+import type { Piscina } from 'piscina';
+import { usableCores } from '../cores.ts';
+import { fromPlainError, type PlainError } from '../errors.ts';
+import { workerFile } from '../worker-file.ts';
+import type { EncoderTask, LoadedTower, Outcome, Query } from './encoder-worker.ts';
+import type { ClipDtype, Tower } from './model-files.ts';
+
+/** Queries that are encoded together: beyond 8 a picture takes no less time (`ImageEncoder.embedBatch`). */
+const largestBatch = 8;
+
+export interface EncoderPoolOptions {
+  tower: Tower;
+  /** Folder of the model, in one of the layouts of `model-files.ts`. */
+  modelDir: string;
+  /** Default: the first present of fp32, fp16, q8. */
+  dtype?: ClipDtype | undefined;
+  /** Largest picture to decode, in pixels. Default: 64 million. */
+  maxPixels?: number | undefined;
+  /** Workers, each with the tower in memory. Default: {@link defaultWorkers}. */
+  workers?: number | undefined;
+  /** Threads for one run of the model. Default: {@link defaultThreads}. */
+  threads?: number | undefined;
+  /** Batches that a worker has at a time: more than one is decoded beside the run of another. Default: 1. */
+  batchesEach?: number;
+  /** Told of each batch that was encoded. */
+  onBatch?: (batch: EncodedBatch) => void;
+  /** Told why a worker has ended. Another takes its place. */
+  onWorkerLost?: (error: unknown) => void;
+}
+
+/** Queries that were encoded together. */
+export interface EncodedBatch {
+  /** Milliseconds that it took. */
+  ms: number;
+  /** Milliseconds that each of its queries had waited before. */
+  waitedMs: number[];
+}
+
+interface Waiting {
+  query: Query;
+  /** By `performance.now()`. */
+  since: number;
+  resolve: (embedding: Float32Array) => void;
+  reject: (error: unknown) => void;
+}
+
+/**
+ * One tower of a model in worker threads, where pictures are decoded too. What waits while all of them are at work is
+ * encoded together, up to 8 at a time; nothing waits for company. A worker that ends is replaced, and what it had is
+ * tried once more, each query by itself.
+ */
+export class EncoderPool {
+  /** Length of every embedding. */
+  readonly dimension: number;
+  readonly dtype: ClipDtype;
+  readonly workers: number;
+  /** Threads for one run of the model. */
+  readonly threads: number;
+  readonly #pool: Piscina;
+  readonly #options: EncoderPoolOptions;
+  readonly #capacity: number;
+  readonly #waiting: Waiting[] = [];
+  #running = 0;
+
+  private constructor(
+    pool: Piscina,
+    options: EncoderPoolOptions,
+    tower: LoadedTower & { workers: number; threads: number },
+  ) {
+    this.dimension = tower.dimension;
+    this.dtype = tower.dtype;
+    this.workers = tower.workers;
+    this.threads = tower.threads;
+    this.#pool = pool;
+    this.#options = options;
+    this.#capacity = tower.workers * (options.batchesEach ?? 1);
+  }
+
+  /**
+   * Starts the workers and loads the tower in each.
+   *
+   * @throws AppError `assets_missing` or `model_unreadable`, naming the file
+   */
+  static async open(options: EncoderPoolOptions): Promise<EncoderPool> {
+    const { Piscina } = await import('piscina');
+    const { tower, modelDir, dtype, maxPixels, batchesEach = 1 } = options;
+    const workers = options.workers ?? defaultWorkers(tower);
+    const threads = options.threads ?? defaultThreads(tower);
+    const pool = new Piscina({
+      filename: fileURLToPath(workerFile('encoder-worker')),
+      workerData: { tower, modelDir, dtype, maxPixels, threads } satisfies EncoderTask,
+      minThreads: workers,
+      maxThreads: workers,
+      concurrentTasksPerWorker: batchesEach,
+      atomics: 'disabled', // it would keep a worker from what it does between two tasks
+      recordTiming: false,
+    });
+    pool.on('error', (error) => options.onWorkerLost?.(error));
+    try {
+      const [first] = await Promise.all(
+        Array.from(
+          { length: workers },
+          () => pool.run(undefined, { name: 'load' }) as Promise<LoadedTower | PlainError>,
+        ),
+      );
+      if (!first || 'message' in first)
+        throw fromPlainError(first ?? { message: 'no worker', code: undefined, stack: undefined });
+      return new EncoderPool(pool, options, { ...first, workers, threads });
+    } catch (error) {
+      await pool.destroy();
+      throw error;
+    }
+  }
+
+  /** Queries that wait for a worker. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /**
+   * @param query an encoded picture in one of `acceptedFormats`, or a text, as the tower is
+   * @param signal takes it out of those that wait
+   * @returns `Float32Array` of `dimension`, L2-normalised
+   * @throws AppError `not_an_image`, `unsupported_image`, `unreadable_image`, `image_too_large` or `encoder_lost`; what
+   *   the signal was aborted with
+   */
+  encode(query: Query, signal?: AbortSignal): Promise<Float32Array> {
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      const leave = () => {
+        const place = this.#waiting.indexOf(one);
+        if (place >= 0) this.#waiting.splice(place, 1);
+        reject(signal?.reason as Error);
+      };
+      const settle =
+        <T>(how: (value: T) => void) =>
+        (value: T) => {
+          signal?.removeEventListener('abort', leave);
+          how(value);
+        };
+      const since = performance.now();
+      const one = { query, since, resolve: settle(resolve), reject: settle(reject) };
+      signal?.addEventListener('abort', leave, { once: true });
+      this.#waiting.push(one);
+      this.#dispatch();
+    });
+  }
+
+  #dispatch(): void {
+    while (this.#running < this.#capacity && this.#waiting.length > 0)
+      void this.#encodeTogether(this.#waiting.splice(0, largestBatch));
+  }
+
+  async #encodeTogether(batch: readonly Waiting[]): Promise<void> {
+    this.#running += 1;
+    const start = performance.now();
+    const outcomes = await this.encodeBatch(batch.map(({ query }) => query));
+    this.#running -= 1;
+    this.#options.onBatch?.({
+      ms: performance.now() - start,
+      waitedMs: batch.map(({ since }) => start - since),
+    });
+    for (const [i, { resolve, reject }] of batch.entries()) {
+      const outcome = outcomes[i];
+      if (outcome instanceof Float32Array) resolve(outcome);
+      else reject(outcome ? fromPlainError(outcome) : new Error('The worker left a query out'));
+    }
+    this.#dispatch();
+  }
+
+  /** Encodes queries together, in one run of the model. @returns an outcome for each, in the same order */
+  async encodeBatch(queries: readonly Query[]): Promise<Outcome[]> {
+    try {
+      return await this.#run(queries);
+    } catch (error) {
+      // One of them may have ended the worker: by itself it does so to no other.
+      this.#options.onWorkerLost?.(error);
+      return Promise.all(queries.map((query) => this.#tryAgain(query)));
+    }
+  }
+
+  async #tryAgain(query: Query): Promise<Outcome> {
+    try {
+      const [outcome] = await this.#run([query]);
+      if (outcome) return outcome;
+    } catch (error) {
+      this.#options.onWorkerLost?.(error);
+    }
+    return {
+      code: 'encoder_lost',
+      message: 'The model ended twice while it encoded the query: try again in a moment.',
+      stack: undefined,
+    };
+  }
+
+  #run(queries: readonly Query[]): Promise<Outcome[]> {
+    return this.#pool.run(queries, { name: 'encode' }) as Promise<Outcome[]>;
+  }
+
+  /** Ends the workers, after the batches that they are in. */
+  async close(): Promise<void> {
+    await this.#pool.close();
+  }
+}
+
+/** TO BE MEASURED */
+const defaultWorkers = (tower: Tower): number =>
+  tower === 'text' ? 1 : Math.min(2, usableCores());
+
+/** TO BE MEASURED */
+const defaultThreads = (tower: Tower): number =>
+  tower === 'text' ? 1 : Math.max(1, Math.floor(usableCores() / defaultWorkers(tower)));

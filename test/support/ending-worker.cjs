@@ -1,0 +1,26 @@
+// Loaded by `node --require` into the server and its workers: a worker that is about to answer a task ends, as often as
+// the file ENDING says.
+const { existsSync, readFileSync, writeFileSync } = require('node:fs');
+const { isMainThread, MessagePort } = require('node:worker_threads');
+
+const file = process.env.ENDING;
+if (!isMainThread && file) {
+  const { postMessage } = MessagePort.prototype;
+  MessagePort.prototype.postMessage = function (message, ...more) {
+    if (message?.taskId !== undefined && Array.isArray(message.result) && existsSync(file)) {
+      const { times, how } = JSON.parse(readFileSync(file, 'utf8'));
+      if (times > 0) {
+        writeFileSync(file, JSON.stringify({ times: times - 1, how }));
+        if (how === 'exit') process.exit(1);
+        if (how === 'throw')
+          setImmediate(() => {
+            throw new Error('made to fail');
+          });
+        if (how === 'memory')
+          for (const kept = []; ;) kept.push(new Array(1e5).fill(Math.random()));
+        return;
+      }
+    }
+    postMessage.call(this, message, ...more);
+  };
+}
