@@ -28,7 +28,10 @@ export function searchCommand(config: Config): Command {
     ) => Promise<SearchAnswer>,
   ) =>
     runTask(flags, async ({ output }) => {
-      const { search, assets } = createServices(config, createLogger('silent'));
+      const { search, assets } = createServices(
+        { ...config, encoder: { ...config.encoder, workers: 1 } }, // there is one query
+        createLogger('silent'),
+      );
       const starter = (await assets()).origin === 'starter';
       if (starter)
         output.note(

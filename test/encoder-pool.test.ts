@@ -116,6 +116,7 @@ describe('a worker that ends while it encodes', () => {
     return {
       server,
       ask: (id: number) => door(upload(coverFile(id), '?k=1')),
+      file,
       say: (words: string) => door(get(`/api/search-by-text?query=${words}&k=1`)),
       stop: async () => {
         await server.stop();
@@ -151,6 +152,18 @@ describe('a worker that ends while it encodes', () => {
     assert.equal(answer.headers['retry-after'], '1');
     assert.equal((await ask(id)).status, 200);
     assert.equal((await say('star')).status, 200);
+    await stop();
+  });
+
+  test('and can not be replaced: 503 at once, until it can', async () => {
+    const { ask, file, stop } = await serveEnding('exit', 2);
+    await writeFile(`${file}.start`, '');
+    const ids = starterIds().slice(0, 6);
+    const refused = await Promise.all(ids.map(ask));
+    assert.deepEqual(new Set(refused.map(({ status }) => status)), new Set([503]));
+    await rm(`${file}.start`);
+    await writeFile(file, '{"times":0}');
+    for (const id of ids) assert.equal((await ask(id)).status, 200);
     await stop();
   });
 });

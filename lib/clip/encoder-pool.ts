@@ -62,6 +62,8 @@ export class EncoderPool {
   readonly #capacity: number;
   readonly #waiting: Waiting[] = [];
   #running = 0;
+  /** Aborted when no worker is left that could begin what waits in the pool. */
+  #unstaffed = new AbortController();
 
   private constructor(
     pool: Piscina,
@@ -75,6 +77,11 @@ export class EncoderPool {
     this.#pool = pool;
     this.#options = options;
     this.#capacity = tower.workers * (options.batchesEach ?? 1);
+    pool.on('error', (error) => {
+      if (pool.threads.length > 0) return;
+      this.#unstaffed.abort(error);
+      this.#unstaffed = new AbortController();
+    });
   }
 
   /**
@@ -86,7 +93,7 @@ export class EncoderPool {
     const { Piscina } = await import('piscina');
     const { tower, modelDir, dtype, maxPixels, batchesEach = 1 } = options;
     const workers = options.workers ?? defaultWorkers(tower);
-    const threads = options.threads ?? defaultThreads(tower);
+    const threads = options.threads ?? defaultThreads(tower, workers);
     const pool = new Piscina({
       filename: fileURLToPath(workerFile('encoder-worker')),
       workerData: { tower, modelDir, dtype, maxPixels, threads } satisfies EncoderTask,
@@ -195,7 +202,8 @@ export class EncoderPool {
   }
 
   #run(queries: readonly Query[]): Promise<Outcome[]> {
-    return this.#pool.run(queries, { name: 'encode' }) as Promise<Outcome[]>;
+    const { signal } = this.#unstaffed;
+    return this.#pool.run(queries, { name: 'encode', signal }) as Promise<Outcome[]>;
   }
 
   /** Ends the workers, after the batches that they are in. */
@@ -209,5 +217,5 @@ const defaultWorkers = (tower: Tower): number =>
   tower === 'text' ? 1 : Math.min(2, usableCores());
 
 /** TO BE MEASURED */
-const defaultThreads = (tower: Tower): number =>
-  tower === 'text' ? 1 : Math.max(1, Math.floor(usableCores() / defaultWorkers(tower)));
+const defaultThreads = (tower: Tower, workers: number): number =>
+  tower === 'text' ? 1 : Math.max(1, Math.floor(usableCores() / workers));

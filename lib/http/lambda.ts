@@ -36,7 +36,9 @@ interface LambdaContext {
 export function createHandler(...routers: MakeRouter[]): LambdaHandler {
   const config = loadConfig();
   const log = createLogger(config.logLevel);
-  const services = createServices(config, log);
+  // An invocation has the process to itself: one worker with all cores.
+  const encoder = { ...config.encoder, workers: config.encoder.workers ?? 1 };
+  const services = createServices({ ...config, encoder }, log);
   const context: HttpContext = {
     config,
     services,

@@ -5,6 +5,7 @@ const { isMainThread, MessagePort } = require('node:worker_threads');
 
 const file = process.env.ENDING;
 if (!isMainThread && file) {
+  if (existsSync(`${file}.start`)) throw new Error('made to fail at its start');
   const { postMessage } = MessagePort.prototype;
   MessagePort.prototype.postMessage = function (message, ...more) {
     if (message?.taskId !== undefined && Array.isArray(message.result) && existsSync(file)) {
