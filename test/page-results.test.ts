@@ -3,6 +3,7 @@ import { describe as suite, test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { browserSkip, Site } from './support/browser.ts';
 import {
+  atQuery,
   cards,
   describe,
   eventually,
@@ -182,7 +183,7 @@ suite('the page finds and shows albums', { skip: browserSkip }, () => {
       assert.ok(!(await page.getByRole('checkbox', { name: /^Rock/ }).isChecked()));
       await page.getByRole('button', { name: 'Clear the filters' }).click();
       await results(page);
-      assert.equal(new URL(page.url()).search, '?query=blue');
+      await atQuery(page, '?query=blue');
       await page.getByRole('checkbox', { name: 'Best New Music only' }).check();
       await eventually(async () => {
         const shown = await shownIds(page);
@@ -220,7 +221,7 @@ suite('the page finds and shows albums', { skip: browserSkip }, () => {
         .click();
       await page.getByRole('heading', { level: 1, name: `Covers like ${name}` }).waitFor();
       await results(page);
-      assert.equal(new URL(page.url()).search, `?similar_to=${String(first)}`);
+      await atQuery(page, `?similar_to=${String(first)}`);
       assert.ok(!(await shownIds(page)).includes(first));
       await page
         .getByRole('img', { name: `Cover of ${name} by ${String(rowOf(first)['artist'])}` })
@@ -248,9 +249,7 @@ suite('the page finds and shows albums', { skip: browserSkip }, () => {
       );
       await dialog.getByRole('button', { name: 'Close' }).click();
       await dialog.waitFor({ state: 'hidden' });
-      await eventually(() => {
-        assert.equal(new URL(page.url()).search, '?query=blue');
-      });
+      await atQuery(page, '?query=blue');
     }));
 
   for (const [url, count] of [
@@ -399,7 +398,7 @@ suite('the page finds and shows albums', { skip: browserSkip }, () => {
       await page.getByText('of 540 albums').waitFor();
       await first.click();
       await results(page);
-      assert.match(page.url(), /similar_to=\d+$/);
+      await atQuery(page, /similar_to=\d+$/);
       await page.goBack();
       await page
         .getByRole('list', { name: 'For example:' })

@@ -19,7 +19,8 @@ function makeService({ waiting = 2, kept = 2, held = false } = {}) {
     return new Float32Array(2);
   };
   const index = {
-    search: () => ({ rows: new Int32Array(0), distances: new Float32Array(0) }),
+    searchBeside: () =>
+      Promise.resolve({ rows: new Int32Array(0), distances: new Float32Array(0) }),
     vectorOf: () => new Float32Array(2),
   } as unknown as VectorIndex;
   const catalog = {

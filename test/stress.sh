@@ -21,6 +21,7 @@ for run in $(seq "$runs"); do
   npm test --silent -- "$@" >"$output/$run" 2>&1 || failed=$((failed + 1))
   echo "run $run of $runs: $(sed -nE 's/^(#|ℹ) (pass|fail|skipped|duration_ms) (.+)/\2 \3/p' "$output/$run" | paste -sd ' ')"
   sed -nE 's/^ *(not ok [0-9]+ - |✖ )(.+)/  failed: \2/p' "$output/$run"
+  grep -A 30 -E '^ *not ok' "$output/$run" || true
 done
 echo "$failed of $runs runs failed"
 [ "$failed" -eq 0 ]

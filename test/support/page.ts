@@ -23,6 +23,14 @@ export async function eventually(check: () => Promise<void> | void) {
     }
 }
 
+/** Waits until the address has this query: it changes after what is seen. */
+export const atQuery = (page: Page, expected: string | RegExp): Promise<void> =>
+  eventually(() => {
+    const { search } = new URL(page.url());
+    if (typeof expected === 'string') assert.equal(search, expected);
+    else assert.match(search, expected);
+  });
+
 /** The results, without what stands in for those to come. */
 export const cards = (page: Page): Locator => page.locator('.card:not(.skeleton)');
 
