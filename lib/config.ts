@@ -1,6 +1,7 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as z from 'zod';
+import { usableCores } from './cores.ts';
 import { integer, parseFields } from './fields.ts';
 
 const text = (expected: string) => z.string().trim().min(1).describe(expected);
@@ -192,4 +193,12 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     queryCache: value.QUERY_CACHE,
     logLevel: value.LOG_LEVEL,
   });
+}
+
+/**
+ * Gives libuv threads enough, before it starts them: index searches and the reading of files would wait behind the
+ * pictures that the workers decode, two each.
+ */
+export function sizeThreadPool(): void {
+  process.env['UV_THREADPOOL_SIZE'] ??= String(4 + 3 * usableCores());
 }

@@ -1,6 +1,7 @@
 import { closestMatch } from 'leven';
 import { AppError } from '../errors.ts';
 import { readAlbum, type Album, type Blemish } from './album.ts';
+import { inTurns } from '../in-turns.ts';
 import { albumMatcher, isEmptyFilter, type AlbumFilter } from './filter.ts';
 import { columns, findColumns, scoreScale } from './columns.ts';
 import { readMetadata } from './read-metadata.ts';
@@ -52,11 +53,11 @@ export class Catalog {
     return Catalog.#fromRows(rows, notes, refuse);
   }
 
-  static #fromRows(
+  static async #fromRows(
     rows: readonly unknown[],
     notes: readonly string[],
     refuse: (why: string) => AppError,
-  ): Catalog {
+  ): Promise<Catalog> {
     const found = findColumns(namesIn(rows));
     if (found.id === undefined && rows.some(isObject))
       throw refuse(`none of its columns is the albums' id (${columns.id.join(', ')})`);
@@ -66,7 +67,7 @@ export class Catalog {
     const rowById = new Map<number, number>();
     const blemishes = new Map<Blemish, number>();
     let dirtyRows = 0;
-    for (const [index, row] of rows.entries()) {
+    await inTurns(rows, (row, index) => {
       const read = readAlbum(row, reader);
       if (!read)
         throw refuse(
@@ -82,7 +83,7 @@ export class Catalog {
       if (read.blemishes.length > 0) dirtyRows += 1;
       for (const blemish of read.blemishes)
         blemishes.set(blemish, (blemishes.get(blemish) ?? 0) + 1);
-    }
+    });
     const issues = [
       ...notes,
       ...(reader.scoreScale === 100

@@ -3,13 +3,16 @@
  * wrote them, literal `NaN` and `2012.0` included.
  *
  * @param text a JSON list in the wider sense of {@link parsePandasJson}
- * @throws SyntaxError where it is no list, or ends too early
+ * @throws SyntaxError where it is no list, ends too early, or has more after its end
  */
-export function splitRows(text: string): string[] {
-  const rows: string[] = [];
+export const splitRows = (text: string): string[] => [...eachRow(text)];
+
+/** The same, one after the other. */
+export function* eachRow(text: string): Generator<string> {
   let at = skipSpace(text, 0);
   if (text[at] !== '[') throw new SyntaxError('expected a JSON list');
-  let from = at + 1;
+  const start = at + 1;
+  let from = start;
   let depth = 0;
   for (at = from; at < text.length; at += 1) {
     const character = text.charCodeAt(at);
@@ -19,8 +22,13 @@ export function splitRows(text: string): string[] {
     else if (character === closeBracket && depth > 0) depth -= 1;
     else if ((character === comma && depth === 0) || character === closeBracket) {
       const row = text.slice(from, at).trim();
-      if (row !== '') rows.push(row);
-      if (character === closeBracket) return rows;
+      const isEmptyList = character === closeBracket && from === start;
+      if (row !== '') yield row;
+      else if (!isEmptyList) throw new SyntaxError('an element is missing');
+      if (character === closeBracket) {
+        if (skipSpace(text, at + 1) < text.length) throw new SyntaxError('the list is not all');
+        return;
+      }
       from = at + 1;
     }
   }

@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { AppError } from '../errors.ts';
-import { joinRows } from './metadata-rows.ts';
+import { inTurns } from '../in-turns.ts';
+import { eachRow, joinRows } from './metadata-rows.ts';
 import { parsePandasJson } from './pandas-json.ts';
 
 /** Largest list, in bytes, that is unpacked: as long as the longest string that Node holds. */
@@ -51,6 +52,8 @@ export async function readMetadata(path: string): Promise<Metadata> {
       ? [`${path} is not UTF-8: it was read as Latin-1 (Windows-1252).`]
       : [];
   if (text.trim() === '') throw refuse('it is empty');
+  const elements = await parseList(text);
+  if (elements) return { rows: elements, text, notes };
   let parsed: unknown;
   try {
     parsed = parsePandasJson(text);
@@ -59,10 +62,20 @@ export async function readMetadata(path: string): Promise<Metadata> {
     if (!lines) throw refuse(`it is not valid JSON${whereItEnds(error, text)}`, error);
     return { rows: lines, text: listText(lines), notes };
   }
-  if (Array.isArray(parsed)) return { rows: parsed, text, notes };
   const rows = rowsOf(parsed);
   if (typeof rows === 'string') throw refuse(rows);
   return { rows, text: listText(rows), notes };
+}
+
+/** The elements of a JSON list, parsed one by one so that others have their turn; `null` where the text is none. */
+async function parseList(text: string): Promise<unknown[] | null> {
+  const elements: unknown[] = [];
+  try {
+    await inTurns(eachRow(text), (row) => elements.push(parsePandasJson(row)));
+  } catch {
+    return null; // told by whoever parses the whole
+  }
+  return elements;
 }
 
 const listText = (rows: readonly unknown[]): string =>

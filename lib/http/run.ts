@@ -1,4 +1,4 @@
-import { loadConfig } from '../config.ts';
+import { loadConfig, sizeThreadPool } from '../config.ts';
 import { isAppError } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import { startServer } from './server.ts';
@@ -8,6 +8,7 @@ import { startServer } from './server.ts';
  * SIGINT finishes what is in flight and exits with 0. What keeps it from starting is told in one line, with exit status 1.
  */
 export async function run(): Promise<void> {
+  sizeThreadPool();
   const log = createLogger('info');
   try {
     const config = loadConfig();

@@ -141,9 +141,9 @@ export class SearchService {
     { except, cached = false }: { except?: (catalog: Catalog) => number; cached?: boolean },
   ): Promise<SearchAnswer> {
     const encoded = performance.now();
-    return this.#parts.corpus().use((index, catalog) => {
+    return this.#parts.corpus().use(async (index, catalog) => {
       const rows = catalog.rowsMatching(filter, except?.(catalog));
-      const found = index.search(query(index, catalog), offset + k, rows);
+      const found = await index.searchBeside(query(index, catalog), offset + k, rows);
       const hits = Array.from(found.rows, (row, i) => ({
         album: catalog.atRow(row),
         similarity: index.similarity(found.distances[i] ?? NaN),

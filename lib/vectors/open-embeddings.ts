@@ -1,4 +1,5 @@
 import { AppError } from '../errors.ts';
+import { inTurns } from '../in-turns.ts';
 import { metadataName } from '../storage/assets.ts';
 import { VectorIndex } from './vector-index.ts';
 
@@ -22,7 +23,7 @@ export async function openEmbeddings(
 ): Promise<{ index: VectorIndex; warnings: string[] }> {
   const index = await VectorIndex.open(path);
   try {
-    return { index, warnings: prepareEmbeddings(index, path, albumIds) };
+    return { index, warnings: await prepareEmbeddings(index, path, albumIds) };
   } catch (error) {
     index.dispose();
     throw error;
@@ -41,11 +42,11 @@ export async function openEmbeddings(
  * @throws AppError `index_unreadable` where it holds what is no embedding, `assets_inconsistent` where it does not fit
  *   the list
  */
-export function prepareEmbeddings(
+export async function prepareEmbeddings(
   index: VectorIndex,
   path: string,
   albumIds: readonly number[],
-): string[] {
+): Promise<string[]> {
   if (index.size !== albumIds.length)
     throw new AppError(
       'assets_inconsistent',
@@ -55,7 +56,7 @@ export function prepareEmbeddings(
   orderRows(index, path, albumIds);
   if (!index.givesVectors) return [];
   trySearch(index, path);
-  return [...checkLengths(index, path), ...chooseProbes(index)];
+  return [...(await checkLengths(index, path)), ...(await chooseProbes(index))];
 }
 
 /** FAISS reads an index whose parts contradict each other (dimensions, or whether it is trained), and fails at a search. */
@@ -104,23 +105,24 @@ export interface OddRows {
 }
 
 /** Looks at the lengths of the vectors; of a large index at those of 100,000. */
-export function findOddRows(index: VectorIndex): OddRows {
+export async function findOddRows(index: VectorIndex): Promise<OddRows> {
   const step = Math.max(1, Math.ceil(index.size / sampleSize));
   const [least, most] = index.exact ? [1 - tolerance, 1 + tolerance] : [shortest, longest];
   const odd: OddRows = { none: [], other: [], example: 1 };
-  for (let row = 0; row < index.size; row += step) {
+  const sample = Array.from({ length: Math.ceil(index.size / step) }, (_, i) => i * step);
+  await inTurns(sample, (row) => {
     const length = lengthOf(index.vectorOf(row));
     if (!(length > 0 && length < Infinity)) odd.none.push(row);
     else if (length < least || length > most) {
       odd.other.push(row);
       odd.example = length;
     }
-  }
+  });
   return odd;
 }
 
-function checkLengths(index: VectorIndex, path: string): string[] {
-  const { none, other, example } = findOddRows(index);
+async function checkLengths(index: VectorIndex, path: string): Promise<string[]> {
+  const { none, other, example } = await findOddRows(index);
   if (none.length > 0)
     throw new AppError(
       'index_unreadable',
@@ -153,7 +155,7 @@ const queriesFor = (size: number): number => Math.max(8, Math.min(64, Math.floor
  * FAISS looks into one cell unless it is told otherwise, and misses most of what lies beside it. Where nobody chose, the
  * number of cells is doubled until the recall is enough.
  */
-function chooseProbes(index: VectorIndex): string[] {
+async function chooseProbes(index: VectorIndex): Promise<string[]> {
   if (index.probes !== 1) return [];
   const count = Math.min(index.size, queriesFor(index.size));
   const vectorAt = (share: number) => index.vectorOf(Math.floor(share * index.size));
@@ -163,13 +165,14 @@ function chooseProbes(index: VectorIndex): string[] {
     return a.map((value, at) => value + 0.5 * (b[at] ?? 0));
   });
   const everything = index.cells;
-  const nearest = (probes: number) => {
+  const nearest = async (probes: number) => {
     index.probes = probes;
-    return queries.map((query) => index.search(query, depth).rows);
+    const found = await Promise.all(queries.map((query) => index.searchBeside(query, depth)));
+    return found.map(({ rows }) => rows);
   };
-  const exact = nearest(everything).map((rows) => new Set(rows));
+  const exact = (await nearest(everything)).map((rows) => new Set(rows));
   for (let probes = 1; ; probes = Math.min(everything, probes * 2)) {
-    const found = nearest(probes);
+    const found = await nearest(probes);
     const hits = found.reduce(
       (sum, rows, i) => sum + rows.filter((row) => exact[i]?.has(row)).length,
       0,

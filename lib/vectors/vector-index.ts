@@ -1,5 +1,6 @@
 import { rename, rm } from 'node:fs/promises';
-import type { Index } from 'faiss-node';
+import type { Index, TypedSearchResult } from 'faiss-node';
+import pLimit from 'p-limit';
 import { usableCores } from '../cores.ts';
 import { nameBeside } from '../files.ts';
 import { AppError } from '../errors.ts';
@@ -25,6 +26,9 @@ const loadFaiss = lazy(async () => {
   if ('setCores' in faiss.Index) faiss.Index.setCores(usableCores());
   return faiss;
 });
+
+/** Searches at a time: the threads that they run on also read files and decode pictures. */
+const searches = pLimit(usableCores());
 
 /** What the binding says of an index of a type on which not every operation works (native/served.h). */
 const notServed = /^not served: (.*)/;
@@ -77,7 +81,8 @@ export class VectorIndex {
       );
     try {
       const faiss = await loadFaiss();
-      const index = faiss.Index.read(path);
+      const index =
+        'readAsync' in faiss.Index ? await faiss.Index.readAsync(path) : faiss.Index.read(path);
       return new VectorIndex(index, { dimension, metric, type: typeName(fourcc) });
     } catch (error) {
       const unserved = notServed.exec(error instanceof Error ? error.message : '')?.[1];
@@ -208,16 +213,38 @@ export class VectorIndex {
    * @throws RangeError where the query has another length, or holds what is no number
    */
   search(query: Float32Array, k: number, rows?: Uint32Array): Neighbours {
+    this.#assertQuery(query);
+    if (!('reconstruct' in this.#index)) return this.#searchUnpatched(query, k, rows);
+    return this.#inRows(this.#index.search(query, k, this.#placesOf(rows)));
+  }
+
+  /**
+   * The same on another thread, as many at a time as there are cores. An index that is disposed of meanwhile is freed
+   * after it.
+   */
+  async searchBeside(query: Float32Array, k: number, rows?: Uint32Array): Promise<Neighbours> {
+    this.#assertQuery(query);
+    const index = this.#index;
+    if (!('searchAsync' in index)) return this.search(query, k, rows);
+    return this.#inRows(await searches(() => index.searchAsync(query, k, this.#placesOf(rows))));
+  }
+
+  #assertQuery(query: Float32Array): void {
     if (query.length !== this.dimension)
       throw new RangeError(
         `Expected a query of ${String(this.dimension)} dimensions but received ${String(query.length)}.`,
       );
     if (!query.every(Number.isFinite))
       throw new RangeError('Expected a query of finite numbers but received one that has others.');
-    if (!('reconstruct' in this.#index)) return this.#searchUnpatched(query, k, rows);
+  }
+
+  #placesOf(rows: Uint32Array | undefined): Uint32Array | undefined {
     const order = this.#order;
-    const places = order && rows ? rows.map((row) => order.placeOf[row] ?? 0) : rows;
-    const { labels, distances } = this.#index.search(query, k, places);
+    return order && rows ? rows.map((row) => order.placeOf[row] ?? 0) : rows;
+  }
+
+  #inRows({ labels, distances }: TypedSearchResult): Neighbours {
+    const order = this.#order;
     return { rows: order ? labels.map((place) => order.rowAt[place] ?? -1) : labels, distances };
   }
 
