@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import type { ErrorRequestHandler, RequestHandler } from 'express';
+import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
 import { rateLimit } from 'express-rate-limit';
 import type { Logger } from 'pino';
+import { nameOfKey, type ApiKey } from '../api-keys.ts';
 import { AppError } from '../errors.ts';
 import { clientLeft } from './context.ts';
 import { problems, sendProblem, toAppError } from './problem.ts';
@@ -32,6 +33,7 @@ export const requestLog =
         status: response.statusCode,
         ms: Math.round(10 * ((answeredAt ?? performance.now()) - start)) / 10,
         client: request.ip,
+        key: keyOf(response),
         ...(error && { code: error.code, detail: error.detail }),
         ...(response.locals['search'] as object | undefined),
       };
@@ -42,6 +44,41 @@ export const requestLog =
     });
     next();
   };
+
+/** The name of the key that came with the request. */
+const keyOf = (response: Response): string | undefined =>
+  response.locals['key'] as string | undefined;
+
+/** Notes whose key comes with a request: `Authorization: Bearer KEY`, which a proxy may need for itself, or `X-API-Key`. */
+export const readKey =
+  (keys: readonly ApiKey[]): RequestHandler =>
+  (request, response, next) => {
+    const bearer = /^Bearer +(\S+)$/i.exec(request.get('authorization') ?? '')?.[1];
+    for (const key of [request.get('x-api-key'), bearer])
+      if (key !== undefined) response.locals['key'] ??= nameOfKey(keys, key);
+    next();
+  };
+
+/**
+ * Refuses what comes without a key, before anything of it is read. Covers stay open: pages show them by `<img>`, which
+ * sends no headers, and a key in a URL would end up in logs.
+ */
+export const requireKey: RequestHandler = (request, response, next) => {
+  if (request.path.startsWith('/image/')) {
+    next();
+  } else if (keyOf(response) !== undefined) {
+    response.set('Cache-Control', 'private'); // a cache that many share must not give it to those without a key
+    next();
+  } else {
+    response.set('WWW-Authenticate', 'Bearer realm="shazam-visual"');
+    next(
+      new AppError(
+        'unauthorized',
+        'Expected a key of this service in Authorization (as Bearer) or in X-API-Key but received none that is known.',
+      ),
+    );
+  }
+};
 
 /** At most so many requests a minute from one address; the next is told 429 and when to come back. */
 export const limitRate = (perMinute: number): RequestHandler =>
