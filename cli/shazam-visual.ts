@@ -3,6 +3,7 @@ import { loadConfig } from '../lib/config.ts';
 import { name, version } from '../lib/version.ts';
 import { importCommand } from './import-command.ts';
 import { indexCommand } from './index-command.ts';
+import { keyCommand } from './key-command.ts';
 import { exitCodes, reasonOf } from './output.ts';
 import { pullCommand } from './pull-command.ts';
 import { pushCommand } from './push-command.ts';
@@ -21,7 +22,8 @@ async function main(): Promise<void> {
     .addCommand(searchCommand(config))
     .addCommand(importCommand())
     .addCommand(pullCommand(config))
-    .addCommand(pushCommand(config));
+    .addCommand(pushCommand(config))
+    .addCommand(keyCommand());
   forEachCommand(program, (command) => {
     command.exitOverride();
   });

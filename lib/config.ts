@@ -1,6 +1,7 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as z from 'zod';
+import { parseApiKeys, type ApiKey } from './api-keys.ts';
 import { usableCores } from './cores.ts';
 import { integer, parseFields } from './fields.ts';
 
@@ -57,6 +58,7 @@ const environment = z.object({
   QUERY_CACHE: integer(0, 1_000_000).default(1000),
   SHUTDOWN_SECONDS: integer(1, 3600).default(25),
   RELOAD_SECONDS: integer(0, 86_400).default(10),
+  API_KEYS: z.string().optional(), // read by parseApiKeys: no error may repeat it
   RATE_LIMIT_PER_MINUTE: integer(0, 1_000_000).default(0),
   TRUST_PROXY_HOPS: integer(0, 10).default(0),
   CORS_ORIGINS: text('* or a comma-separated list of origins').default('*'),
@@ -87,7 +89,9 @@ export type Config = Readonly<{
     reloadSeconds: number;
     /** Reverse proxies in front whose `X-Forwarded-For` is believed. */
     trustProxyHops: number;
-    /** Requests a minute per client address; 0 is no limit. */
+    /** One of these must come with requests to `/api/`; none: it is open to all. */
+    apiKeys: readonly ApiKey[];
+    /** Requests a minute per key or client address; 0 is no limit. */
     rateLimitPerMinute: number;
     /** `*`, or the origins that a browser may call from. */
     corsOrigins: '*' | readonly string[];
@@ -155,6 +159,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
       shutdownSeconds: value.SHUTDOWN_SECONDS,
       reloadSeconds: value.RELOAD_SECONDS,
       trustProxyHops: value.TRUST_PROXY_HOPS,
+      apiKeys: value.API_KEYS === undefined ? [] : parseApiKeys(value.API_KEYS, 'API_KEYS'),
       rateLimitPerMinute: value.RATE_LIMIT_PER_MINUTE,
       corsOrigins:
         value.CORS_ORIGINS === '*'

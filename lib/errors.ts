@@ -26,7 +26,8 @@ export const errorCodes = [
   'range_not_satisfiable',
   'precondition_failed',
   'invalid_request',
-  // how much is asked
+  // who asks, and how much
+  'unauthorized',
   'rate_limited',
   'busy',
   'starting',

@@ -32,7 +32,14 @@ describe('the HTTP API', () => {
     assert.deepEqual(api['CorsConfiguration'], {
       AllowOrigins: ['*'],
       AllowMethods: ['GET', 'HEAD', 'POST'],
-      AllowHeaders: ['content-type', 'x-request-id', 'range', 'if-none-match'],
+      AllowHeaders: [
+        'authorization',
+        'x-api-key',
+        'content-type',
+        'x-request-id',
+        'range',
+        'if-none-match',
+      ],
       ExposeHeaders: [
         'x-request-id',
         'retry-after',

@@ -59,7 +59,7 @@ describe('the settings', () => {
     assert.deepEqual(two.findings, []);
   });
 
-  test('throttling, origins, retention, log level and prefix go where they belong', () => {
+  test('throttling, origins, keys, retention, log level and prefix go where they belong', () => {
     const other = new Synthesis({
       throttleRate: '5',
       throttleBurst: '9',
@@ -67,6 +67,7 @@ describe('the settings', () => {
       logRetentionDays: '7',
       logLevel: 'debug',
       assetsPrefix: 'sets/2024-06',
+      apiKeys: `alice:${'0a'.repeat(32)}`,
     });
     has(at(other.byId('EntranceStage'), 'DefaultRouteSettings'), {
       ThrottlingRateLimit: 5,
@@ -81,6 +82,7 @@ describe('the settings', () => {
     for (const group of groups) assert.equal(group.properties['RetentionInDays'], 7);
     has(at(other.functionNamed('stats'), 'Environment', 'Variables'), {
       LOG_LEVEL: 'debug',
+      API_KEYS: `alice:${'0a'.repeat(32)}`,
       ASSETS_URI: 's3://<BucketsAssets>/sets/2024-06',
     });
     const reads = other.allowed('stats').join();
@@ -97,6 +99,7 @@ describe('the settings', () => {
       given: { logRetentionDays: '2' },
       says: /one of 1, 3, 5, 7, .* for logRetentionDays but received "2"/,
     },
+    { given: { apiKeys: 'alice' }, says: /entry 1 of apiKeys, .* two parts with a colon/ },
     { given: { throttleRate: '0' }, says: /from 1 to 10000 for throttleRate but received "0"/ },
     { given: { assetsPrefix: '/v1/' }, says: /for assetsPrefix but received "\/v1\/"/ },
     { given: { corsOrigins: 'example.org' }, says: /list of origins for corsOrigins/ },

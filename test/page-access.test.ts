@@ -165,6 +165,17 @@ const states: Record<
       await page.locator('.problem').waitFor();
     },
   },
+  'a key that is asked for': {
+    path: '/',
+    mayLog: /Failed to load resource/,
+    reach: async (page) => {
+      await page.route('**/api/search-by-text?*k=24*', (route) =>
+        route.fulfill(problem(401, 'unauthorized')),
+      );
+      await describe(page, 'blue');
+      await page.getByRole('textbox', { name: /key|clé/ }).waitFor();
+    },
+  },
   'no results': {
     path: '/?query=blue&year_min=1960&year_max=1960&score_min=10',
     reach: (page) => page.locator('#end').getByText(/./).waitFor(),

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe as suite, test } from 'node:test';
-import type { Page } from 'playwright-core';
+import type { Locator, Page } from 'playwright-core';
+import { createApiKey } from '../lib/api-keys.ts';
 import { errorCodes } from '../lib/errors.ts';
 import { problems } from '../lib/http/problem.ts';
-import { en } from '../web/language/en.ts';
+import { en, type Words } from '../web/language/en.ts';
 import { fr } from '../web/language/fr.ts';
 import { browserSkip, Site } from './support/browser.ts';
 import {
@@ -15,12 +16,13 @@ import {
   problem,
   results,
   searchByStage,
+  shownIds,
   starterAlbum,
 } from './support/page.ts';
 import { brokenHeic, jxl, noise } from './support/pictures.ts';
 import { beginUpload, fileHead, formEnd } from './support/wire.ts';
 
-const { cover } = starterAlbum(17);
+const { id, cover } = starterAlbum(17);
 
 /** It begins as a PNG does, and goes on as none: browsers show what is sound of a picture, and here nothing is. */
 const headless = Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), noise(2000)]);
@@ -349,5 +351,104 @@ suite('with room for a single upload', { skip: browserSkip }, () => {
       other.write(Buffer.concat([cover, Buffer.from(formEnd)]));
       await results(page);
       other.socket.destroy();
+    }));
+});
+
+suite('where the service wants a key', { skip: browserSkip }, () => {
+  const { key, entry } = createApiKey('visitor');
+  const other = createApiKey('visitor').key;
+  const site = new Site(() => Promise.resolve({ API_KEYS: entry }));
+
+  const enter = async (place: Page | Locator, text: string, words: Words = en) => {
+    const field = place.getByLabel(words.problems.key.label);
+    await field.fill(text);
+    await field.press('Enter');
+  };
+
+  test('it is asked for, and again where it is refused; then what was asked is answered', () =>
+    site.visit('/', { mayLog }, async (page) => {
+      await describe(page, 'a green heart');
+      await message(page, 'A key is needed here').waitFor();
+      await enter(page, other);
+      await message(page, 'This key is not known here').waitFor();
+      await enter(page, ` ${key} `);
+      await results(page);
+      await page.locator('.cover.loaded').first().waitFor();
+      assert.equal(await page.locator('.problem').count(), 0);
+
+      const keys: (string | undefined)[] = [];
+      page.on('request', (request) => {
+        if (/\/api\/(?!image\/)/.test(request.url())) keys.push(request.headers()['x-api-key']);
+      });
+      await page.getByRole('button', { name: 'Show more' }).click();
+      await results(page, 48);
+      await page.getByRole('button', { name: 'Filters' }).click();
+      await page.getByRole('checkbox', { name: /^Rock/ }).waitFor();
+      await page.reload();
+      await results(page);
+      assert.ok(keys.length >= 5 && keys.every((one) => one === key), keys.join());
+      assert.ok(!page.url().includes(key));
+      assert.equal(await page.evaluate('localStorage.length'), 0, 'it is kept in the tab alone');
+    }));
+
+  test('a search by picture is made again with the same picture', () =>
+    site.visit('/', { mayLog }, async (page) => {
+      await pick(page, asFile(cover));
+      await searchByStage(page);
+      await enter(page, key);
+      await results(page);
+      assert.equal((await shownIds(page))[0], id);
+    }));
+
+  test('everything in sight that was refused is asked again, and what was left behind when it is shown', () =>
+    site.visit('/?query=blue', { mayLog }, async (page) => {
+      await message(page, 'A key is needed here').waitFor();
+      await page.locator('.brand').click();
+      await page.getByRole('heading', { name: 'Which record is this?' }).waitFor();
+      assert.ok(await page.locator('#crate').isHidden());
+      await describe(page, 'red');
+      await message(page, 'A key is needed here').waitFor();
+      await page.getByRole('button', { name: 'Filters' }).click();
+      await page.locator('#filter-panel .problem').waitFor();
+      await enter(page.locator('#problem'), key);
+      await results(page);
+      await page.getByRole('checkbox', { name: /^Rock/ }).waitFor();
+      await page.goBack();
+      await page.locator('.crate-cover .cover.loaded').first().waitFor();
+      await page.goBack();
+      await page.getByRole('heading', { name: 'Covers like “blue”' }).waitFor();
+      await results(page);
+    }));
+
+  test('an album that was closed before is not opened by a key', () =>
+    site.visit(`/?query=blue&album=${String(id)}`, { mayLog }, async (page) => {
+      const dialog = page.getByRole('dialog', { name: 'Album' });
+      await dialog.getByText('A key is needed here').waitFor();
+      await dialog.getByRole('button', { name: 'Close' }).click();
+      await dialog.waitFor({ state: 'hidden' });
+      await enter(page.locator('#problem'), key);
+      await results(page);
+      assert.ok(await dialog.isHidden());
+    }));
+
+  test('in French', () =>
+    site.visit('/?query=blue', { mayLog, browser: { locale: 'fr-FR' } }, async (page) => {
+      await message(page, fr.problems.codes.unauthorized.title).waitFor();
+      await page.getByRole('button', { name: fr.problems.key.use }).waitFor();
+      await enter(page, other, fr);
+      await message(page, fr.problems.codes.key_refused.title).waitFor();
+      await enter(page, key, fr);
+      await results(page);
+    }));
+
+  test('what no key can be is not sent', () =>
+    site.visit('/?query=blue', { mayLog }, async (page) => {
+      await message(page, 'A key is needed here').waitFor();
+      let asked = 0;
+      page.on('request', () => (asked += 1));
+      for (const text of ['', 'clé', 'two words']) await enter(page, text);
+      assert.equal(asked, 0);
+      await enter(page, key);
+      await results(page);
     }));
 });

@@ -1,5 +1,6 @@
 import { readLink, type Filters, type Subject } from './address.ts';
 import { ApiClient } from './api/client.ts';
+import { apiKey } from './api/key.ts';
 import { Problem } from './api/problem.ts';
 import { part } from './dom.ts';
 import { Examples } from './home/examples.ts';
@@ -91,6 +92,11 @@ function wire(): void {
     showCount();
   });
   showLanguage();
+  apiKey.onChange(() => {
+    for (const [key, run] of runs)
+      if (run.problem && key !== navigation.current.searchKey) runs.delete(key);
+    void describeService();
+  });
 }
 
 /** On a phone the camera is the first thing to reach for. */

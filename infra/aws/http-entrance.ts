@@ -46,7 +46,14 @@ export class HttpEntrance extends Construct {
       corsPreflight: {
         allowOrigins: settings.corsOrigins,
         allowMethods: [CorsHttpMethod.GET, CorsHttpMethod.HEAD, CorsHttpMethod.POST],
-        allowHeaders: ['content-type', 'x-request-id', 'range', 'if-none-match'],
+        allowHeaders: [
+          'authorization',
+          'x-api-key',
+          'content-type',
+          'x-request-id',
+          'range',
+          'if-none-match',
+        ],
         exposeHeaders: [
           'x-request-id',
           'retry-after',

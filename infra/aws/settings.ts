@@ -1,5 +1,6 @@
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import * as z from 'zod';
+import { parseApiKeys } from '../../lib/api-keys.ts';
 import { AppError } from '../../lib/errors.ts';
 import { integer, parseFields } from '../../lib/fields.ts';
 import { endpoints, type EndpointName } from './endpoints.ts';
@@ -43,6 +44,7 @@ const schema = z.object({
     .transform((origins) => origins.split(','))
     .describe('* or a comma-separated list of origins')
     .default(['*']),
+  apiKeys: z.string().optional(), // read by parseApiKeys: no error may repeat it
   throttleRate: integer(1, 10_000).default(100),
   throttleBurst: integer(1, 5_000).default(200),
   reservedConcurrency: z
@@ -90,6 +92,7 @@ export function readSettings(lookUp: (name: string) => unknown): Settings {
     given[name] = typeof value === 'string' ? value : JSON.stringify(value);
   }
   const settings = parseFields(schema, given, 'invalid_config');
+  if (settings.apiKeys !== undefined) parseApiKeys(settings.apiKeys, 'apiKeys');
   if ((settings.domainName === undefined) !== (settings.certificateArn === undefined))
     throw new AppError(
       'invalid_config',

@@ -41,6 +41,7 @@ export class ShazamVisualStack extends Stack {
       CDN_URL: `${site.url}/images`,
       CLIP_DTYPE: 'q8',
       LOG_LEVEL: settings.logLevel,
+      ...(settings.apiKeys !== undefined && { API_KEYS: settings.apiKeys }),
     };
     for (const endpoint of endpoints) {
       const made = new EndpointFunction(this, endpoint.name, {

@@ -2,7 +2,14 @@ import cors from 'cors';
 import express, { type Express, type Router } from 'express';
 import type { Logger } from 'pino';
 import type { HttpContext } from './context.ts';
-import { answerProblems, limitRate, requestLog, routeNotFound } from './middleware.ts';
+import {
+  answerProblems,
+  limitRate,
+  readKey,
+  requestLog,
+  requireKey,
+  routeNotFound,
+} from './middleware.ts';
 
 /** Makes the endpoints of one file. */
 export type MakeRouter = (context: HttpContext) => Router;
@@ -16,7 +23,8 @@ export function createApp(
   log: Logger,
   routers: readonly MakeRouter[],
 ): Express {
-  const { basePath, corsOrigins, rateLimitPerMinute, trustProxyHops } = context.config.server;
+  const { apiKeys, basePath, corsOrigins, rateLimitPerMinute, trustProxyHops } =
+    context.config.server;
   const app = express();
   app.disable('x-powered-by');
   app.set('trust proxy', trustProxyHops);
@@ -29,7 +37,10 @@ export function createApp(
     cors({ origin: corsOrigins === '*' ? '*' : [...corsOrigins], exposedHeaders, maxAge: 86_400 }),
   );
   const endpoints = express.Router();
+  endpoints.use('/api/', readKey(apiKeys));
+  // Whatever is refused for want of a key counts too.
   if (rateLimitPerMinute > 0) endpoints.use('/api/', limitRate(rateLimitPerMinute));
+  if (apiKeys.length > 0) endpoints.use('/api/', requireKey);
   for (const makeRouter of routers) endpoints.use(makeRouter(context));
   // A stage of API Gateway comes with the path of some events and not with that of others.
   if (basePath !== '') app.use(basePath, endpoints);

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import type { ErrorRequestHandler, Request, RequestHandler } from 'express';
-import { rateLimit } from 'express-rate-limit';
+import type { ErrorRequestHandler, Request, RequestHandler, Response } from 'express';
+import { ipKeyGenerator, rateLimit } from 'express-rate-limit';
 import type { Logger } from 'pino';
+import { nameOfKey, type ApiKey } from '../api-keys.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
 import { clientLeft } from './context.ts';
 import { problems, sendProblem, toAppError } from './problem.ts';
@@ -44,6 +45,7 @@ export const requestLog =
         status: response.statusCode,
         ms: Math.round(10 * ((answeredAt ?? performance.now()) - start)) / 10,
         client: request.ip,
+        key: keyOf(response),
         ...(error && { code: error.code, detail: error.detail }),
         ...search,
       };
@@ -58,18 +60,69 @@ export const requestLog =
     next();
   };
 
-/** At most so many requests a minute from one address; the next is told 429 and when to come back. */
+/** The name of the key that came with the request. */
+const keyOf = (response: Response): string | undefined =>
+  response.locals['key'] as string | undefined;
+
+/** Notes whose key comes with a request: `Authorization: Bearer KEY`, which a proxy may need for itself, or `X-API-Key`. */
+export const readKey =
+  (keys: readonly ApiKey[]): RequestHandler =>
+  (request, response, next) => {
+    const bearer = /^Bearer +(\S+)$/i.exec(request.get('authorization') ?? '')?.[1];
+    for (const key of [request.get('x-api-key'), bearer])
+      if (key !== undefined) response.locals['key'] ??= nameOfKey(keys, key);
+    next();
+  };
+
+/**
+ * Refuses what comes without a key, before anything of it is read. Covers stay open: pages show them by `<img>`, which
+ * sends no headers, and a key in a URL would end up in logs.
+ */
+export const requireKey: RequestHandler = (request, response, next) => {
+  if (request.path.startsWith('/image/')) {
+    next();
+  } else if (keyOf(response) !== undefined) {
+    response.set('Cache-Control', 'private'); // a cache that many share must not give it to those without a key
+    next();
+  } else {
+    response.set('WWW-Authenticate', 'Bearer realm="shazam-visual"');
+    next(
+      new AppError(
+        'unauthorized',
+        'Expected a key of this service in Authorization (as Bearer) or in X-API-Key but received none that is known.',
+      ),
+    );
+  }
+};
+
+/**
+ * Leading bits of an IPv6 address that count as one client. Providers give a household a /56 (RIPE-690 asks for no
+ * less), whose 256 networks of 64 bits would be as many clients. A phone has a /64 of its own and so shares its limit
+ * with neighbours, as it does behind one IPv4 address of its provider.
+ */
+const ipv6ClientBits = 56;
+
+/**
+ * At most so many requests a minute with one key or, without a key, from one address; the next is told 429 and when to
+ * come back. A count takes 270 bytes and is forgotten within two minutes: a thousand new addresses a second take 32 MB.
+ */
 export const limitRate = (perMinute: number): RequestHandler =>
   rateLimit({
     windowMs: 60_000,
     limit: perMinute,
+    // There is no address where the client has left already, and where a load balancer tells a function none.
+    keyGenerator: ({ ip = 'unknown' }, response) => {
+      const key = keyOf(response);
+      return key === undefined ? `address ${ipKeyGenerator(ip, ipv6ClientBits)}` : `key ${key}`;
+    },
     standardHeaders: 'draft-8',
     legacyHeaders: false,
-    handler: (_request, _response, next) => {
+    handler: (_request, response, next) => {
+      const whose = keyOf(response) === undefined ? 'from one address' : 'with one key';
       next(
         new AppError(
           'rate_limited',
-          `Expected at most ${String(perMinute)} requests a minute from one address: wait as long as Retry-After says.`,
+          `Expected at most ${String(perMinute)} requests a minute ${whose}: wait as long as Retry-After says.`,
         ),
       );
     },

@@ -164,6 +164,7 @@ const systemPaths = {
   '/': {
     get: {
       summary: 'What this is',
+      security: [],
       responses: {
         200: json(
           'Name, version and endpoints. (A browser, which prefers HTML, gets the page.)',
@@ -183,6 +184,7 @@ const systemPaths = {
   '/health': {
     get: {
       summary: 'Whether the process lives, and what it has loaded',
+      security: [],
       responses: {
         200: json(
           'Alive.',
@@ -215,6 +217,7 @@ const systemPaths = {
   '/ready': {
     get: {
       summary: 'Whether everything is loaded and consistent',
+      security: [],
       responses: {
         200: json(
           'Ready.',
@@ -225,11 +228,16 @@ const systemPaths = {
     },
   },
   '/openapi.json': {
-    get: { summary: 'This document', responses: { 200: json('OpenAPI 3.1.', { type: 'object' }) } },
+    get: {
+      summary: 'This document',
+      security: [],
+      responses: { 200: json('OpenAPI 3.1.', { type: 'object' }) },
+    },
   },
   '/docs': {
     get: {
       summary: 'This document, to read and to try',
+      security: [],
       responses: { 200: { description: 'A page.', content: { 'text/html': {} } } },
     },
   },
@@ -255,7 +263,7 @@ const catalogPaths = {
             best_new_music: { type: 'integer' },
           }),
         ),
-        ...problemResponses('assets_missing', 'catalog_unreadable'),
+        ...problemResponses('unauthorized', 'assets_missing', 'catalog_unreadable'),
       },
     },
   },
@@ -272,7 +280,7 @@ const catalogPaths = {
             },
           }),
         ),
-        ...problemResponses('assets_missing', 'catalog_unreadable'),
+        ...problemResponses('unauthorized', 'assets_missing', 'catalog_unreadable'),
       },
     },
   },
@@ -284,7 +292,7 @@ const catalogPaths = {
           'The years.',
           object({ year_min: nullable('integer'), year_max: nullable('integer') }),
         ),
-        ...problemResponses('assets_missing', 'catalog_unreadable'),
+        ...problemResponses('unauthorized', 'assets_missing', 'catalog_unreadable'),
       },
     },
   },
@@ -310,6 +318,7 @@ const catalogPaths = {
           }),
         ),
         ...problemResponses(
+          'unauthorized',
           'invalid_parameter',
           'album_not_found',
           'assets_missing',
@@ -321,6 +330,7 @@ const catalogPaths = {
   '/api/image/{album_id}': {
     get: {
       summary: 'The cover of an album',
+      security: [],
       parameters: [
         albumIdParameter,
         {
@@ -389,6 +399,7 @@ const searchPaths = ({ limits }: Config) => ({
       responses: {
         200: json('The albums, most similar first.', ref('SearchResponse')),
         ...problemResponses(
+          'unauthorized',
           'invalid_parameter',
           'missing_file',
           'unexpected_field',
@@ -432,7 +443,12 @@ const searchPaths = ({ limits }: Config) => ({
             expires_in: { type: 'integer', description: 'Seconds.' },
           }),
         ),
-        ...problemResponses('invalid_parameter', 'invalid_request', 'uploads_disabled'),
+        ...problemResponses(
+          'unauthorized',
+          'invalid_parameter',
+          'invalid_request',
+          'uploads_disabled',
+        ),
       },
     },
   },
@@ -442,7 +458,7 @@ const searchPaths = ({ limits }: Config) => ({
       parameters: [albumIdParameter, ...queryParameters(limits.k)],
       responses: {
         200: json('The albums, most similar first, itself left out.', ref('SearchResponse')),
-        ...problemResponses('invalid_parameter', 'album_not_found', ...assetCodes),
+        ...problemResponses('unauthorized', 'invalid_parameter', 'album_not_found', ...assetCodes),
       },
     },
   },
@@ -461,7 +477,7 @@ const searchPaths = ({ limits }: Config) => ({
       ],
       responses: {
         200: json('The albums, most similar first.', ref('SearchResponse')),
-        ...problemResponses('invalid_parameter', 'busy', ...assetCodes),
+        ...problemResponses('unauthorized', 'invalid_parameter', 'busy', ...assetCodes),
       },
     },
   },
@@ -477,6 +493,22 @@ export const openApiDocument = (config: Config) => ({
     description:
       'A picture of a sleeve, or a description of one, in; the albums with the most similar covers out. Every error is `application/problem+json` with a stable `code`.',
   },
+  security: [
+    ...(config.server.apiKeys.length === 0 ? [{}] : []), // no key will do, too
+    { bearerKey: [] },
+    { headerKey: [] },
+  ],
   paths: { ...searchPaths(config), ...catalogPaths, ...systemPaths },
-  components: { schemas },
+  components: {
+    schemas,
+    securitySchemes: {
+      bearerKey: { type: 'http', scheme: 'bearer', description: 'A key of this service.' },
+      headerKey: {
+        type: 'apiKey',
+        in: 'header',
+        name: 'X-API-Key',
+        description: 'The same, where `Authorization` is needed for something else.',
+      },
+    },
+  },
 });

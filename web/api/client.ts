@@ -1,4 +1,5 @@
 import { filterParameters, type Filters, type Subject } from '../address.ts';
+import { apiKey } from './key.ts';
 import { Problem, readProblem } from './problem.ts';
 import type { Album, AlbumResult, GenreCount, Health, YearRange } from './types.ts';
 
@@ -131,9 +132,13 @@ export class ApiClient {
   async #ask<T>(path: string, init: RequestInit = {}): Promise<T> {
     const patience = AbortSignal.timeout(patienceMs);
     const signals = init.signal ? [init.signal, patience] : [patience];
+    const key = apiKey.value;
+    // Not `Authorization`, which a proxy in front of the API may need for itself.
+    const headers: HeadersInit = key === null ? {} : { 'X-API-Key': key };
     try {
-      const response = await fetch(this.#url(path), { ...init, signal: AbortSignal.any(signals) });
-      if (!response.ok) throw await readProblem(response);
+      const signal = AbortSignal.any(signals);
+      const response = await fetch(this.#url(path), { ...init, headers, signal });
+      if (!response.ok) throw await readProblem(response, key !== null);
       return (await response.json()) as T;
     } catch (error) {
       if (error instanceof Problem || init.signal?.aborted === true) throw error;

@@ -7,6 +7,7 @@ export type LocalCode =
   | 'nothing_to_read'
   | 'camera_denied'
   | 'camera_missing'
+  | 'key_refused'
   | 'offline'
   | 'unreachable'
   | 'timed_out';
@@ -54,14 +55,19 @@ const codeOfStatus = (status: number): ProblemCode => {
   return 'invalid_request';
 };
 
-/** Reads an answer that is not a success: `application/problem+json`, or whatever else came. */
-export async function readProblem(response: Response): Promise<Problem> {
+/**
+ * Reads an answer that is not a success: `application/problem+json`, or whatever else came.
+ *
+ * @param withKey whether the request had a key
+ */
+export async function readProblem(response: Response, withKey: boolean): Promise<Problem> {
   const body = (await response.json().catch(() => ({}))) as Record<string, unknown>;
   const text = (name: string) => (typeof body[name] === 'string' ? body[name] : undefined);
   const retryAfter = Number.parseInt(response.headers.get('Retry-After') ?? '', 10);
   const detail = text('detail');
   const requestId = text('request_id') ?? response.headers.get('X-Request-Id') ?? undefined;
-  return new Problem((text('code') as ErrorCode | undefined) ?? codeOfStatus(response.status), {
+  const code = (text('code') as ErrorCode | undefined) ?? codeOfStatus(response.status);
+  return new Problem(withKey && code === 'unauthorized' ? 'key_refused' : code, {
     ...(detail !== undefined && { detail }),
     ...(requestId !== undefined && { requestId }),
     ...(retryAfter >= 0 && { retryAfter }),

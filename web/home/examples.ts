@@ -56,6 +56,7 @@ export class Examples {
       const found = await this.#client.someAlbums(about, crateSize, offset);
       this.#albums = found.length > 0 ? found : await this.#client.someAlbums(about, crateSize, 0);
       this.draw();
+      part('crate', HTMLElement).hidden = false; // an earlier try may have failed
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       part('crate', HTMLElement).hidden = true; // an ornament: the next search tells what is wrong

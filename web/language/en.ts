@@ -134,6 +134,7 @@ export const en = {
     dismiss: 'Dismiss',
     said: 'What the server said',
     requestId: 'Request',
+    key: { label: 'Your key', use: 'Continue' },
     codes: {
       invalid_parameter: {
         title: 'Something in this search is not right',
@@ -219,9 +220,13 @@ export const en = {
         title: 'The server did not understand the request',
         advice: 'Change the search, or reload the page.',
       },
+      unauthorized: {
+        title: 'A key is needed here',
+        advice: 'Enter the one that you were given. It is forgotten when you close this tab.',
+      },
       rate_limited: {
         title: 'That was a lot of searches',
-        advice: 'Each address may ask only so often. Wait a moment.',
+        advice: 'One may ask only so often a minute. Wait a moment.',
       },
       busy: {
         title: 'Everybody is searching right now',
@@ -290,6 +295,10 @@ export const en = {
       camera_missing: {
         title: 'There is no camera to be used',
         advice: 'Another program may hold it. You can choose a picture instead.',
+      },
+      key_refused: {
+        title: 'This key is not known here',
+        advice: 'Check it, or ask whoever runs the service for another.',
       },
       offline: {
         title: 'You are offline',

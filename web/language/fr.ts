@@ -137,6 +137,7 @@ export const fr: Words = {
     dismiss: 'Fermer',
     said: 'Ce que dit le serveur',
     requestId: 'Requête',
+    key: { label: 'Votre clé', use: 'Continuer' },
     codes: {
       invalid_parameter: {
         title: 'Quelque chose ne va pas dans cette recherche',
@@ -222,9 +223,13 @@ export const fr: Words = {
         title: 'Le serveur n’a pas compris la requête',
         advice: 'Changez la recherche, ou rechargez la page.',
       },
+      unauthorized: {
+        title: 'Il faut une clé ici',
+        advice: 'Saisissez celle qu’on vous a donnée. Elle est oubliée à la fermeture de l’onglet.',
+      },
       rate_limited: {
         title: 'Cela fait beaucoup de recherches',
-        advice: 'Chaque adresse est limitée. Patientez un instant.',
+        advice: 'Leur nombre par minute est limité. Patientez un instant.',
       },
       busy: {
         title: 'Tout le monde cherche en ce moment',
@@ -294,6 +299,10 @@ export const fr: Words = {
       camera_missing: {
         title: 'Aucun appareil photo n’est utilisable',
         advice: 'Un autre programme le tient peut-être. Vous pouvez choisir une image.',
+      },
+      key_refused: {
+        title: 'Cette clé n’est pas connue ici',
+        advice: 'Vérifiez-la, ou demandez-en une autre à qui gère le service.',
       },
       offline: {
         title: 'Vous êtes hors ligne',

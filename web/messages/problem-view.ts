@@ -1,3 +1,4 @@
+import { apiKey } from '../api/key.ts';
 import type { Problem, ProblemCode } from '../api/problem.ts';
 import { icon, make } from '../dom.ts';
 import { language } from '../language/language.ts';
@@ -49,6 +50,9 @@ const ofThePicture: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
   'camera_missing',
 ]);
 
+/** Failures that pass when a key is entered. */
+const needingKey: ReadonlySet<ProblemCode> = new Set<ProblemCode>(['unauthorized', 'key_refused']);
+
 export interface ProblemActions {
   /** Does again what failed; without it there is nothing to do again. */
   retry?: () => void;
@@ -67,6 +71,7 @@ export class ProblemView {
   readonly element: HTMLElement;
   #timer: number | undefined;
   readonly #retryOnline: (() => void) | undefined;
+  #stopListening: (() => void) | undefined;
 
   constructor(problem: Problem, actions: ProblemActions) {
     const words = language.words.problems;
@@ -94,6 +99,7 @@ export class ProblemView {
         make('h2', { text: title }),
         ...lines.map((text) => make('p', { text })),
       ),
+      ...this.#keyForm(problem, actions),
       ...said(problem),
       this.#buttons(problem, actions, { canRetry, retriesItself, retryAfter }),
     );
@@ -103,7 +109,34 @@ export class ProblemView {
   remove(): void {
     window.clearInterval(this.#timer);
     if (this.#retryOnline) window.removeEventListener('online', this.#retryOnline);
+    this.#stopListening?.();
     this.element.remove();
+  }
+
+  /** A field for the key that is needed. Whichever is filled in, everything in sight that was refused is asked again. */
+  #keyForm({ code }: Problem, { retry }: ProblemActions): HTMLElement[] {
+    if (!needingKey.has(code) || !retry) return [];
+    this.#stopListening = apiKey.onChange(() => {
+      if (this.element.checkVisibility()) retry();
+    });
+    const words = language.words.problems.key;
+    const field = make('input', {
+      attributes: {
+        type: 'password',
+        autocomplete: 'off',
+        required: '',
+        pattern: ' *[!-~]+ *', // what a header can carry
+        'aria-label': words.label,
+        placeholder: words.label,
+      },
+    });
+    const button = make('button', { class: 'button primary', text: words.use });
+    const form = make('form', { class: 'describe-field' }, field, button);
+    form.addEventListener('submit', (event) => {
+      event.preventDefault();
+      apiKey.enter(field.value.trim());
+    });
+    return [form];
   }
 
   #buttons(

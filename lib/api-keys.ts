@@ -1,0 +1,70 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { AppError } from './errors.ts';
+
+/** A key of the API as the settings hold it: the name of who has it, and the SHA-256 of the key itself. */
+export interface ApiKey {
+  readonly name: string;
+  readonly sha256: Buffer;
+}
+
+/** What a key may be called. Not `sv_…`: that is a key where its name should be. */
+export const isKeyName = (text: string): boolean => /^(?!sv_)[\w.-]{1,64}$/.test(text);
+
+export const keyNameExpected =
+  '1 to 64 letters, digits, dots, dashes or underscores, not beginning with sv_';
+
+/**
+ * Makes a key: `sv_` and 256 random bits as base64url. So many can't be guessed, which is why a plain SHA-256 is
+ * enough to keep.
+ *
+ * @returns the key, which is kept nowhere, and the entry of `API_KEYS` by which the service knows it
+ */
+export function createApiKey(name: string): { key: string; entry: string } {
+  const key = `sv_${randomBytes(32).toString('base64url')}`;
+  return { key, entry: `${name}:${digest(key).toString('hex')}` };
+}
+
+/**
+ * Reads `name:hash` pairs, separated by commas. No error repeats an entry: it may be a key put there by mistake.
+ *
+ * @param setting what the operator calls the setting
+ * @throws AppError `invalid_config`, naming the entry by its number and what is wrong with it
+ */
+export function parseApiKeys(text: string, setting: string): readonly ApiKey[] {
+  const keys: ApiKey[] = [];
+  for (const [i, entry] of text.split(',').entries()) {
+    const refuse = (why: string) =>
+      new AppError(
+        'invalid_config',
+        `Expected name:hash for entry ${String(i + 1)} of ${setting}, as "shazam-visual key create" prints it, but ${why}.`,
+        { parameters: [setting] },
+      );
+    const [name = '', hash, ...rest] = entry.trim().split(':');
+    if (hash === undefined || rest.length > 0)
+      throw refuse('it is not two parts with a colon between');
+    if (!isKeyName(name)) throw refuse(`its name is not ${keyNameExpected}`);
+    if (!/^[0-9a-f]{64}$/i.test(hash)) throw refuse('its hash is not 64 hexadecimal digits');
+    const sha256 = Buffer.from(hash, 'hex');
+    if (keys.some((other) => other.name === name)) throw refuse('its name is that of another');
+    if (keys.some((other) => other.sha256.equals(sha256)))
+      throw refuse('its key is that of another');
+    keys.push({ name, sha256 });
+  }
+  return Object.freeze(keys);
+}
+
+/**
+ * The name of a key; `undefined` where it is none of these. It takes as long for every key of a length: digests are
+ * compared, each with each.
+ */
+export function nameOfKey(keys: readonly ApiKey[], key: string): string | undefined {
+  const given = digest(key);
+  let found: string | undefined;
+  for (const { name, sha256 } of keys) if (timingSafeEqual(sha256, given)) found = name;
+  return found;
+}
+
+/** Text without the keys in it, for the log: somebody may have put theirs into a URL. */
+export const withoutKeys = (text: string): string => text.replace(/sv_[\w-]{43}/g, 'sv_…');
+
+const digest = (key: string): Buffer => createHash('sha256').update(key).digest();
