@@ -15,6 +15,8 @@ export interface EncoderTask {
   maxPixels: number | undefined;
   /** Threads for one run of the model. */
   threads: number;
+  /** Whether they spin while they wait for their share of it: beside other workers they would take time from those. */
+  spin: boolean;
 }
 
 /** Of the tower: an encoded picture, or a text. */
@@ -35,11 +37,11 @@ export interface LoadedTower {
  */
 const decodesAtATime = 2;
 
-const { tower, modelDir, dtype, maxPixels, threads } = workerData as EncoderTask;
+const { tower, modelDir, dtype, maxPixels, ...run } = workerData as EncoderTask;
 
 const openTower = {
   vision: async () => {
-    const encoder = await createImageEncoder({ modelDir, dtype, maxPixels, run: { threads } });
+    const encoder = await createImageEncoder({ modelDir, dtype, maxPixels, run });
     const limit = pLimit(decodesAtATime);
     const decode = (picture: Uint8Array) =>
       limit(() => encoder.preprocess(asBuffer(picture))).catch(toPlainError);
@@ -53,7 +55,7 @@ const openTower = {
     };
   },
   text: async () => {
-    const encoder = await createTextEncoder({ modelDir, dtype, threads });
+    const encoder = await createTextEncoder({ modelDir, dtype, threads: run.threads });
     return {
       encoder,
       encodeBatch: (texts: readonly Query[]): Promise<Outcome[]> =>
