@@ -19,11 +19,11 @@ export class Corpus {
   }
 
   /** Loads both where they are not, and keeps them while the work lasts. */
-  async use<T>(work: (index: VectorIndex, catalog: Catalog) => T): Promise<T> {
+  async use<T>(work: (index: VectorIndex, catalog: Catalog) => Promise<T>): Promise<T> {
     this.#users += 1;
     try {
       const [index, catalog] = await Promise.all([this.index(), this.catalog()]);
-      return work(index, catalog);
+      return await work(index, catalog);
     } finally {
       this.#users -= 1;
       this.#freeUnused();

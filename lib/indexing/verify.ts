@@ -63,7 +63,7 @@ export async function* verifyFiles(options: VerifyOptions): AsyncGenerator<Verif
   if (!set) return;
   // what the service does when it loads them
   const prepared = await attempt('index', () =>
-    Promise.resolve(prepareEmbeddings(set.index, indexPath, set.catalog.ids())),
+    prepareEmbeddings(set.index, indexPath, set.catalog.ids()),
   );
   if (prepared.failure) yield prepared.failure;
   for (const warning of prepared.value ?? []) yield finding('index', 'warning', warning);
@@ -170,8 +170,8 @@ function* checkCounts(index: VectorIndex, catalog: Catalog): Generator<VerifyEve
       );
 }
 
-function* checkVectors(index: VectorIndex): Generator<VerifyEvent> {
-  const { none, other } = findOddRows(index);
+async function* checkVectors(index: VectorIndex): AsyncGenerator<VerifyEvent> {
+  const { none, other } = await findOddRows(index);
   const odd = [...none, ...other].sort((a, b) => a - b);
   const length = index.exact ? 'length 1' : 'a length near 1';
   yield odd.length === 0
@@ -256,13 +256,13 @@ async function* checkCovers(catalog: Catalog, imagesDir: string): AsyncGenerator
     );
 }
 
-function* checkDuplicates(
+async function* checkDuplicates(
   { index, catalog }: FileSetInMemory,
   similarity: number,
-): Generator<VerifyEvent> {
+): AsyncGenerator<VerifyEvent> {
   const search = nearDuplicates(index, similarity);
-  let step = search.next();
-  for (; step.done !== true; step = search.next())
+  let step = await search.next();
+  for (; step.done !== true; step = await search.next())
     yield { type: 'progress', check: 'duplicates', ...step.value };
   const groups = step.value.map((rows) => rows.map((row) => catalog.atRow(row).id));
   const albums = groups.reduce((sum, group) => sum + group.length, 0);

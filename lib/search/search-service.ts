@@ -5,6 +5,7 @@ import type { Album } from '../catalog/album.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { AlbumFilter } from '../catalog/filter.ts';
 import type { Corpus } from '../corpus.ts';
+import { usableCores } from '../cores.ts';
 import { AppError } from '../errors.ts';
 import type { VectorIndex } from '../vectors/vector-index.ts';
 import { Gate } from './gate.ts';
@@ -66,6 +67,8 @@ const picturesAtATime = 2;
 export class SearchService {
   readonly #parts: SearchParts;
   readonly #pictureTurns = pLimit(picturesAtATime);
+  /** Searches of the index at a time: those that are under way share the cores. */
+  readonly #indexTurns = pLimit(usableCores());
   readonly #pictures: Gate;
   readonly #texts: Gate;
   /** Embeddings of the last queries: paging and filters ask for the same one again and again. */
@@ -148,14 +151,17 @@ export class SearchService {
    */
   #nearest(
     query: (index: VectorIndex, catalog: Catalog) => Float32Array,
-    { k, offset = 0, filter }: SearchOptions,
+    { k, offset = 0, filter, signal }: SearchOptions,
     start: number,
     { except, cached = false }: { except?: (catalog: Catalog) => number; cached?: boolean },
   ): Promise<SearchAnswer> {
     const encoded = performance.now();
-    return this.#parts.corpus().use((index, catalog) => {
-      const rows = catalog.rowsMatching(filter, except?.(catalog));
-      const found = index.search(query(index, catalog), offset + k, rows);
+    return this.#parts.corpus().use(async (index, catalog) => {
+      const found = await this.#indexTurns(() => {
+        signal?.throwIfAborted();
+        const rows = catalog.rowsMatching(filter, except?.(catalog));
+        return index.search(query(index, catalog), offset + k, rows);
+      });
       const hits = Array.from(found.rows, (row, i) => ({
         album: catalog.atRow(row),
         similarity: index.similarity(found.distances[i] ?? NaN),

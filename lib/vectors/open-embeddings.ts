@@ -7,24 +7,30 @@ const tolerance = 0.01;
 /** The same where codes stand for it: PCA and coarse codes shorten it, none makes it much longer. */
 const [shortest, longest] = [0.1, 1.25];
 
-/** Vectors whose length is looked at, spread over the index: all of a catalog of ordinary size, in some 50 ms. */
+/** Vectors whose length is looked at, spread over the index: all of a catalog of ordinary size. */
 const sampleSize = 100_000;
 
 /**
  * Opens an index as one of embeddings ({@link prepareEmbeddings}).
  *
- * @param albumIds the albums' ids (`local_id`) in the order of the list
- * @throws AppError `index_unreadable` or `assets_inconsistent`
+ * @param albumIds the albums' ids (`local_id`) in the order of the list; as a promise where the list is still being read
+ * @throws AppError `index_unreadable` or `assets_inconsistent`; what `albumIds` rejects with
  */
 export async function openEmbeddings(
   path: string,
-  albumIds: readonly number[],
+  albumIds: readonly number[] | Promise<readonly number[]>,
 ): Promise<{ index: VectorIndex; warnings: string[] }> {
-  const index = await VectorIndex.open(path);
+  const opening = VectorIndex.open(path);
   try {
-    return { index, warnings: prepareEmbeddings(index, path, albumIds) };
+    const [index, ids] = await Promise.all([opening, albumIds]);
+    return { index, warnings: await prepareEmbeddings(index, path, ids) };
   } catch (error) {
-    index.dispose();
+    opening.then(
+      (index) => {
+        index.dispose();
+      },
+      () => undefined,
+    );
     throw error;
   }
 }
@@ -41,11 +47,11 @@ export async function openEmbeddings(
  * @throws AppError `index_unreadable` where it holds what is no embedding, `assets_inconsistent` where it does not fit
  *   the list
  */
-export function prepareEmbeddings(
+export async function prepareEmbeddings(
   index: VectorIndex,
   path: string,
   albumIds: readonly number[],
-): string[] {
+): Promise<string[]> {
   if (index.size !== albumIds.length)
     throw new AppError(
       'assets_inconsistent',
@@ -54,15 +60,15 @@ export function prepareEmbeddings(
     );
   orderRows(index, path, albumIds);
   if (!index.givesVectors) return [];
-  trySearch(index, path);
-  return [...checkLengths(index, path), ...chooseProbes(index)];
+  await trySearch(index, path);
+  return [...(await checkLengths(index, path)), ...(await chooseProbes(index))];
 }
 
 /** FAISS reads an index whose parts contradict each other (dimensions, or whether it is trained), and fails at a search. */
-function trySearch(index: VectorIndex, path: string): void {
+async function trySearch(index: VectorIndex, path: string): Promise<void> {
   try {
-    index.vectorOf(0);
-    index.search(new Float32Array(index.dimension).fill(1), 1); // a stored vector may hold NaN, which is told after this
+    await index.lengthsOf(Uint32Array.of(0));
+    await index.search(new Float32Array(index.dimension).fill(1), 1); // a stored vector may hold NaN, which is told after this
   } catch (cause) {
     throw new AppError(
       'index_unreadable',
@@ -104,12 +110,13 @@ export interface OddRows {
 }
 
 /** Looks at the lengths of the vectors; of a large index at those of 100,000. */
-export function findOddRows(index: VectorIndex): OddRows {
+export async function findOddRows(index: VectorIndex): Promise<OddRows> {
   const step = Math.max(1, Math.ceil(index.size / sampleSize));
+  const rows = Uint32Array.from({ length: Math.ceil(index.size / step) }, (_, i) => i * step);
   const [least, most] = index.exact ? [1 - tolerance, 1 + tolerance] : [shortest, longest];
   const odd: OddRows = { none: [], other: [], example: 1 };
-  for (let row = 0; row < index.size; row += step) {
-    const length = lengthOf(index.vectorOf(row));
+  for (const [i, length] of (await index.lengthsOf(rows)).entries()) {
+    const row = i * step;
     if (!(length > 0 && length < Infinity)) odd.none.push(row);
     else if (length < least || length > most) {
       odd.other.push(row);
@@ -119,8 +126,8 @@ export function findOddRows(index: VectorIndex): OddRows {
   return odd;
 }
 
-function checkLengths(index: VectorIndex, path: string): string[] {
-  const { none, other, example } = findOddRows(index);
+async function checkLengths(index: VectorIndex, path: string): Promise<string[]> {
+  const { none, other, example } = await findOddRows(index);
   if (none.length > 0)
     throw new AppError(
       'index_unreadable',
@@ -128,19 +135,13 @@ function checkLengths(index: VectorIndex, path: string): string[] {
     );
   if (other.length === 0) return [];
   const what = `${path} has ${String(other.length)} vectors that are not of length 1 (one has ${example.toPrecision(3)})`;
-  if (!index.normalise())
+  if (!(await index.normalise()))
     throw new AppError(
       'index_unreadable',
       `${what}, and its type can't be put right: normalise the vectors (faiss.normalize_L2) and make it anew.`,
     );
   return [`${what}: they have been scaled to it, so that scores are cosines.`];
 }
-
-const lengthOf = (vector: Float32Array): number => {
-  let squares = 0;
-  for (const value of vector) squares += value * value;
-  return Math.sqrt(squares);
-};
 
 /** Share of the ten nearest that an inverted file must find. */
 const enough = 0.99;
@@ -153,7 +154,7 @@ const queriesFor = (size: number): number => Math.max(8, Math.min(64, Math.floor
  * FAISS looks into one cell unless it is told otherwise, and misses most of what lies beside it. Where nobody chose, the
  * number of cells is doubled until the recall is enough.
  */
-function chooseProbes(index: VectorIndex): string[] {
+async function chooseProbes(index: VectorIndex): Promise<string[]> {
   if (index.probes !== 1) return [];
   const count = Math.min(index.size, queriesFor(index.size));
   const vectorAt = (share: number) => index.vectorOf(Math.floor(share * index.size));
@@ -163,13 +164,15 @@ function chooseProbes(index: VectorIndex): string[] {
     return a.map((value, at) => value + 0.5 * (b[at] ?? 0));
   });
   const everything = index.cells;
-  const nearest = (probes: number) => {
+  const nearest = async (probes: number) => {
     index.probes = probes;
-    return queries.map((query) => index.search(query, depth).rows);
+    const found: Int32Array[] = [];
+    for (const query of queries) found.push((await index.search(query, depth)).rows);
+    return found;
   };
-  const exact = nearest(everything).map((rows) => new Set(rows));
+  const exact = (await nearest(everything)).map((rows) => new Set(rows));
   for (let probes = 1; ; probes = Math.min(everything, probes * 2)) {
-    const found = nearest(probes);
+    const found = await nearest(probes);
     const hits = found.reduce(
       (sum, rows, i) => sum + rows.filter((row) => exact[i]?.has(row)).length,
       0,
