@@ -201,8 +201,8 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
 }
 
 /**
- * Gives libuv threads enough, before it starts them: index searches and the reading of files would wait behind the
- * pictures that the workers decode, two each.
+ * Gives libuv threads enough, before it starts them: files would be read behind the pictures that the workers decode,
+ * two each.
  */
 export function sizeThreadPool(): void {
   process.env['UV_THREADPOOL_SIZE'] ??= String(4 + 3 * usableCores());

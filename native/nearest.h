@@ -48,8 +48,18 @@ namespace nearest
     std::vector<idx_t> rows;
   };
 
-  // Cores that a search may use; set by whoever knows the quota of the container.
+  // Cores that searches may use, all together; set by whoever knows the quota of the container.
   inline std::atomic<size_t> cores{1};
+  // Searches under way, which share them.
+  inline std::atomic<size_t> searches{0};
+
+  // A search, for as long as it lives.
+  struct UnderWay
+  {
+    UnderWay() { searches++; }
+    UnderWay(const UnderWay &) = delete;
+    ~UnderWay() { searches--; }
+  };
 
   // Sums kept side by side, so that the compiler may use wide registers without reordering one sum.
   constexpr size_t LANES = 64;
@@ -109,7 +119,7 @@ namespace nearest
     const size_t d = index.d;
     const float *x = index.get_xb();
     std::vector<float> out(n);
-    const size_t most = std::clamp<size_t>(cores, 1, MOST_THREADS);
+    const size_t most = std::clamp<size_t>(cores / std::max<size_t>(searches, 1), 1, MOST_THREADS);
     const size_t threads = std::clamp<size_t>(n * d / FLOATS_A_THREAD, 1, most);
     std::vector<std::thread> helpers;
     const auto part = [&](size_t t) { kernel(x, query, d, rows, n * t / threads, n * (t + 1) / threads, out.data()); };

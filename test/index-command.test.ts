@@ -393,7 +393,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     const own = await VectorIndex.open(join(whole, 'album_covers.index'));
     assert.equal(index.size, 6);
     for (let row = 0; row < 6; row += 1) {
-      const near = index.search(own.vectorOf(row), 1);
+      const near = await index.search(own.vectorOf(row), 1);
       assert.equal(near.rows[0], row);
     }
     const verified = await cli([
@@ -535,7 +535,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
       assert.ok((measured?.['recallAt10'] as number) >= least, JSON.stringify(measured));
       assert.equal(measured?.['bytes'], (await readFile(join(out, 'album_covers.index'))).length);
       const index = await VectorIndex.open(join(out, 'album_covers.index'));
-      assert.equal(index.search(index.vectorOf(7), 1).rows[0], 7);
+      assert.equal((await index.search(index.vectorOf(7), 1)).rows[0], 7);
     });
 
   test('a type that FAISS does not know is told', async () => {
@@ -576,7 +576,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
       const starterRows = JSON.parse(await readFile(starter.metadataPath, 'utf8')) as typeof rows;
       for (const [row, id] of expected.entries()) {
         const vector = own.vectorOf(starterRows.findIndex((one) => one.local_id === id));
-        assert.equal(index.search(vector, 1).rows[0], row, `album ${String(id)}`);
+        assert.equal((await index.search(vector, 1)).rows[0], row, `album ${String(id)}`);
       }
       const unknown = await cli(['index', 'remove', '--index', dir, '--ids', String(gone[0])]);
       assert.equal(unknown.status, 1);

@@ -1,14 +1,24 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Catalog } from '../lib/catalog/catalog.ts';
 import { Corpus } from '../lib/corpus.ts';
+import { usableCores } from '../lib/cores.ts';
 import { AppError } from '../lib/errors.ts';
 import { lazy } from '../lib/lazy.ts';
 import { SearchService } from '../lib/search/search-service.ts';
 import type { VectorIndex } from '../lib/vectors/vector-index.ts';
 
+const nothing = { rows: new Int32Array(0), distances: new Float32Array(0) };
+
 /** A service whose encoders count what they encode, and wait until `go` is called where `held` is. */
-function makeService({ waiting = 2, kept = 2, held = false } = {}) {
+function makeService({
+  waiting = 2,
+  kept = 2,
+  held = false,
+  search = () => Promise.resolve(nothing),
+  dispose = () => undefined,
+} = {}) {
   const encoded: string[] = [];
   let go: () => void = () => undefined;
   const gone = held ? new Promise<void>((resolve) => (go = resolve)) : Promise.resolve();
@@ -19,8 +29,7 @@ function makeService({ waiting = 2, kept = 2, held = false } = {}) {
     return new Float32Array(2);
   };
   const index = {
-    searchBeside: () =>
-      Promise.resolve({ rows: new Int32Array(0), distances: new Float32Array(0) }),
+    ...{ search, dispose },
     vectorOf: () => new Float32Array(2),
   } as unknown as VectorIndex;
   const catalog = {
@@ -43,10 +52,12 @@ function makeService({ waiting = 2, kept = 2, held = false } = {}) {
     go: () => {
       go();
     },
+    corpus,
     service,
     picture: (text: string) => service.byImage(Buffer.from(text), options),
     text: (words: string) => service.byText(words, options),
-    similar: () => service.byAlbum(1, options),
+    similar: (signal?: AbortSignal) =>
+      service.byAlbum(1, { ...options, ...(signal && { signal }) }),
   };
 }
 
@@ -114,5 +125,56 @@ describe('places', () => {
     go();
     await first;
     assert.equal((await picture('a')).cached, true);
+  });
+});
+
+describe('searches of the index', () => {
+  /** Searches that last until `end` is called. */
+  const slowly = () => {
+    const running: (() => void)[] = [];
+    return {
+      running,
+      search: () =>
+        new Promise<typeof nothing>((resolve) => {
+          running.push(() => {
+            resolve(nothing);
+          });
+        }),
+      end: async () => {
+        for (const end of running.splice(0)) end();
+        await nextTurn();
+      },
+    };
+  };
+
+  test('as many at a time as there are cores, and none for who has left meanwhile', async () => {
+    const { running, search, end } = slowly();
+    const { similar } = makeService({ search });
+    const leaving = new AbortController();
+    const first = Array.from({ length: usableCores() }, () => similar());
+    const left = assert.rejects(similar(leaving.signal), { name: 'AbortError' });
+    const last = similar();
+    await nextTurn();
+    assert.equal(running.length, usableCores());
+    leaving.abort();
+    await end();
+    await left;
+    await Promise.all(first);
+    assert.equal(running.length, 1);
+    await end();
+    await last;
+  });
+
+  test('a corpus that another takes the place of is kept until its searches end', async () => {
+    const { search, end } = slowly();
+    let disposed = false;
+    const { corpus, similar } = makeService({ search, dispose: () => void (disposed = true) });
+    const searching = similar();
+    await nextTurn();
+    corpus.retire();
+    assert.ok(!disposed);
+    await end();
+    await searching;
+    assert.ok(disposed);
   });
 });

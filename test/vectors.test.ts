@@ -60,7 +60,7 @@ describe('vector index', () => {
   for (const metric of ['inner_product', 'l2'] as const)
     test(`a flat index by ${metric} answers what brute force answers`, async () => {
       const index = await make('Flat', metric);
-      const { rows, distances } = index.search(query, 10);
+      const { rows, distances } = await index.search(query, 10);
       assert.deepEqual([...rows], bruteForce(metric, 10, all));
       const similarity = index.similarity(distances[0] ?? NaN);
       assert.ok(similarity > 0.9 && similarity <= 1.1);
@@ -76,7 +76,7 @@ describe('vector index', () => {
     ] as const)
       test(`${type} finds exactly the best among ${what} of its rows`, async () => {
         const index = await make(type);
-        const found = index.search(query, 10, Uint32Array.from(wanted));
+        const found = await index.search(query, 10, Uint32Array.from(wanted));
         assert.equal(found.rows.length, Math.min(10, wanted.length));
         assert.equal(found.distances.length, found.rows.length);
         const expected = bruteForce('inner_product', 10, wanted);
@@ -87,38 +87,41 @@ describe('vector index', () => {
 
   test('k beyond the size gives all', async () => {
     const index = await make('Flat');
-    assert.equal(index.search(query, 1000).rows.length, count);
-    assert.equal(index.search(query, 1000, Uint32Array.of(1, 2)).rows.length, 2);
+    assert.equal((await index.search(query, 1000)).rows.length, count);
+    assert.equal((await index.search(query, 1000, Uint32Array.of(1, 2))).rows.length, 2);
   });
 
   test('of equal distances the lower row comes first', async () => {
     const index = await VectorIndex.create({ dimension, metric: 'inner_product' });
     for (let i = 0; i < 50; i += 1) index.add(vectorOf(1));
-    assert.deepEqual([...index.search(vectorOf(1), 5).rows], [0, 1, 2, 3, 4]);
-    assert.deepEqual([...index.search(vectorOf(1), 2, Uint32Array.of(40, 9, 30)).rows], [9, 30]);
+    assert.deepEqual([...(await index.search(vectorOf(1), 5)).rows], [0, 1, 2, 3, 4]);
+    assert.deepEqual(
+      [...(await index.search(vectorOf(1), 2, Uint32Array.of(40, 9, 30))).rows],
+      [9, 30],
+    );
   });
 
   test('an empty index answers nothing', async () => {
     const index = await VectorIndex.create({ dimension, metric: 'inner_product' });
     assert.equal(index.size, 0);
-    assert.deepEqual([...index.search(query, 5).rows], []);
+    assert.deepEqual([...(await index.search(query, 5)).rows], []);
   });
 
   test('a query that is wrong is refused in words, and the next one is answered', async () => {
     const index = await make('Flat');
-    assert.throws(() => index.search(new Float32Array(31), 5), {
+    await assert.rejects(index.search(new Float32Array(31), 5), {
       name: 'RangeError',
       message: 'Expected a query of 32 dimensions but received 31.',
     });
-    assert.throws(() => index.search(new Float32Array(32).fill(NaN), 5), /finite numbers/);
-    assert.throws(
-      () => index.search(query, 5, Uint32Array.of(count)),
-      /Row 400 is beyond the index/,
-    );
+    await assert.rejects(index.search(new Float32Array(32).fill(NaN), 5), /finite numbers/);
+    await assert.rejects(index.search(query, 5, Uint32Array.of(count)), {
+      name: 'RangeError',
+      message: 'Row 400 is beyond the index.',
+    });
     assert.throws(() => {
       index.add(new Float32Array(33));
     }, /multiple of 32 floats but received 33/);
-    assert.equal(index.search(query, 1).rows[0], 123);
+    assert.equal((await index.search(query, 1)).rows[0], 123);
   });
 
   for (const type of ['Flat', 'SQ8', 'HNSW16', 'IVF8,Flat'])
@@ -130,7 +133,7 @@ describe('vector index', () => {
       assert.equal(again.size, count);
       assert.equal(again.dimension, dimension);
       assert.equal(again.metric, 'l2');
-      assert.deepEqual(again.search(query, 10), index.search(query, 10));
+      assert.deepEqual(await again.search(query, 10), await index.search(query, 10));
       assert.ok(!(await readdir(folder)).some((name) => name.endsWith('.new')));
     });
 
@@ -208,7 +211,7 @@ describe('vector index', () => {
         writeFileSync(${JSON.stringify(path)}, bytes);
         try {
           const index = await VectorIndex.open(${JSON.stringify(path)});
-          if (index.dimension === 32) index.search(new Float32Array(32).fill(0.1), 5);
+          if (index.dimension === 32) await index.search(new Float32Array(32).fill(0.1), 5);
         } catch { refused += 1; }
       }
       console.log('refused', refused);`;
@@ -221,6 +224,102 @@ describe('vector index', () => {
       },
     );
     assert.match(said, /^refused \d+/m);
+  });
+});
+
+describe('a search beside the thread of JavaScript', () => {
+  // Large enough for its memory to be taken from the process where it is freed.
+  const [large, wide] = [20_000, 512];
+  const manyVectors = unitVectors(large, wide);
+  const own = (row: number) => manyVectors.slice(row * wide, (row + 1) * wide);
+  const makeLarge = async () => {
+    const index = await VectorIndex.create({ dimension: wide, metric: 'inner_product' });
+    index.add(manyVectors);
+    return index;
+  };
+
+  test('the event loop turns while it lasts', async () => {
+    const index = await makeLarge();
+    let turned = false;
+    setImmediate(() => (turned = true));
+    const { rows } = await index.search(own(4567), 3);
+    assert.equal(rows[0], 4567);
+    assert.ok(turned);
+  });
+
+  test('one that is under way ends rightly though the index is disposed of, and none begins after that', async () => {
+    const index = await makeLarge();
+    const searches = [3, 19_999].map((row) => index.search(own(row), 1));
+    const lengths = index.lengthsOf(Uint32Array.of(0, 19_999));
+    index.dispose();
+    await assert.rejects(index.search(own(3), 1), /The index is empty/);
+    assert.deepEqual(
+      (await Promise.all(searches)).map(({ rows }) => rows[0]),
+      [3, 19_999],
+    );
+    for (const length of await lengths) assert.ok(Math.abs(length - 1) < 1e-5);
+  });
+
+  test('query and rows may be used for something else as soon as it has begun', async () => {
+    const index = await makeLarge();
+    const [asked, rows] = [own(77), Uint32Array.of(77, 4, 5)];
+    const searching = index.search(asked, 1, rows);
+    asked.fill(0);
+    rows.fill(2 ** 32 - 1);
+    assert.deepEqual([...(await searching).rows], [77]);
+  });
+
+  test('nothing changes the index while it lasts', async () => {
+    const index = await makeLarge();
+    const searching = index.search(own(8), 1);
+    for (const change of [
+      () => {
+        index.add(own(0));
+      },
+      () => index.remove([0]),
+    ])
+      assert.throws(change, /can not be changed while it is searched/);
+    await assert.rejects(index.normalise(), /can not be changed while it is searched/);
+    await searching;
+    index.add(own(0));
+    assert.equal(index.size, large + 1);
+  });
+
+  test('a thread that ends, and a process that does, wait for it', () => {
+    const program = `
+      const { Worker } = require('node:worker_threads');
+      const { Index } = require('faiss-node');
+      const search = () => {
+        const index = Index.fromFactory(${String(wide)}, 'Flat', 0);
+        for (let i = 0; i < 20_000; i += 1) index.add(new Float32Array(${String(wide)}).fill(i));
+        for (let i = 0; i < 8; i += 1) void index.nearest(new Float32Array(${String(wide)}).fill(1), 5);
+      };
+      const source = 'const { Index } = require("faiss-node"); (' + search + ')(); process.exit();';
+      new Worker(source, { eval: true }).once('exit', () => {
+        search();
+        console.log('ended');
+        process.exit();
+      });`;
+    assert.equal(
+      execFileSync(process.execPath, ['-e', program], { cwd: root, encoding: 'utf8' }),
+      'ended\n',
+    );
+  });
+
+  test('a file is read there too: a pipe, which this thread writes', async () => {
+    const { default: faiss } = await import('faiss-node');
+    const folder = await mkdtemp(join(tmpdir(), 'pipe-'));
+    try {
+      const [path, pipe] = [join(folder, 'whole'), join(folder, 'pipe')];
+      await (await make('Flat')).write(path);
+      execFileSync('mkfifo', [pipe]);
+      const opening = faiss.Index.open(pipe);
+      await writeFile(pipe, await readFile(path));
+      assert.equal((await opening).ntotal(), count);
+      await assert.rejects(faiss.Index.open(join(folder, 'absent')), /could not open/);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 });
 
@@ -247,7 +346,7 @@ for (const { name: reference, skip, path } of references)
         const index = await VectorIndex.open(path(`faiss/${name}.index`));
         for (const [i, values] of golden.queries.entries()) {
           const labels: number[] = expected.labels[i] ?? [];
-          const found: Neighbours = index.search(Float32Array.from(values), labels.length);
+          const found: Neighbours = await index.search(Float32Array.from(values), labels.length);
           assert.deepEqual([...found.rows], labels);
           for (const [j, distance] of found.distances.entries())
             assert.ok(Math.abs(distance - (expected.distances[i]?.[j] ?? NaN)) <= 1e-5);
@@ -270,8 +369,8 @@ for (const { name: reference, skip, path } of references)
     test('one of 256 dimensions says so, and refuses a query of 512', async () => {
       const index = await VectorIndex.open(path('faiss/dimension_256.index'));
       assert.equal(index.dimension, 256);
-      assert.throws(
-        () => index.search(new Float32Array(512), 1),
+      await assert.rejects(
+        index.search(new Float32Array(512), 1),
         /256 dimensions but received 512/,
       );
     });

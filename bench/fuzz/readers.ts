@@ -38,7 +38,7 @@ const readers: Record<ReaderName, (bytes: Buffer) => Promise<void>> = {
   index: async (bytes) => {
     await writeFile(path, bytes);
     const { index } = await openEmbeddings(path, ids);
-    const { rows, distances } = index.search(index.vectorOf(3), 5);
+    const { rows, distances } = await index.search(index.vectorOf(3), 5);
     for (const [i, row] of rows.entries()) {
       const score = index.similarity(distances[i] ?? NaN);
       if (row < 0 || row >= ids.length || !(score >= -1 && score <= 1))

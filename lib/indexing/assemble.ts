@@ -109,9 +109,9 @@ async function measureRecall(
   for (let i = 0; i < sample; i += 1) {
     const row = Math.floor((i * size) / sample);
     const query = all.subarray(row * dimension, (row + 1) * dimension);
-    const nearest = new Set(exact.search(query, depth).rows);
+    const nearest = new Set((await exact.search(query, depth)).rows);
     asked += nearest.size;
-    for (const one of index.search(query, depth).rows) if (nearest.has(one)) found += 1;
+    for (const one of (await index.search(query, depth)).rows) if (nearest.has(one)) found += 1;
   }
   return { recallAt10: asked === 0 ? 1 : found / asked, sample };
 }

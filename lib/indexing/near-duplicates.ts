@@ -12,10 +12,10 @@ const stride = 500;
  * @param similarity cosine from which two count as nearly the same
  * @returns groups of two or more rows, ascending, the group with the first row first
  */
-export function* nearDuplicates(
+export async function* nearDuplicates(
   index: VectorIndex,
   similarity: number,
-): Generator<{ done: number; total: number }, number[][]> {
+): AsyncGenerator<{ done: number; total: number }, number[][]> {
   const parent = Array.from({ length: index.size }, (_, row) => row);
   const rootOf = (row: number): number => {
     let root = row;
@@ -30,7 +30,7 @@ export function* nearDuplicates(
   for (let row = 0; row < index.size; row += 1) {
     const vector = index.vectorOf(row);
     if (vector.every(Number.isFinite)) {
-      const { rows, distances } = index.search(vector, neighbours);
+      const { rows, distances } = await index.search(vector, neighbours);
       for (const [i, other] of rows.entries())
         if (other !== row && index.similarity(distances[i] ?? NaN) >= similarity) {
           const [a, b] = [rootOf(row), rootOf(other)];

@@ -256,13 +256,13 @@ async function* checkCovers(catalog: Catalog, imagesDir: string): AsyncGenerator
     );
 }
 
-function* checkDuplicates(
+async function* checkDuplicates(
   { index, catalog }: FileSetInMemory,
   similarity: number,
-): Generator<VerifyEvent> {
+): AsyncGenerator<VerifyEvent> {
   const search = nearDuplicates(index, similarity);
-  let step = search.next();
-  for (; step.done !== true; step = search.next())
+  let step = await search.next();
+  for (; step.done !== true; step = await search.next())
     yield { type: 'progress', check: 'duplicates', ...step.value };
   const groups = step.value.map((rows) => rows.map((row) => catalog.atRow(row).id));
   const albums = groups.reduce((sum, group) => sum + group.length, 0);

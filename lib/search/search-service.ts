@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import pLimit from 'p-limit';
 import type { Album } from '../catalog/album.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { AlbumFilter } from '../catalog/filter.ts';
 import type { Corpus } from '../corpus.ts';
+import { usableCores } from '../cores.ts';
 import { AppError } from '../errors.ts';
 import type { VectorIndex } from '../vectors/vector-index.ts';
 import { Gate } from './gate.ts';
@@ -58,6 +60,8 @@ export interface SearchParts {
 /** The main job: encode the query, find the nearest covers, name their albums. */
 export class SearchService {
   readonly #parts: SearchParts;
+  /** Searches of the index at a time: those that are under way share the cores. */
+  readonly #indexTurns = pLimit(usableCores());
   readonly #pictures: Gate;
   readonly #texts: Gate;
   /** Embeddings of the last queries: paging and filters ask for the same one again and again. */
@@ -136,14 +140,17 @@ export class SearchService {
    */
   #nearest(
     query: (index: VectorIndex, catalog: Catalog) => Float32Array,
-    { k, offset = 0, filter }: SearchOptions,
+    { k, offset = 0, filter, signal }: SearchOptions,
     start: number,
     { except, cached = false }: { except?: (catalog: Catalog) => number; cached?: boolean },
   ): Promise<SearchAnswer> {
     const encoded = performance.now();
     return this.#parts.corpus().use(async (index, catalog) => {
-      const rows = catalog.rowsMatching(filter, except?.(catalog));
-      const found = await index.searchBeside(query(index, catalog), offset + k, rows);
+      const found = await this.#indexTurns(() => {
+        signal?.throwIfAborted();
+        const rows = catalog.rowsMatching(filter, except?.(catalog));
+        return index.search(query(index, catalog), offset + k, rows);
+      });
       const hits = Array.from(found.rows, (row, i) => ({
         album: catalog.atRow(row),
         similarity: index.similarity(found.distances[i] ?? NaN),

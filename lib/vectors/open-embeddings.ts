@@ -1,5 +1,4 @@
 import { AppError } from '../errors.ts';
-import { inTurns } from '../in-turns.ts';
 import { metadataName } from '../storage/assets.ts';
 import { VectorIndex } from './vector-index.ts';
 
@@ -8,24 +7,30 @@ const tolerance = 0.01;
 /** The same where codes stand for it: PCA and coarse codes shorten it, none makes it much longer. */
 const [shortest, longest] = [0.1, 1.25];
 
-/** Vectors whose length is looked at, spread over the index: all of a catalog of ordinary size, in some 50 ms. */
+/** Vectors whose length is looked at, spread over the index: all of a catalog of ordinary size. */
 const sampleSize = 100_000;
 
 /**
  * Opens an index as one of embeddings ({@link prepareEmbeddings}).
  *
- * @param albumIds the albums' ids (`local_id`) in the order of the list
- * @throws AppError `index_unreadable` or `assets_inconsistent`
+ * @param albumIds the albums' ids (`local_id`) in the order of the list; as a promise where the list is still being read
+ * @throws AppError `index_unreadable` or `assets_inconsistent`; what `albumIds` rejects with
  */
 export async function openEmbeddings(
   path: string,
-  albumIds: readonly number[],
+  albumIds: readonly number[] | Promise<readonly number[]>,
 ): Promise<{ index: VectorIndex; warnings: string[] }> {
-  const index = await VectorIndex.open(path);
+  const opening = VectorIndex.open(path);
   try {
-    return { index, warnings: await prepareEmbeddings(index, path, albumIds) };
+    const [index, ids] = await Promise.all([opening, albumIds]);
+    return { index, warnings: await prepareEmbeddings(index, path, ids) };
   } catch (error) {
-    index.dispose();
+    opening.then(
+      (index) => {
+        index.dispose();
+      },
+      () => undefined,
+    );
     throw error;
   }
 }
@@ -55,15 +60,15 @@ export async function prepareEmbeddings(
     );
   orderRows(index, path, albumIds);
   if (!index.givesVectors) return [];
-  trySearch(index, path);
+  await trySearch(index, path);
   return [...(await checkLengths(index, path)), ...(await chooseProbes(index))];
 }
 
 /** FAISS reads an index whose parts contradict each other (dimensions, or whether it is trained), and fails at a search. */
-function trySearch(index: VectorIndex, path: string): void {
+async function trySearch(index: VectorIndex, path: string): Promise<void> {
   try {
-    index.vectorOf(0);
-    index.search(new Float32Array(index.dimension).fill(1), 1); // a stored vector may hold NaN, which is told after this
+    await index.lengthsOf(Uint32Array.of(0));
+    await index.search(new Float32Array(index.dimension).fill(1), 1); // a stored vector may hold NaN, which is told after this
   } catch (cause) {
     throw new AppError(
       'index_unreadable',
@@ -107,17 +112,17 @@ export interface OddRows {
 /** Looks at the lengths of the vectors; of a large index at those of 100,000. */
 export async function findOddRows(index: VectorIndex): Promise<OddRows> {
   const step = Math.max(1, Math.ceil(index.size / sampleSize));
+  const rows = Uint32Array.from({ length: Math.ceil(index.size / step) }, (_, i) => i * step);
   const [least, most] = index.exact ? [1 - tolerance, 1 + tolerance] : [shortest, longest];
   const odd: OddRows = { none: [], other: [], example: 1 };
-  const sample = Array.from({ length: Math.ceil(index.size / step) }, (_, i) => i * step);
-  await inTurns(sample, (row) => {
-    const length = lengthOf(index.vectorOf(row));
+  for (const [i, length] of (await index.lengthsOf(rows)).entries()) {
+    const row = i * step;
     if (!(length > 0 && length < Infinity)) odd.none.push(row);
     else if (length < least || length > most) {
       odd.other.push(row);
       odd.example = length;
     }
-  });
+  }
   return odd;
 }
 
@@ -130,19 +135,13 @@ async function checkLengths(index: VectorIndex, path: string): Promise<string[]>
     );
   if (other.length === 0) return [];
   const what = `${path} has ${String(other.length)} vectors that are not of length 1 (one has ${example.toPrecision(3)})`;
-  if (!index.normalise())
+  if (!(await index.normalise()))
     throw new AppError(
       'index_unreadable',
       `${what}, and its type can't be put right: normalise the vectors (faiss.normalize_L2) and make it anew.`,
     );
   return [`${what}: they have been scaled to it, so that scores are cosines.`];
 }
-
-const lengthOf = (vector: Float32Array): number => {
-  let squares = 0;
-  for (const value of vector) squares += value * value;
-  return Math.sqrt(squares);
-};
 
 /** Share of the ten nearest that an inverted file must find. */
 const enough = 0.99;
@@ -167,8 +166,9 @@ async function chooseProbes(index: VectorIndex): Promise<string[]> {
   const everything = index.cells;
   const nearest = async (probes: number) => {
     index.probes = probes;
-    const found = await Promise.all(queries.map((query) => index.searchBeside(query, depth)));
-    return found.map(({ rows }) => rows);
+    const found: Int32Array[] = [];
+    for (const query of queries) found.push((await index.search(query, depth)).rows);
+    return found;
   };
   const exact = (await nearest(everything)).map((rows) => new Set(rows));
   for (let probes = 1; ; probes = Math.min(everything, probes * 2)) {

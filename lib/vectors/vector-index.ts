@@ -1,6 +1,5 @@
 import { rename, rm } from 'node:fs/promises';
-import type { Index, TypedSearchResult } from 'faiss-node';
-import pLimit from 'p-limit';
+import type { Index } from 'faiss-node';
 import { usableCores } from '../cores.ts';
 import { nameBeside } from '../files.ts';
 import { AppError } from '../errors.ts';
@@ -26,9 +25,6 @@ const loadFaiss = lazy(async () => {
   if ('setCores' in faiss.Index) faiss.Index.setCores(usableCores());
   return faiss;
 });
-
-/** Searches at a time: the threads that they run on also read files and decode pictures. */
-const searches = pLimit(usableCores());
 
 /** What the binding says of an index of a type on which not every operation works (native/served.h). */
 const notServed = /^not served: (.*)/;
@@ -81,8 +77,7 @@ export class VectorIndex {
       );
     try {
       const faiss = await loadFaiss();
-      const index =
-        'readAsync' in faiss.Index ? await faiss.Index.readAsync(path) : faiss.Index.read(path);
+      const index = 'open' in faiss.Index ? await faiss.Index.open(path) : faiss.Index.read(path);
       return new VectorIndex(index, { dimension, metric, type: typeName(fourcc) });
     } catch (error) {
       const unserved = notServed.exec(error instanceof Error ? error.message : '')?.[1];
@@ -155,11 +150,14 @@ export class VectorIndex {
   }
 
   /** Scales every vector to length 1. @returns `false` where the type does not store them as they are */
-  normalise(): boolean {
-    return 'normalise' in this.#index && this.#index.normalise();
+  async normalise(): Promise<boolean> {
+    return 'normalise' in this.#index && (await this.#index.normalise());
   }
 
-  /** Frees the vectors now, and not when the garbage is collected. Nothing else may be called after it. */
+  /**
+   * Frees the vectors now, and not when the garbage is collected; a search under way ends first. Nothing else may be
+   * called after it.
+   */
   dispose(): void {
     if ('dispose' in this.#index) this.#index.dispose();
   }
@@ -205,46 +203,24 @@ export class VectorIndex {
 
   /**
    * The nearest rows: the best `k` of all, or exactly the best `k` of those given, whatever the type of the
-   * index; all of them where there are fewer.
+   * index; all of them where there are fewer. It is done in a thread of its own, and the index can't be changed meanwhile.
    *
-   * @param query `Float32Array` of `dimension`, finite; it is not copied
+   * @param query `Float32Array` of `dimension`, finite
    * @param k an integer of 1 or more
    * @param rows the rows that may be found; all, where left out
    * @throws RangeError where the query has another length, or holds what is no number
    */
-  search(query: Float32Array, k: number, rows?: Uint32Array): Neighbours {
-    this.#assertQuery(query);
-    if (!('reconstruct' in this.#index)) return this.#searchUnpatched(query, k, rows);
-    return this.#inRows(this.#index.search(query, k, this.#placesOf(rows)));
-  }
-
-  /**
-   * The same on another thread, as many at a time as there are cores. An index that is disposed of meanwhile is freed
-   * after it.
-   */
-  async searchBeside(query: Float32Array, k: number, rows?: Uint32Array): Promise<Neighbours> {
-    this.#assertQuery(query);
-    const index = this.#index;
-    if (!('searchAsync' in index)) return this.search(query, k, rows);
-    return this.#inRows(await searches(() => index.searchAsync(query, k, this.#placesOf(rows))));
-  }
-
-  #assertQuery(query: Float32Array): void {
+  async search(query: Float32Array, k: number, rows?: Uint32Array): Promise<Neighbours> {
     if (query.length !== this.dimension)
       throw new RangeError(
         `Expected a query of ${String(this.dimension)} dimensions but received ${String(query.length)}.`,
       );
     if (!query.every(Number.isFinite))
       throw new RangeError('Expected a query of finite numbers but received one that has others.');
-  }
-
-  #placesOf(rows: Uint32Array | undefined): Uint32Array | undefined {
+    if (!('nearest' in this.#index)) return this.#searchUnpatched(query, k, rows);
     const order = this.#order;
-    return order && rows ? rows.map((row) => order.placeOf[row] ?? 0) : rows;
-  }
-
-  #inRows({ labels, distances }: TypedSearchResult): Neighbours {
-    const order = this.#order;
+    const places = order && rows ? rows.map((row) => order.placeOf[row] ?? 0) : rows;
+    const { labels, distances } = await this.#index.nearest(query, k, places);
     return { rows: order ? labels.map((place) => order.rowAt[place] ?? -1) : labels, distances };
   }
 
@@ -284,6 +260,12 @@ export class VectorIndex {
         'faiss-node is not built here and gives no vector back: install FAISS and run npm run setup.',
       );
     return this.#index.reconstruct(this.#order?.placeOf[row] ?? row);
+  }
+
+  /** The lengths of the vectors of some rows, as {@link vectorOf} gives them; worked out in a thread of its own. */
+  lengthsOf(rows: Uint32Array): Promise<Float64Array> {
+    const order = this.#order;
+    return this.#index.lengths(order ? rows.map((row) => order.placeOf[row] ?? row) : rows);
   }
 
   /** What a distance of this index means as a cosine, where its vectors have length 1: -1 to 1. */
