@@ -87,8 +87,9 @@ export function createServices(
     const index = stage(
       'index',
       async () => {
-        const [path, albums] = await Promise.all([(await assets()).index(), catalog()]);
-        const { index, warnings } = await openEmbeddings(path, albums.ids());
+        const path = await (await assets()).index();
+        const ids = catalog().then((albums) => albums.ids());
+        const { index, warnings } = await openEmbeddings(path, ids);
         await assertDescribed(await manifest(), indexName, path);
         for (const warning of warnings) log.warn(warning);
         return index;

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Catalog } from '../lib/catalog/catalog.ts';
 import { parsePandasJson } from '../lib/catalog/pandas-json.ts';
+import { inTurns } from '../lib/in-turns.ts';
 import { smallReference, wholeReference } from './support/reference.ts';
 
 /** Rows as pandas' `to_dict('records')` and `json.dump` write them. */
@@ -188,4 +189,28 @@ describe('catalog', () => {
         assert.ok(differing.length > catalog.size / 2);
       },
     );
+});
+
+test('work over a long list is done in its order, and lets others have their turn', async () => {
+  const done: number[] = [];
+  let turns = 0;
+  const other = setInterval(() => (turns += 1), 1);
+  await inTurns([...Array(50).keys()], (item, index) => {
+    assert.equal(item, index);
+    done.push(item);
+    for (const end = performance.now() + 2; performance.now() < end;);
+  });
+  clearInterval(other);
+  assert.deepEqual(done, [...Array(50).keys()]);
+  assert.ok(turns >= 10, String(turns));
+});
+
+test('a list with an element missing, or with more after its end, is not read', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'catalog-'));
+  for (const text of ['[{"local_id": 1},]', '[,{"local_id": 1}]', '[{"local_id": 1}] []']) {
+    const path = join(folder, 'list.json');
+    await writeFile(path, text);
+    await assert.rejects(Catalog.open(path), /is not valid JSON/, text);
+  }
+  await rm(folder, { recursive: true });
 });
