@@ -1,47 +1,22 @@
 // What reloads leave in memory: a server over N albums is told to read its files anew, again and again.
 // usage: npx tsx bench/reload-memory.ts [albums] [reloads]
 import { spawn } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { writeFlatIndex } from '../lib/vectors/flat-file.ts';
 import { machine, root } from './machine.ts';
+import { makeUpSet } from './made-up-set.ts';
 
 const [albums, reloads] = [Number(process.argv[2] ?? 25_790), Number(process.argv[3] ?? 12)];
-const dimension = 512;
 const folder = mkdtempSync(join(tmpdir(), 'reload-memory-'));
 const starter = join(root, 'models', 'starter');
 cpSync(starter, join(folder, 'clip'), {
   recursive: true,
   filter: (path) => !path.includes('catalog'),
 });
-writeFileSync(
-  join(folder, 'valid_metadata_final.json'),
-  JSON.stringify(
-    Array.from({ length: albums }, (_, i) => ({
-      ...{
-        local_id: i,
-        artist: `Artist ${String(i)}`,
-        album_name: `Album ${String(i)}`,
-        genre: 'Rock',
-      },
-      ...{ release_year: 1990 + (i % 30), score: (i % 100) / 10, best_new_music: i % 2 },
-    })),
-  ),
-);
-// eslint-disable-next-line @typescript-eslint/require-await -- read like the vectors of a file
-async function* vectors(): AsyncGenerator<Float32Array> {
-  for (let row = 0; row < albums; row += 1) {
-    const vector = Float32Array.from({ length: dimension }, (_, i) =>
-      Math.sin(row * 7.13 + i * 1.7),
-    );
-    const length = Math.hypot(...vector);
-    yield vector.map((value) => value / length);
-  }
-}
-await writeFlatIndex(join(folder, 'album_covers.index'), { dimension, size: albums }, vectors());
+await makeUpSet(folder, albums);
 
 const server = spawn(process.execPath, [join(root, 'dist', 'functions', 'server.cjs')], {
   env: {

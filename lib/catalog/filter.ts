@@ -16,11 +16,21 @@ export const isEmptyFilter = (filter: AlbumFilter): boolean =>
 /** Compiles a filter. An album without a year or score fails a filter on it. */
 export function albumMatcher(filter: AlbumFilter): (album: Album) => boolean {
   const wanted = filter.genres && new Set(filter.genres.map((genre) => genre.toLowerCase()));
+  /** Whether albums of such genres are wanted: there are few, and they come again and again. */
+  const known = new Map<string | null, boolean>();
+  const isWanted = (album: Album): boolean => {
+    let found = known.get(album.genre);
+    if (found === undefined) {
+      found = genresOf(album).some((genre) => wanted?.has(genre.toLowerCase()));
+      known.set(album.genre, found);
+    }
+    return found;
+  };
   const yearMin = filter.yearMin ?? -Infinity;
   const yearMax = filter.yearMax ?? Infinity;
   const byYear = filter.yearMin !== undefined || filter.yearMax !== undefined;
   return (album) => {
-    if (wanted && !genresOf(album).some((genre) => wanted.has(genre.toLowerCase()))) return false;
+    if (wanted && !isWanted(album)) return false;
     if (byYear) {
       const year = album.releaseYear;
       if (year === null || year < yearMin || year > yearMax) return false;
