@@ -336,6 +336,8 @@ namespace
                 part.features.places[at] = catalog.places[i];
                 part.lists[at] = list;
               }
+            if (!std::equal(ends.begin(), ends.end(), next.begin()))
+              throw std::runtime_error("the rows of its features are damaged");
             return part;
           },
           [](Napi::Env env, Part &part) {

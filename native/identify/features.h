@@ -230,7 +230,7 @@ namespace identify
     return corners;
   }
 
-  // Harris' measure over 7 x 7 pixels, which tells corners from edges.
+  // Harris' measure over 7 x 7 pixels: above 0 for corners, below for edges.
   inline float harris(const Grey &level, int x, int y)
   {
     int xx = 0, yy = 0, xy = 0;
@@ -259,6 +259,32 @@ namespace identify
       return a.strength != b.strength ? a.strength > b.strength : a.y != b.y ? a.y < b.y : a.x < b.x;
     });
     corners.resize(most);
+  }
+
+  // The strongest of each part of the picture, so that no texture has all: first the strongest of every cell of 32 pixels,
+  // then the second of every cell, and so on.
+  inline void keep_spread(std::vector<Corner> &corners, size_t most, int width)
+  {
+    constexpr int CELL = 32;
+    std::sort(corners.begin(), corners.end(), [](const Corner &a, const Corner &b) {
+      return a.strength != b.strength ? a.strength > b.strength : a.y != b.y ? a.y < b.y : a.x < b.x;
+    });
+    const int columns = width / CELL + 1;
+    std::vector<uint32_t> taken;
+    std::vector<std::pair<uint32_t, uint32_t>> order; // place in its cell, place among all
+    for (uint32_t i = 0; i < corners.size(); i++)
+    {
+      const size_t cell = static_cast<size_t>(corners[i].y / CELL) * columns + corners[i].x / CELL;
+      if (cell >= taken.size())
+        taken.resize(cell + 1, 0);
+      order.push_back({taken[cell]++, i});
+    }
+    std::sort(order.begin(), order.end());
+    order.resize(std::min(order.size(), most));
+    std::vector<Corner> kept;
+    for (const auto &[_, i] : order)
+      kept.push_back(corners[i]);
+    corners = std::move(kept);
   }
 
   // The direction in which a disc is brighter, from its middle to its centre of brightness; 0 to 255.
@@ -365,10 +391,11 @@ namespace identify
       for (const int threshold : THRESHOLDS)
         if (corners.size() < 2 * budget)
           corners = find_corners(level, threshold);
-      keep_strongest(corners, 2 * budget);
+      keep_strongest(corners, 4 * budget);
       for (Corner &corner : corners)
         corner.strength = harris(level, corner.x, corner.y);
-      keep_strongest(corners, budget);
+      corners.erase(std::remove_if(corners.begin(), corners.end(), [](const Corner &corner) { return corner.strength <= 0; }), corners.end());
+      keep_spread(corners, budget, w);
       spare = budget - corners.size();
       if (corners.empty())
         continue;

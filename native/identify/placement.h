@@ -186,6 +186,21 @@ namespace identify
     return static_cast<int>(std::min(cover.size(), photo.size()));
   }
 
+  // In how many cells of a grid of 8 x 8 over the cover the points lie.
+  inline int spread(const std::vector<const Match *> &matches, double width, double height)
+  {
+    uint64_t cells = 0;
+    for (const Match *match : matches)
+    {
+      const int column = std::clamp(static_cast<int>(match->cover.x / width * 8), 0, 7), row = std::clamp(static_cast<int>(match->cover.y / height * 8), 0, 7);
+      cells |= uint64_t(1) << (row * 8 + column);
+    }
+    return __builtin_popcountll(cells);
+  }
+
+  // Fewer cells are what two covers may share that are not the same: a label's mark, a sticker.
+  constexpr int LEAST_SPREAD = 6;
+
   struct Placement
   {
     int points = 0; // that agree, and are distinct
@@ -255,7 +270,10 @@ namespace identify
         if ((fitted = inliers.size() >= 4 && fit<8>(inliers, t)))
           inliers = agreeing(t, matches, round < 2 ? CLOSE : EXACT);
       Placement found;
-      if (fitted && outline_of(t, width, height, frame, found.outline) && (found.points = distinct(inliers)) > best.points)
+      if (!fitted || spread(inliers, width, height) < LEAST_SPREAD || !outline_of(t, width, height, frame, found.outline))
+        continue;
+      found.points = distinct(inliers);
+      if (found.points > best.points)
         best = found;
     }
     return best;
