@@ -53,7 +53,7 @@ export const snapshot: Mishaps = {
 const long = 960;
 const short = 720;
 
-type Point = readonly [x: number, y: number];
+export type Point = readonly [x: number, y: number];
 
 /**
  * A photograph of a cover, made up: warped on to a background, lit, blurred, compressed. How strong each
@@ -122,7 +122,7 @@ function outline({ perspective, rotation, smallest, crop }: Mishaps, random: Ran
 }
 
 /** Takes points of the photo to points of the cover, where its corners lie at those of the photo given. */
-function homography(corners: readonly Point[], width: number, height: number) {
+export function homography(corners: readonly Point[], width: number, height: number) {
   const targets: Point[] = [
     [0, 0],
     [width, 0],
@@ -164,10 +164,10 @@ function solve(rows: number[][]): number[] {
 }
 
 /** A colour, 0 to 255 a channel, that is written over. */
-type Shade = [number, number, number];
+export type Shade = [number, number, number];
 
 /** Writes the colour between four pixels. */
-function bilinear(
+export function bilinear(
   data: Buffer,
   width: number,
   height: number,
@@ -214,7 +214,12 @@ function scene(random: Random): (x: number, y: number, shade: Shade) => void {
 }
 
 /** Light, colour cast and glare over a photo: changes the colour at a point. */
-function lamp({ light, cast, glare }: Mishaps, width: number, height: number, random: Random) {
+export function lamp(
+  { light, cast, glare }: Mishaps,
+  width: number,
+  height: number,
+  random: Random,
+) {
   const gain = 1 + random.between(-light, light);
   const [across, down] = [random.between(-light, light), random.between(-light, light)];
   const channels = [0, 1, 2].map(() => 1 + random.between(-cast, cast));

@@ -58,6 +58,17 @@ const steps = [
     },
   },
   {
+    name: 'identify',
+    says: 'build the addon that names the albums in photos',
+    key: () =>
+      digest(['package-lock.json', 'native/identify', 'infra/build-identify.mjs']) + process.arch,
+    done: () => existsSync(join(root, 'build', 'identify.node')),
+    async run() {
+      const { buildIdentify } = await import('./build-identify.mjs');
+      buildIdentify({ root, log: (line) => console.log(`  ${line}`) });
+    },
+  },
+  {
     name: 'bundle',
     says: 'bundle the server and the functions (esbuild)',
     key: () =>

@@ -61,8 +61,54 @@ const faintest = 8;
  * @returns RGB, 0 to 255, `crop` x `crop` x 3 bytes, rows from the top
  * @throws AppError `not_an_image`, `unsupported_image`, `unreadable_image` or `image_too_large`
  */
-export async function decodeForModel(bytes: Buffer, options: DecodeOptions): Promise<Uint8Array> {
-  const { frame, autoOrient = true, maxPixels = defaultMaxPixels } = options;
+export function decodeForModel(bytes: Buffer, options: DecodeOptions): Promise<Uint8Array> {
+  const { frame } = options;
+  return decodePicture(bytes, options, (picture, mended) =>
+    mended ? decode(picture, frame) : decodeOpaque(picture, frame),
+  );
+}
+
+/** A grey picture: one byte a pixel, rows from the top. */
+export interface Grey extends Size {
+  pixels: Uint8Array;
+}
+
+/**
+ * Decodes a picture to grey, upright, and shrinks it to fit a square; one that is smaller stays as large as it is. A
+ * transparent picture is laid over white.
+ *
+ * @param bytes an encoded picture, in one of `acceptedFormats`
+ * @param options.side edge of the square in pixels
+ * @throws AppError as `decodeForModel`
+ */
+export function decodeGrey(
+  bytes: Buffer,
+  options: Omit<DecodeOptions, 'frame'> & { side: number },
+): Promise<Grey> {
+  const { side } = options;
+  return decodePicture(bytes, options, async (picture) => {
+    const reader = (await open(picture))
+      .resize(side, side, { fit: 'inside', withoutEnlargement: true })
+      .flatten({ background: '#fff' })
+      .toColourspace('b-w')
+      .raw({ depth: 'uchar' });
+    const { data, info } = await reader.toBuffer({ resolveWithObject: true });
+    if (info.channels !== 1)
+      throw new Error(`Expected 1 channel but found ${String(info.channels)}`);
+    return { pixels: data, width: info.width, height: info.height };
+  });
+}
+
+/**
+ * Runs `read` over a picture whose header is within the limits, and again over one whose lost end could be mended.
+ *
+ * @throws AppError `not_an_image`, `unsupported_image`, `unreadable_image` or `image_too_large`
+ */
+async function decodePicture<T>(
+  bytes: Buffer,
+  { autoOrient = true, maxPixels = defaultMaxPixels }: Omit<DecodeOptions, 'frame'>,
+  read: (picture: Picture, mended: boolean) => Promise<T>,
+): Promise<T> {
   const picture = withoutLead(bytes);
   const format = acceptedFormat(picture);
   await loadSharp(); // a library that can't be loaded is no fault of the picture's
@@ -72,11 +118,11 @@ export async function decodeForModel(bytes: Buffer, options: DecodeOptions): Pro
     if (header.width * header.height > maxPixels) throw tooLarge(header, maxPixels);
     const whole = { ...source, format, autoOrient, header };
     try {
-      return await decodeOpaque(whole, frame);
+      return await read(whole, false);
     } catch (error) {
       const mended = isDecodeError(error) && format === 'jpeg' ? await mendedEnd(whole) : null;
       if (!mended) throw error;
-      return await decode(mended, frame);
+      return await read(mended, true);
     }
   } catch (error) {
     throw isDecodeError(error) ? unreadable(format, error) : error;

@@ -1,0 +1,54 @@
+import sharp from 'sharp';
+import type { Random } from '../lib/starter/random.ts';
+
+/** Edge in pixels of what is made. */
+const edge = 500;
+
+/**
+ * A cover that is none of those it is made of: a mirrored piece of one, turned, above a mirrored piece of another,
+ * half of them as negatives.
+ *
+ * @returns a JPEG of 500 x 500 pixels
+ */
+export async function makeUpCover(sources: readonly Buffer[], random: Random): Promise<Buffer> {
+  const height = random.integer(200, edge);
+  const upper = await piece(random.pick(sources), height, random);
+  const parts = [{ input: upper, left: 0, top: 0 }];
+  if (height < edge)
+    parts.push({
+      input: await piece(random.pick(sources), edge - height, random),
+      left: 0,
+      top: height,
+    });
+  const whole = await sharp({
+    create: { width: edge, height: edge, channels: 3, background: '#000' },
+  })
+    .composite(parts)
+    .png({ compressionLevel: 0 })
+    .toBuffer();
+  const cover = sharp(whole);
+  return (random.chance(0.5) ? cover.negate() : cover).jpeg({ quality: 85 }).toBuffer();
+}
+
+/** 40 to 80 % of a picture's width and of its height, mirrored and turned by a multiple of 90 degrees. */
+async function piece(source: Buffer, height: number, random: Random): Promise<Buffer> {
+  const { width: w, height: h } = await sharp(source).metadata();
+  const width = Math.round(w * random.between(0.4, 0.8));
+  const tall = Math.round(h * random.between(0.4, 0.8));
+  const cut = await sharp(source)
+    .extract({
+      left: random.integer(0, w - width),
+      top: random.integer(0, h - tall),
+      width,
+      height: tall,
+    })
+    .flop()
+    .toColourspace('srgb')
+    .png({ compressionLevel: 0 })
+    .toBuffer();
+  return sharp(cut)
+    .rotate(90 * random.integer(0, 3))
+    .resize(edge, height, { fit: 'fill' })
+    .png({ compressionLevel: 0 })
+    .toBuffer();
+}

@@ -1,0 +1,227 @@
+import { open, rename, rm, type FileHandle } from 'node:fs/promises';
+import pLimit from 'p-limit';
+import { usableCores } from '../cores.ts';
+import { AppError } from '../errors.ts';
+import { nameBeside, writeAt } from '../files.ts';
+import { countOf, type PictureFeatures } from './features.ts';
+import { native } from './native.ts';
+
+/**
+ * The features of all covers of a set, in lists of codes that are near to each other (an inverted file):
+ *
+ * | part    | bytes                                                                                     |
+ * | ------- | ----------------------------------------------------------------------------------------- |
+ * | head    | 64: `SVFEATS`, 0; version, covers, lists, 0 (32 bits each); features (64 bits); zeros     |
+ * | sizes   | 8 a cover: width and height in pixels (16 bits each), number of features (32 bits)        |
+ * | starts  | 8 a list: its first feature; and once more, for the end of the last                       |
+ * | centres | 32 a list: the code that its codes are nearest to                                         |
+ * | codes   | 32 a feature, list by list                                                                |
+ * | rows    | 4 a feature: its cover                                                                    |
+ * | places  | 6 a feature: where on the cover it lies (`Features`)                                      |
+ *
+ * All numbers are little-endian. The version is another where codes are made in another way.
+ */
+export interface FeatureFileHead {
+  covers: number;
+  lists: number;
+  features: number;
+}
+
+const magic = Buffer.from('SVFEATS\0', 'latin1');
+const version = 1;
+const headBytes = 64;
+
+/** Where the parts begin, in bytes, and where the file ends. */
+export function layoutOf({ covers, lists, features }: FeatureFileHead) {
+  const sizes = headBytes;
+  const starts = sizes + 8 * covers;
+  const centres = starts + 8 * (lists + 1);
+  const codes = centres + 32 * lists;
+  const rows = codes + 32 * features;
+  const places = rows + 4 * features;
+  return { sizes, starts, centres, codes, rows, places, end: places + 6 * features };
+}
+
+/**
+ * @throws AppError `index_unreadable`: one sentence that names the file
+ * @throws the file system's error where it can not be read
+ */
+export async function readHead(path: string): Promise<FeatureFileHead> {
+  const refuse = (why: string) =>
+    new AppError('index_unreadable', `${path} is not a readable feature file: ${why}.`);
+  const file = await open(path);
+  try {
+    const { size } = await file.stat();
+    const bytes = Buffer.alloc(headBytes);
+    const { bytesRead } = await file.read(bytes, 0, headBytes, 0);
+    if (bytesRead < headBytes || !bytes.subarray(0, magic.length).equals(magic))
+      throw refuse('it does not begin as one');
+    if (bytes.readUInt32LE(8) !== version)
+      throw refuse(
+        `it is of version ${String(bytes.readUInt32LE(8))}, where ${String(version)} is read here: make it anew`,
+      );
+    const head = {
+      covers: bytes.readUInt32LE(12),
+      lists: bytes.readUInt32LE(16),
+      features: Number(bytes.readBigUInt64LE(24)),
+    };
+    const { end } = layoutOf(head);
+    if (size !== end)
+      throw refuse(`it has ${String(size)} bytes where what it says it holds takes ${String(end)}`);
+    return head;
+  } finally {
+    await file.close();
+  }
+}
+
+/** Features of a cover; those that come from a feature file say which of its lists they were in. */
+export interface CoverFeatures extends PictureFeatures {
+  lists?: Uint32Array;
+}
+
+/**
+ * Writes a feature file beside its place and renames it. All features are held in memory meanwhile.
+ *
+ * @param covers in the order of their rows
+ * @param centres of the file whose lists the features name; without it lists are made of the features given
+ * @throws Error of the file system; AppError `index_unreadable` where the addon is not built
+ */
+export async function writeFeatureFile(
+  path: string,
+  covers: AsyncIterable<CoverFeatures> | Iterable<CoverFeatures>,
+  centres?: Uint8Array,
+): Promise<FeatureFileHead> {
+  const all: CoverFeatures[] = [];
+  for await (const cover of covers) all.push(cover);
+  const lists = centres ?? (await trainLists(all));
+  const head = {
+    covers: all.length,
+    lists: lists.length / 32,
+    features: all.reduce((sum, cover) => sum + countOf(cover), 0),
+  };
+  const listOf = await assignLists(all, lists, centres !== undefined);
+  const beside = nameBeside(path);
+  try {
+    const file = await open(beside, 'w');
+    try {
+      await writeParts(file, head, all, lists, listOf);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(beside, path);
+  } catch (error) {
+    await rm(beside, { force: true });
+    throw error;
+  }
+  return head;
+}
+
+/** A search looks at all centres and at the codes of `probes` lists: with so many lists both take the same time. */
+export const suitableLists = (features: number, probes: number): number =>
+  Math.max(1, Math.min(Math.round(Math.sqrt(probes * features)), Math.floor(features / 32)));
+
+/** Lists that a search looks into, for {@link suitableLists}. */
+export const usualProbes = 8;
+/** Codes that each centre is made of: more gain nothing. */
+const sampledPerList = 32;
+
+/** Centres of lists, made of codes that are taken evenly from all. */
+async function trainLists(covers: readonly CoverFeatures[]): Promise<Uint8Array> {
+  const features = covers.reduce((sum, cover) => sum + countOf(cover), 0);
+  if (features === 0) return new Uint8Array(32);
+  const lists = suitableLists(features, usualProbes);
+  const wanted = Math.min(features, lists * sampledPerList);
+  const sample = new Uint8Array(wanted * 32);
+  let taken = 0;
+  let seen = 0;
+  for (const { codes } of covers)
+    for (let at = 0; at < codes.length; at += 32, seen += 1)
+      if (seen * wanted >= taken * features && taken < wanted) {
+        sample.set(codes.subarray(at, at + 32), taken * 32);
+        taken += 1;
+      }
+  return native().train(sample.subarray(0, taken * 32), Math.min(lists, taken));
+}
+
+/** The list of every feature, cover by cover. */
+async function assignLists(
+  covers: readonly CoverFeatures[],
+  centres: Uint8Array,
+  known: boolean,
+): Promise<Uint32Array[]> {
+  const limit = pLimit(usableCores());
+  const assign = async (codes: Uint8Array) => numbersIn(await native().assign(codes, centres));
+  return Promise.all(
+    covers.map(async ({ codes, lists }) => (known && lists ? lists : limit(() => assign(codes)))),
+  );
+}
+
+/** Bytes from the addon as 32-bit numbers. */
+export const numbersIn = (bytes: Uint8Array): Uint32Array =>
+  new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+
+/** Features that are written at a time. */
+const blockSize = 65_536;
+
+async function writeParts(
+  file: FileHandle,
+  head: FeatureFileHead,
+  covers: readonly CoverFeatures[],
+  centres: Uint8Array,
+  listOf: readonly Uint32Array[],
+): Promise<void> {
+  const layout = layoutOf(head);
+  const front = Buffer.alloc(layout.centres);
+  magic.copy(front);
+  front.writeUInt32LE(version, 8);
+  front.writeUInt32LE(head.covers, 12);
+  front.writeUInt32LE(head.lists, 16);
+  front.writeBigUInt64LE(BigInt(head.features), 24);
+  for (const [row, cover] of covers.entries()) {
+    const at = layout.sizes + 8 * row;
+    front.writeUInt16LE(cover.width, at);
+    front.writeUInt16LE(cover.height, at + 2);
+    front.writeUInt32LE(countOf(cover), at + 4);
+  }
+  const { starts, rows, indices } = sortByList(head, listOf);
+  for (const [list, start] of starts.entries())
+    front.writeBigUInt64LE(BigInt(start), layout.starts + 8 * list);
+  await writeAt(file, front, 0);
+  await writeAt(file, centres, layout.centres);
+  for (let from = 0; from < head.features; from += blockSize) {
+    const count = Math.min(blockSize, head.features - from);
+    const codes = new Uint8Array(count * 32);
+    const places = new Uint8Array(count * 6);
+    for (let i = 0; i < count; i += 1) {
+      const cover = covers[rows[from + i] ?? 0];
+      const index = indices[from + i] ?? 0;
+      if (!cover) continue;
+      codes.set(cover.codes.subarray(index * 32, index * 32 + 32), i * 32);
+      places.set(cover.places.subarray(index * 6, index * 6 + 6), i * 6);
+    }
+    await writeAt(file, codes, layout.codes + 32 * from);
+    await writeAt(file, places, layout.places + 6 * from);
+  }
+  await writeAt(file, new Uint8Array(rows.buffer), layout.rows);
+}
+
+/** Where the lists begin, and of each feature in their order the row and which of the cover's features it is. */
+function sortByList({ lists, features }: FeatureFileHead, listOf: readonly Uint32Array[]) {
+  const starts = new Uint32Array(lists + 1);
+  for (const ofCover of listOf)
+    for (const list of ofCover) starts[list + 1] = (starts[list + 1] ?? 0) + 1;
+  for (let list = 0; list < lists; list += 1)
+    starts[list + 1] = (starts[list + 1] ?? 0) + (starts[list] ?? 0);
+  const next = starts.slice();
+  const rows = new Uint32Array(features);
+  const indices = new Uint16Array(features);
+  for (const [row, ofCover] of listOf.entries())
+    for (const [index, list] of ofCover.entries()) {
+      const at = next[list] ?? 0;
+      next[list] = at + 1;
+      rows[at] = row;
+      indices[at] = index;
+    }
+  return { starts, rows, indices };
+}

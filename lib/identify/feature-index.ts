@@ -1,0 +1,117 @@
+import { open } from 'node:fs/promises';
+import { AppError } from '../errors.ts';
+import {
+  layoutOf,
+  numbersIn,
+  readHead,
+  type CoverFeatures,
+  type FeatureFileHead,
+} from './feature-file.ts';
+import { fewestFeatures, type PictureFeatures } from './features.ts';
+import { native, type MappedFeatures, type Sighting, type SightingOptions } from './native.ts';
+
+/** Covers that are read from the file at a time. */
+const blockSize = 1024;
+
+/** The features of a set's covers, as `album_covers.features` holds them: mapped, so that it is read as it is needed. */
+export class FeatureIndex {
+  readonly #file: MappedFeatures;
+  readonly #head: FeatureFileHead;
+  /** 8 bytes a cover: width, height, number of features. */
+  readonly #sizes: Buffer;
+  /** 32 bytes a list; what is added goes into the same lists. */
+  readonly centres: Uint8Array;
+
+  private constructor(
+    file: MappedFeatures,
+    head: FeatureFileHead,
+    sizes: Buffer,
+    centres: Uint8Array,
+  ) {
+    this.#file = file;
+    this.#head = head;
+    this.#sizes = sizes;
+    this.centres = centres;
+  }
+
+  /**
+   * @throws AppError `index_unreadable` where it is damaged, or the addon is not built: one sentence
+   * @throws the file system's error where it can not be read
+   */
+  static async open(path: string): Promise<FeatureIndex> {
+    const head = await readHead(path);
+    const { sizes, starts, centres, codes, rows, places } = layoutOf(head);
+    const { FeatureFile } = native();
+    try {
+      const file = new FeatureFile(path, head, [sizes, starts, centres, codes, rows, places]);
+      const read = { sizes: Buffer.alloc(starts - sizes), centres: Buffer.alloc(codes - centres) };
+      const handle = await open(path);
+      await handle.read(read.sizes, 0, read.sizes.length, sizes);
+      await handle.read(read.centres, 0, read.centres.length, centres);
+      await handle.close();
+      return new FeatureIndex(file, head, read.sizes, read.centres);
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : 'unknown error';
+      throw new AppError(
+        'index_unreadable',
+        `${path} is not a readable feature file: ${why.replace(/\.$/, '')}.`,
+        { cause },
+      );
+    }
+  }
+
+  /** Number of covers, plain ones too. */
+  get size(): number {
+    return this.#head.covers;
+  }
+
+  /** Number of a cover's features. */
+  featuresAt(row: number): number {
+    return this.#sizes.readUInt32LE(8 * row + 4);
+  }
+
+  /** Whether a cover can be named in a photo: it has enough features. */
+  isIdentifiable(row: number): boolean {
+    return this.featuresAt(row) >= fewestFeatures;
+  }
+
+  /**
+   * Covers that lie in a photo, in no particular order; one place in the photo may be named more than once.
+   *
+   * @param rows that are looked at whatever their votes
+   */
+  async sightings(
+    photo: PictureFeatures,
+    options: SightingOptions,
+    rows: readonly number[] = [],
+  ): Promise<Sighting[]> {
+    const besides = new Uint8Array(Uint32Array.from(rows).buffer);
+    const found = await this.#file.identify(photo, photo.width, photo.height, options, besides);
+    return found.filter(({ row }) => this.isIdentifiable(row));
+  }
+
+  /** The features of all covers in the order of their rows, e.g. to write them again without some, or with more. */
+  async *covers(): AsyncGenerator<CoverFeatures> {
+    for (let from = 0; from < this.size; from += blockSize) {
+      const to = Math.min(from + blockSize, this.size);
+      const { codes, places, lists } = await this.#file.covers(from, to);
+      const numbers = numbersIn(lists);
+      for (let row = from, at = 0; row < to; row += 1) {
+        const end = at + this.featuresAt(row);
+        yield {
+          width: this.#sizes.readUInt16LE(8 * row),
+          height: this.#sizes.readUInt16LE(8 * row + 2),
+          codes: codes.slice(at * 32, end * 32),
+          places: places.slice(at * 6, end * 6),
+          lists: numbers.slice(at, end),
+        };
+        at = end;
+      }
+    }
+  }
+
+  /** Unmaps the file when the identifications under way are done. Nothing else may be called after it. */
+  close(): void {
+    this.#file.close();
+  }
+}

@@ -1,0 +1,45 @@
+import { decodeGrey } from '../imaging/raster.ts';
+import type { Grey } from '../imaging/raster.ts';
+import { native, type Features } from './native.ts';
+
+/** A picture's features, and the size in pixels that their places refer to. */
+export interface PictureFeatures extends Features {
+  width: number;
+  height: number;
+}
+
+/** Longest edge in pixels to which a picture is shrunk, and the most features that are kept of it: docs/identify.md. */
+interface Amount {
+  side: number;
+  features: number;
+}
+export const coverAmount: Amount = { side: 500, features: 500 };
+export const photoAmount: Amount = { side: 1024, features: 1500 };
+
+/** A cover with fewer features is too plain to be told from others. */
+export const fewestFeatures = 40;
+
+/**
+ * Features of a cover, in no particular order.
+ *
+ * @throws AppError as `decodeGrey`, and `index_unreadable` where the addon is not built
+ */
+export const featuresOfCover = (bytes: Buffer, amount = coverAmount): Promise<PictureFeatures> =>
+  featuresOfPicture(bytes, amount);
+
+/** The same of a photo that covers are looked for in. */
+export const featuresOfPhoto = (bytes: Buffer, amount = photoAmount): Promise<PictureFeatures> =>
+  featuresOfPicture(bytes, amount);
+
+async function featuresOfPicture(bytes: Buffer, amount: Amount): Promise<PictureFeatures> {
+  return featuresOfGrey(await decodeGrey(bytes, { side: amount.side }), amount.features);
+}
+
+/** Features of a picture that is decoded already: at most so many, the strongest. */
+export async function featuresOfGrey(grey: Grey, most: number): Promise<PictureFeatures> {
+  const { pixels, width, height } = grey;
+  return { ...(await native().extract(pixels, width, height, most)), width, height };
+}
+
+/** How many features these are. */
+export const countOf = ({ codes }: Features): number => codes.length / 32;

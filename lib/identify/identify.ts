@@ -1,0 +1,101 @@
+import type { FeatureIndex } from './feature-index.ts';
+import type { PictureFeatures } from './features.ts';
+import type { Outline, Point, Sighting, SightingOptions } from './native.ts';
+
+/** A sleeve in a photo, and the album that it is. */
+export interface Finding {
+  row: number;
+  /** Points of the cover that were found where they belong. */
+  points: number;
+  /**
+   * Corners of the cover as fractions of the photo's width and height, from its upper left one on, clockwise; beyond 0
+   * to 1 where the cover is not all in the photo.
+   */
+  outline: Outline;
+  /** Rows of other covers that lie at the same place nearly as surely: editions, singles that share the artwork. */
+  alternatives: number[];
+}
+
+/** What docs/identify.md found best. */
+export const usualSearch: SightingOptions = {
+  probes: 8,
+  neighbours: 10,
+  candidates: 100,
+  points: 8,
+};
+
+/** Share of the best one's points that an alternative has at least. */
+const alternativeShare = 0.8;
+/** Two outlines are one place where their intersection is at least this share of the smaller one. */
+const samePlace = 0.5;
+
+/**
+ * The sleeves in a photo that are covers of the set, largest first; an empty list where there are none.
+ *
+ * @param candidates rows that are looked at besides those that the features vote for, e.g. the embedding's nearest
+ */
+export async function identify(
+  index: FeatureIndex,
+  photo: PictureFeatures,
+  candidates: readonly number[] = [],
+  search = usualSearch,
+): Promise<Finding[]> {
+  const sightings = await index.sightings(photo, search, candidates);
+  const { width, height } = photo;
+  return mergeSightings(sightings)
+    .map((finding) => ({ finding, area: areaOf(finding.outline) }))
+    .sort((a, b) => b.area - a.area)
+    .map(({ finding: { outline, ...rest } }) => {
+      const scale = ([x, y]: Point): Point => [x / width, y / height];
+      const [a, b, c, d] = outline;
+      return { ...rest, outline: [scale(a), scale(b), scale(c), scale(d)] };
+    });
+}
+
+/** Of the sightings at one place the one with the most points is the finding. */
+export function mergeSightings(sightings: readonly Sighting[]): Finding[] {
+  const findings: Finding[] = [];
+  for (const { row, points, outline } of [...sightings].sort(
+    (a, b) => b.points - a.points || a.row - b.row,
+  )) {
+    const same = findings.find((finding) => isSamePlace(finding.outline, outline));
+    if (!same) findings.push({ row, points, outline, alternatives: [] });
+    else if (points >= alternativeShare * same.points) same.alternatives.push(row);
+  }
+  return findings;
+}
+
+function isSamePlace(a: Outline, b: Outline): boolean {
+  return areaOf(intersection(a, b)) >= samePlace * Math.min(areaOf(a), areaOf(b));
+}
+
+/** Area of a polygon whose corners go clockwise (y points down). */
+function areaOf(corners: readonly Point[]): number {
+  let twice = 0;
+  for (const [i, [x, y]] of corners.entries()) {
+    const [nextX, nextY] = corners[(i + 1) % corners.length] ?? [x, y];
+    twice += x * nextY - nextX * y;
+  }
+  return twice / 2;
+}
+
+/** What two convex polygons have in common: the one is cut along each edge of the other (Sutherland and Hodgman, 1974). */
+function intersection(subject: readonly Point[], clip: readonly Point[]): readonly Point[] {
+  let kept = subject;
+  for (const [i, [ax, ay]] of clip.entries()) {
+    const [bx, by] = clip[(i + 1) % clip.length] ?? [ax, ay];
+    const side = ([x, y]: Point) => (bx - ax) * (y - ay) - (by - ay) * (x - ax);
+    const cut: Point[] = [];
+    for (const [j, to] of kept.entries()) {
+      const from = kept[(j + kept.length - 1) % kept.length] ?? to;
+      const [before, after] = [side(from), side(to)];
+      if (before * after < 0) {
+        const share = before / (before - after);
+        cut.push([from[0] + share * (to[0] - from[0]), from[1] + share * (to[1] - from[1])]);
+      }
+      if (after >= 0) cut.push(to);
+    }
+    kept = cut;
+  }
+  return kept;
+}

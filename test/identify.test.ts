@@ -1,0 +1,315 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import sharp from 'sharp';
+import { photographTable } from '../bench/table-photo.ts';
+import { writeFeatureFile, type CoverFeatures } from '../lib/identify/feature-file.ts';
+import { FeatureIndex } from '../lib/identify/feature-index.ts';
+import { countOf, featuresOfCover, featuresOfPhoto } from '../lib/identify/features.ts';
+import { identify, mergeSightings, type Finding } from '../lib/identify/identify.ts';
+import { canIdentify } from '../lib/identify/native.ts';
+import { Random } from '../lib/starter/random.ts';
+import { coverSvg, starterAlbums } from '../lib/starter/starter-albums.ts';
+import { coverFile, starterIds } from './support/requests.ts';
+
+const skip = canIdentify() ? false : 'the addon is not built: there is no C++ compiler';
+
+const plain = (colour: string, word: string): Promise<Buffer> =>
+  sharp(
+    Buffer.from(
+      `<svg xmlns="http://www.w3.org/2000/svg" width="640" height="640"><rect width="640" height="640" fill="${colour}"/><text x="560" y="620" font-size="20" fill="#808080">${word}</text></svg>`,
+    ),
+  )
+    .jpeg({ quality: 85 })
+    .toBuffer();
+
+describe('identification of albums in photos', { skip }, () => {
+  let dir = '';
+  let path = '';
+  let index: FeatureIndex;
+  const covers: CoverFeatures[] = [];
+  /** Starter covers, and behind them plain ones: a colour, and a small word on some. */
+  const pictures = [
+    ...starterIds()
+      .slice(0, 60)
+      .map((id) => Promise.resolve(coverFile(id))),
+    ...['#204060', '#d0c0a0', '#101010'].flatMap((colour) => [
+      plain(colour, ''),
+      plain(colour, 'now'),
+    ]),
+  ];
+  const plainRows = [60, 61, 62, 63, 64, 65];
+  /** Rows of covers that have much on them. */
+  const rich = [9, 3, 11, 15, 7];
+  /** Pictures that are in no catalog. */
+  let strangers: Buffer[] = [];
+
+  before(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'identify-'));
+    path = join(dir, 'album_covers.features');
+    for (const picture of pictures) covers.push(await featuresOfCover(await picture));
+    await writeFeatureFile(path, covers);
+    index = await FeatureIndex.open(path);
+    strangers = await Promise.all(
+      starterAlbums({ seed: 5, count: 12 }).map((album) =>
+        sharp(Buffer.from(coverSvg(album)))
+          .jpeg()
+          .toBuffer(),
+      ),
+    );
+  });
+
+  after(async () => {
+    index.close();
+    await rm(dir, { recursive: true });
+  });
+
+  const find = async (photo: Buffer, where = index): Promise<Finding[]> =>
+    identify(where, await featuresOfPhoto(photo));
+  const photograph = async (rows: readonly number[], seed: number) =>
+    photographTable({
+      covers: await Promise.all(rows.map((row) => pictures[row] ?? assert.fail())),
+      clutter: strangers,
+      random: new Random(seed),
+      harsh: false,
+    });
+
+  test('a turned and tilted cover is named, and outlined to within 2 % of the photo', async () => {
+    for (const row of rich) {
+      const { jpeg, outlines } = await photograph([row], row);
+      const [finding, ...others] = await find(jpeg);
+      assert.equal(finding?.row, row);
+      assert.deepEqual(others, []);
+      for (const [i, [x, y]] of finding.outline.entries()) {
+        const [trueX = NaN, trueY = NaN] = outlines[0]?.[i] ?? [];
+        assert.ok(
+          Math.hypot(x - trueX, y - trueY) < 0.02,
+          `corner ${String(i)} of row ${String(row)}`,
+        );
+      }
+    }
+  });
+
+  test('two sleeves in one photo are two findings, the larger first', async () => {
+    const [one = NaN, other = NaN] = rich;
+    const found = await find((await photograph([one, other], 3)).jpeg);
+    assert.deepEqual(new Set(found.map(({ row }) => row)), new Set([one, other]));
+    const [first, second] = found.map(({ outline }) => {
+      const [[ax, ay], [bx, by], [cx, cy], [dx, dy]] = outline;
+      return (cx - ax) * (dy - by) - (cy - ay) * (dx - bx);
+    });
+    assert.ok((first ?? NaN) >= (second ?? NaN));
+  });
+
+  test('a photo without a sleeve of the set gives no finding', async () => {
+    for (let seed = 1; seed <= 4; seed += 1)
+      assert.deepEqual(await find((await photograph([], seed)).jpeg), []);
+  });
+
+  test('a cover that is too plain is never named, nor is another in its place', async () => {
+    for (const row of plainRows) {
+      assert.ok(!index.isIdentifiable(row));
+      assert.ok(countOf(covers[row] ?? assert.fail()) < 40);
+      assert.deepEqual(await find((await photograph([row], row)).jpeg), [], `row ${String(row)}`);
+    }
+  });
+
+  test('candidates that are given change no finding', async () => {
+    const [row = NaN, ...others] = rich;
+    const photo = await featuresOfPhoto((await photograph([row], 9)).jpeg);
+    assert.deepEqual(await identify(index, photo, [row, ...others]), await identify(index, photo));
+  });
+
+  test('any picture gives features, at most as many as are asked for', async () => {
+    const random = new Random(1);
+    const pixels = Buffer.from(Array.from({ length: 900 * 700 }, () => random.integer(0, 255)));
+    const noise = sharp(pixels, { raw: { width: 900, height: 700, channels: 1 } });
+    const blank = (width: number, height: number) =>
+      sharp({ create: { width, height, channels: 4, background: '#0000' } });
+    for (const { picture, least, most } of [
+      { picture: noise, least: 1490, most: 1500 },
+      { picture: blank(1, 1), least: 0, most: 0 },
+      { picture: blank(4000, 1), least: 0, most: 0 },
+      { picture: blank(33, 33), least: 0, most: 0 },
+    ]) {
+      const photo = await featuresOfPhoto(await picture.png().toBuffer());
+      assert.ok(countOf(photo) >= least && countOf(photo) <= most, String(countOf(photo)));
+      assert.deepEqual(await identify(index, photo), []);
+    }
+  });
+
+  test('the event loop turns while a photo is identified', async () => {
+    const photo = (await photograph(rich.slice(0, 4), 4)).jpeg;
+    let turns = 0;
+    let done = false;
+    const turn = () => {
+      turns += 1;
+      if (!done) setImmediate(turn);
+    };
+    const features = await featuresOfPhoto(photo);
+    setImmediate(turn);
+    await identify(index, features);
+    done = true;
+    assert.ok(turns > 10, `${String(turns)} turns`);
+  });
+
+  test('an identification under way ends well when the index is closed', async () => {
+    const other = await FeatureIndex.open(path);
+    const [row = NaN] = rich;
+    const photo = await featuresOfPhoto((await photograph([row], 2)).jpeg);
+    const finding = identify(other, photo);
+    other.close();
+    assert.equal((await finding)[0]?.row, row);
+    await assert.rejects(identify(other, photo), /closed/);
+  });
+
+  describe('the feature file', () => {
+    /** Each feature of a cover as text, sorted: their order is the file's own. */
+    const featuresIn = ({ codes, places }: CoverFeatures) =>
+      Array.from({ length: codes.length / 32 }, (_, i) =>
+        Buffer.concat([
+          codes.subarray(i * 32, i * 32 + 32),
+          places.subarray(i * 6, i * 6 + 6),
+        ]).toString('hex'),
+      ).sort();
+
+    test('gives back what was written, in at most 24 KB a cover', async () => {
+      let row = 0;
+      for await (const cover of index.covers()) {
+        const written = covers[row] ?? assert.fail();
+        assert.deepEqual([cover.width, cover.height], [written.width, written.height]);
+        assert.deepEqual(featuresIn(cover), featuresIn(written));
+        row += 1;
+      }
+      assert.equal(row, covers.length);
+      assert.ok((await readFile(path)).length / covers.length <= 24 * 1024);
+    });
+
+    test('is the same when it is made again', async () => {
+      const again = join(dir, 'again.features');
+      await writeFeatureFile(again, covers);
+      assert.ok((await readFile(again)).equals(await readFile(path)));
+    });
+
+    test('loses covers and gains others without new lists', async () => {
+      const [gone = NaN, kept = NaN] = rich;
+      const changed = join(dir, 'changed.features');
+      const remaining: CoverFeatures[] = [];
+      let row = 0;
+      for await (const cover of index.covers()) {
+        if (row !== gone) remaining.push(cover);
+        row += 1;
+      }
+      const added = strangers[0] ?? assert.fail();
+      await writeFeatureFile(changed, [...remaining, await featuresOfCover(added)], index.centres);
+      const other = await FeatureIndex.open(changed);
+      try {
+        assert.deepEqual(await find((await photograph([gone], 6)).jpeg, other), []);
+        const [finding] = await find((await photograph([kept], 6)).jpeg, other);
+        assert.equal(finding?.row, kept > gone ? kept - 1 : kept);
+        assert.equal(other.size, covers.length);
+      } finally {
+        other.close();
+      }
+    });
+
+    test('of no cover, or of plain ones only, finds nothing', async () => {
+      const empty = join(dir, 'empty.features');
+      const none = { width: 500, height: 500, codes: new Uint8Array(), places: new Uint8Array() };
+      for (const few of [[], [none, none]]) {
+        await writeFeatureFile(empty, few);
+        const other = await FeatureIndex.open(empty);
+        assert.equal(other.size, few.length);
+        assert.deepEqual(await find((await photograph(rich.slice(0, 1), 1)).jpeg, other), []);
+        other.close();
+      }
+    });
+
+    const damages: { name: string; damage: (bytes: Buffer) => Buffer; says: RegExp }[] = [
+      {
+        name: 'that is cut short',
+        damage: (bytes) => bytes.subarray(0, -1),
+        says: /it has \d+ bytes where what it says it holds takes \d+\.$/,
+      },
+      {
+        name: 'that is empty',
+        damage: () => Buffer.alloc(0),
+        says: /it does not begin as one\.$/,
+      },
+      {
+        name: 'that is another',
+        damage: (bytes) => Buffer.concat([Buffer.from('IxFI'), bytes]),
+        says: /it does not begin as one\.$/,
+      },
+      {
+        name: 'of a later version',
+        damage: (bytes) => (bytes.writeUInt32LE(2, 8), bytes),
+        says: /it is of version 2, where 1 is read here: make it anew\.$/,
+      },
+      {
+        name: 'with damaged lists',
+        damage: (bytes) => (bytes.writeBigUInt64LE(2n ** 40n, 64 + 8 * covers.length + 8), bytes),
+        says: /its lists are damaged\.$/,
+      },
+      {
+        name: 'with damaged numbers of features',
+        damage: (bytes) => (bytes.writeUInt32LE(77_777, 64 + 4), bytes),
+        says: /the numbers of its features are damaged\.$/,
+      },
+    ];
+    for (const { name, damage, says } of damages)
+      test(`${name} is refused in a sentence that names it`, async () => {
+        const damaged = join(dir, 'damaged.features');
+        await writeFile(damaged, damage(Buffer.from(await readFile(path))));
+        await assert.rejects(FeatureIndex.open(damaged), (error: Error & { code?: string }) => {
+          assert.equal(error.code, 'index_unreadable');
+          assert.ok(error.message.startsWith(`${damaged} is not a readable feature file: `));
+          assert.match(error.message, says);
+          return true;
+        });
+      });
+
+    test('whose codes, rows and places are noise ends no process', async () => {
+      const damaged = join(dir, 'noise.features');
+      const bytes = Buffer.from(await readFile(path));
+      const random = new Random(2);
+      for (let at = bytes.length >> 1; at < bytes.length; at += 1)
+        bytes[at] = random.integer(0, 255);
+      await writeFile(damaged, bytes);
+      const other = await FeatureIndex.open(damaged);
+      await find((await photograph(rich.slice(0, 2), 1)).jpeg, other);
+      await assert.rejects(async () => {
+        for await (const cover of other.covers()) assert.ok(cover.width > 0);
+      }, /damaged/);
+      other.close();
+    });
+  });
+});
+
+describe('sightings at one place', () => {
+  const square = (left: number, top: number, edge: number) =>
+    [
+      [left, top],
+      [left + edge, top],
+      [left + edge, top + edge],
+      [left, top + edge],
+    ] as const;
+
+  test('are one finding; those with 80 % of its points are alternatives', () => {
+    const found = mergeSightings([
+      { row: 1, points: 79, outline: square(0, 0, 100) },
+      { row: 2, points: 100, outline: square(2, 2, 100) },
+      { row: 3, points: 80, outline: square(0, 0, 90) },
+      { row: 4, points: 10, outline: square(90, 90, 100) },
+    ]);
+    assert.deepEqual(
+      found.map(({ row, alternatives }) => [row, alternatives]),
+      [
+        [2, [3]],
+        [4, []],
+      ],
+    );
+  });
+});
