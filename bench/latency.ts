@@ -4,6 +4,7 @@
 import { parseArgs } from 'node:util';
 import { machine, median, quantile } from './machine.ts';
 import { photograph } from './pictures.ts';
+import { pictureQuery, textQuery, withComment, words, type Query } from './queries.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -19,40 +20,25 @@ const urls = values.vs === undefined ? [url] : [url, values.vs];
 /** Requests that are sent before those that count. */
 const warmUps = 3;
 
-const texts = [
-  'a dark forest',
-  'red circle',
-  'a portrait in black and white',
-  'microphone',
-  'blue stripes',
-];
-const picture = (file: Buffer) => async (base: string) => {
-  const form = new FormData();
-  form.set('file', new Blob([new Uint8Array(file)], { type: 'image/jpeg' }), 'query.jpg');
-  form.set('k', '10');
-  return fetch(`${base}/api/search-by-image`, { method: 'POST', body: form });
-};
 const small = await photograph(640, 640);
 const large = await photograph(4032, 3024);
-const cases: [string, (base: string, round: number) => Promise<Response>][] = [
+/** By a number that no other query has, since the embeddings of the last queries are kept. */
+const picture = (file: Buffer) => (n: number) => pictureQuery(withComment(file, String(n)));
+const cases: [string, (n: number) => Query][] = [
   [`image 640×640 (${(small.length / 1024).toFixed(0)} KB)`, picture(small)],
   [`photo 4032×3024 (${(large.length / 2 ** 20).toFixed(1)} MB)`, picture(large)],
-  [
-    'text',
-    (base, round) =>
-      fetch(
-        `${base}/api/search-by-text?k=10&query=${encodeURIComponent(`${texts[round % texts.length] ?? ''} ${String(round)}`)}`,
-      ),
-  ],
+  ['text', (n) => textQuery(words(n))],
 ];
+const firstNumber = 1000 * process.pid;
 
 console.log(machine());
-for (const [name, ask] of cases) {
+for (const [name, query] of cases) {
   const taken = urls.map((): number[] => []);
   for (let round = -warmUps; round < rounds; round += 1)
     for (const [i, base] of urls.entries()) {
+      const { path, ...request } = query(firstNumber + round + warmUps);
       const start = performance.now();
-      const response = await ask(base, round + warmUps);
+      const response = await fetch(base + path, request);
       const body = (await response.json()) as { total_results?: number };
       const ms = performance.now() - start;
       if (!response.ok || body.total_results !== 10)

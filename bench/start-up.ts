@@ -1,79 +1,74 @@
-// From process start to the first answered image search, and resident memory after some searches.
-// usage: MODELS_DIR=… IMAGES_DIR=… CLIP_DTYPE=q8 npx tsx bench/start-up.ts [--n 5]
-// The built server is started anew each time, with the environment as it is.
-import { spawn } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
-import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+/**
+ * From process start to the first answered image search, and resident memory after some searches (Linux).
+ *
+ *     MODELS_DIR=… IMAGES_DIR=… CLIP_DTYPE=q8 npx tsx bench/start-up.ts [--n 5] [--vs [LABEL=]DIR …]
+ *         [--vs-peer HOME] [--peer-serve SCRIPT]
+ *
+ * The built server is started anew each time, with the environment as it is; so are, in turn with it, that of another
+ * checkout and the Python prototype.
+ */
 import { parseArgs } from 'node:util';
 import { machine, median, root } from './machine.ts';
 import { photograph } from './pictures.ts';
+import { residentMb } from './process.ts';
+import { searchByPicture, withComment } from './queries.ts';
+import { checkout, defaultPeerScript, labelled, peer, Server, type Contender } from './server.ts';
 
-const { values } = parseArgs({ options: { n: { type: 'string', default: '5' } } });
-const picture = new Uint8Array(await photograph(640, 640));
-const large = new Uint8Array(await photograph(4032, 3024));
+const { values } = parseArgs({
+  options: {
+    n: { type: 'string', default: '5' },
+    vs: { type: 'string', multiple: true, default: [] },
+    'vs-peer': { type: 'string' },
+    'peer-serve': { type: 'string', default: defaultPeerScript(root) },
+  },
+});
+process.once('SIGINT', () => process.exit(130)); // the server that runs ends with it
+const picture = await photograph(640, 640);
+const large = await photograph(4032, 3024);
 
-const freePort = () =>
-  new Promise<number>((resolve) => {
-    const probe = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = probe.address() as AddressInfo;
-      probe.close(() => {
-        resolve(port);
-      });
-    });
-  });
-
-const search = async (base: string, body: Uint8Array<ArrayBuffer>) => {
-  const response = await fetch(`${base}/api/search-by-image?k=10`, {
-    method: 'POST',
-    headers: { 'content-type': 'image/jpeg' },
-    body,
-  });
-  if (!response.ok) throw new Error(await response.text());
-  await response.arrayBuffer();
-};
-
-const residentMb = async (pid: number | undefined) => {
-  const status = await readFile(`/proc/${String(pid)}/status`, 'utf8');
-  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
-};
-
-const server = join(root, 'dist', 'functions', 'server.cjs');
-const firstAnswer: number[] = [];
-const resident: number[] = [];
-for (let round = 0; round < Number(values.n); round += 1) {
-  const port = await freePort();
-  const base = `http://127.0.0.1:${String(port)}`;
+async function measure(contender: Contender) {
   const start = performance.now();
-  const child = spawn(process.execPath, [server], {
-    env: { ...process.env, PORT: String(port), HOST: '127.0.0.1', LOG_LEVEL: 'warn' },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  for (;;) {
-    try {
-      await search(base, picture);
-      break;
-    } catch (error) {
-      if (performance.now() - start > 60_000) throw error;
-      await sleep(10);
-    }
-  }
-  firstAnswer.push(performance.now() - start);
+  const server = await Server.start(contender);
+  await server.firstAnswer(picture);
+  const firstAnswer = performance.now() - start;
   for (let i = 0; i < 20; i += 1) {
-    await search(base, i % 4 === 0 ? large : picture);
-    await (await fetch(`${base}/api/search-by-text?query=star`)).arrayBuffer();
+    // other bytes each time: the embeddings of the last pictures are kept
+    await searchByPicture(server.base, withComment(i % 4 === 0 ? large : picture, String(i)));
+    await (await fetch(`${server.base}/api/search-by-text?query=star+${String(i)}`)).arrayBuffer();
   }
-  resident.push(await residentMb(child.pid));
-  child.kill('SIGTERM');
-  await new Promise((resolve) => child.once('exit', resolve));
+  const resident = residentMb(server.pid);
+  await server.stop();
+  return { firstAnswer, resident };
 }
-const list = (figures: number[], digits: number) =>
-  figures.map((one) => one.toFixed(digits)).join(' ');
+
+const quiet = { LOG_LEVEL: 'warn' };
+const contenders = [
+  checkout('this', root, quiet),
+  ...values.vs.map((value) => checkout(...labelled(value), quiet)),
+  ...(values['vs-peer'] === undefined ? [] : [peer(values['vs-peer'], values['peer-serve'])]),
+].map((contender) => ({ contender, firstAnswer: [] as number[], resident: [] as number[] }));
+for (let round = 0; round < Number(values.n); round += 1)
+  for (let i = 0; i < contenders.length; i += 1) {
+    const taken = contenders[(round + i) % contenders.length];
+    if (taken === undefined) continue;
+    const { firstAnswer, resident } = await measure(taken.contender);
+    taken.firstAnswer.push(firstAnswer);
+    taken.resident.push(resident);
+  }
+
 console.log(machine());
-console.log(
-  `first image search answered after ${median(firstAnswer).toFixed(0)} ms (${list(firstAnswer, 0)})`,
-);
-console.log(
-  `resident after 20 image and 20 text searches: ${median(resident).toFixed(0)} MB (${list(resident, 0)})`,
-);
+const list = (figures: number[]) => figures.map((one) => one.toFixed(0)).join(' ');
+const [ours] = contenders;
+for (const { contender, firstAnswer, resident } of contenders) {
+  /** How many times as much as this checkout's. */
+  const ratio = (theirs: number[], own: number[] = []) =>
+    contender === ours?.contender
+      ? ''
+      : `, ${(median(theirs) / median(own)).toFixed(2)} times this one's`;
+  console.log(
+    `${contender.label}: first image search answered after ${median(firstAnswer).toFixed(0)} ms (${list(firstAnswer)})${ratio(firstAnswer, ours?.firstAnswer)}`,
+  );
+  console.log(
+    `${contender.label}: resident after 20 image and 20 text searches: ${median(resident).toFixed(0)} MB (${list(resident)})${ratio(resident, ours?.resident)}`,
+  );
+}

@@ -203,6 +203,8 @@ describe('assets in S3', { skip: s3Skip, timeout: 1_800_000 }, () => {
       Array.from({ length: 4 }, () => refreshCopy(models, 'album_covers.index', path)),
     );
     assert.ok((await readFile(path)).equals(await readFile(starter.indexPath)));
+    // Where two ended at once the note may be of the other's copy: then it is not believed, and fetched once more.
+    await refreshCopy(models, 'album_covers.index', path);
     assert.equal(await refreshCopy(models, 'album_covers.index', path), false);
     assert.deepEqual((await cached()).sort(), [
       'album_covers.index',

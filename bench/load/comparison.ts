@@ -1,0 +1,78 @@
+import { median } from '../machine.ts';
+
+/** Of these more is better, of all others less. */
+const moreIsBetter = /a second$|a processor second$/;
+/** What tells of the bench itself. */
+const ownFigure = /^the (?:prober|clients)'|at the clients$/;
+
+const shown = (value: number) =>
+  Number.isNaN(value) ? '–' : value.toFixed(value < 10 ? 2 : value < 1000 ? 1 : 0);
+
+/** Figures of several servers, round after round; as text a table of the medians, and every value below it. */
+export class Comparison {
+  readonly #labels: readonly string[];
+  readonly #judged: string;
+  /** By figure, then by server: the values of the rounds. */
+  readonly #figures = new Map<string, Map<string, number[]>>();
+
+  /** @param judged the label of the server that is compared with each of the others */
+  constructor(labels: readonly string[], judged: string) {
+    this.#labels = labels;
+    this.#judged = judged;
+  }
+
+  add(label: string, figures: Record<string, number>): void {
+    for (const [name, value] of Object.entries(figures)) {
+      const servers = this.#figures.get(name) ?? new Map<string, number[]>();
+      this.#figures.set(name, servers);
+      servers.set(label, [...(servers.get(label) ?? []), value]);
+    }
+  }
+
+  /** Adds the quotient of two figures' medians as a figure, where there are both. */
+  divide(name: string, over: string, under: string): void {
+    for (const label of this.#labels) {
+      const quotient = this.#median(over, label) / this.#median(under, label);
+      if (!Number.isNaN(quotient)) this.add(label, { [name]: quotient });
+    }
+  }
+
+  toString(): string {
+    const others = this.#labels.filter((label) => label !== this.#judged);
+    const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+    const header = ['', ...this.#labels, ...others.map((label) => `${this.#judged} : ${label}`)];
+    const names = [...this.#figures.keys()];
+    return [
+      row(header),
+      row(header.map(() => '---')),
+      ...names.map((name) =>
+        row([
+          name,
+          ...this.#labels.map((label) => shown(this.#median(name, label))),
+          ...others.map((label) => this.#ratio(name, label)),
+        ]),
+      ),
+      '',
+      `Medians. A ratio above 1: ${this.#judged} is better, so many times.`,
+      '',
+      'Every value, in the order of the rounds:',
+      '',
+      ...names.flatMap((name) =>
+        Array.from(
+          this.#figures.get(name) ?? [],
+          ([label, all]) => `- ${name}, ${label}: ${all.map(shown).join(' ')}`,
+        ),
+      ),
+    ].join('\n');
+  }
+
+  #median(name: string, label: string): number {
+    return median(this.#figures.get(name)?.get(label) ?? []);
+  }
+
+  #ratio(name: string, other: string): string {
+    const ratio = this.#median(name, this.#judged) / this.#median(name, other);
+    if (Number.isNaN(ratio) || ownFigure.test(name) || name.includes('÷')) return '–';
+    return (moreIsBetter.test(name) ? ratio : 1 / ratio).toFixed(2);
+  }
+}

@@ -1,0 +1,47 @@
+/** What Linux tells of a process: its children, its processor time, its memory. */
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** The fields of `/proc/PID/stat` after the name: the state is the first; `undefined` where the process is gone. */
+function statOf(pid: number): string[] | undefined {
+  try {
+    const stat = readFileSync(`/proc/${String(pid)}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  } catch {
+    return undefined;
+  }
+}
+
+/** A process and all that descend from it. */
+export function processTree(pid: number): number[] {
+  const parents = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => ({ pid: Number(name), parent: Number(statOf(Number(name))?.[1]) }));
+  const tree = [pid];
+  for (const parent of tree)
+    tree.push(...parents.filter((one) => one.parent === parent).map((one) => one.pid));
+  return tree;
+}
+
+/** The kernel's unit of processor time, USER_HZ, is the same on every architecture that Node runs on. */
+const ticksASecond = 100;
+
+/** Processor seconds of a process so far, in its own code and the kernel's, those of its children included. */
+export function processorSeconds(pid: number): number {
+  let ticks = 0;
+  for (const member of processTree(pid))
+    // utime, stime, and the same of children that have ended
+    for (const field of statOf(member)?.slice(11, 15) ?? []) ticks += Number(field);
+  return ticks / ticksASecond;
+}
+
+const sumMb = (pid: number, file: string, name: string) =>
+  processTree(pid)
+    .map((member) => readFileSync(`/proc/${String(member)}/${file}`, 'utf8'))
+    .map((text) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)?.[1]) / 1024)
+    .reduce((sum, mb) => sum + mb, 0);
+
+/** Resident memory in MiB, children included. */
+export const residentMb = (pid: number): number => sumMb(pid, 'status', 'VmRSS');
+
+/** The same, where a page that is shared with other processes counts for its share. */
+export const proportionalMb = (pid: number): number => sumMb(pid, 'smaps_rollup', 'Pss');
