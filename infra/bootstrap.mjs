@@ -201,9 +201,10 @@ function run(command, args, { env = {}, mend }) {
 
 /** Which programs the tests of some files need; of none in particular, those that `npm test` runs. */
 function programsOf(files) {
-  if (files.length === 0) return ['storage', 'browser'];
+  if (files.length === 0) return ['storage', 'browser', 'onnx'];
   const needs = files.flatMap((file) => {
     if (file.includes('page')) return ['browser'];
+    if (file.includes('model-layouts')) return ['onnx'];
     return file.includes('image') ? ['storage', 'image'] : ['storage'];
   });
   return [...new Set(needs)];

@@ -2,43 +2,52 @@
 import { spawnSync } from 'node:child_process';
 import { installWithApt } from './apt.mjs';
 
-/** By the tests that need them. */
+/** By the tests that need them; it is here where each command ends with 0. */
 export const testPrograms = {
   storage: {
     what: 'an S3 server (Ceph)',
-    programs: ['radosgw', 'ceph-mon', 'ceph-osd', 'ceph-mgr'],
+    commands: [
+      'radosgw --version',
+      'ceph-mon --version',
+      'ceph-osd --version',
+      'ceph-mgr --version',
+    ],
     packages: ['radosgw', 'ceph-mon', 'ceph-osd', 'ceph-mgr'],
   },
   browser: {
     what: 'a browser (Chromium)',
-    programs: ['chromium'],
+    commands: ['chromium --version'],
     packages: ['chromium'],
   },
   image: {
     what: 'a builder of images without an engine',
-    programs: ['buildah', 'debootstrap'],
+    commands: ['buildah --version', 'debootstrap --version'],
     packages: ['buildah', 'crun', 'debootstrap'],
+  },
+  onnx: {
+    what: "Python's onnx",
+    commands: ['/usr/bin/python3 -c "import onnx"'],
+    packages: ['python3-onnx'],
   },
 };
 
-const isHere = (program) => !spawnSync(program, ['--version'], { stdio: 'ignore' }).error;
+const areHere = (name) =>
+  testPrograms[name].commands.every(
+    (command) => spawnSync(command, { shell: true, stdio: 'ignore' }).status === 0,
+  );
 
 /**
  * @param {readonly (keyof typeof testPrograms)[]} tests
  * @param {(line: string) => void} log
  */
 export function installTestPrograms(tests, log) {
-  const missing = tests.filter((name) => !testPrograms[name].programs.every(isHere));
+  const missing = tests.filter((name) => !areHere(name));
   if (missing.length === 0) return;
   installWithApt(
     missing.flatMap((name) => testPrograms[name].packages),
     log,
   );
   for (const name of missing)
-    if (!testPrograms[name].programs.every(isHere))
+    if (!areHere(name))
       log(`without ${testPrograms[name].what}, the tests that need it are skipped`);
 }
-
-/** @param {readonly (keyof typeof testPrograms)[]} tests */
-export const haveTestPrograms = (tests) =>
-  tests.every((name) => testPrograms[name].programs.every(isHere));

@@ -8,8 +8,8 @@ import type { HeicAnswer, HeicTask } from './heic-worker.ts';
 import { tooLarge, unreadable } from './refusal.ts';
 
 /**
- * Pictures that a thread has decoded at a time, and there are two or more that encode. One of 12 megapixels, an iPhone's, takes 1.5 s and 160 MB, one of 63 megapixels 3.4 s and
- * 620 MB (docs/pictures.md).
+ * Pictures that a worker has decoded at a time. One of 12 megapixels, an iPhone's, takes 1.5 s and 160 MB, one of
+ * 63 megapixels 3.4 s and 620 MB (docs/pictures.md).
  */
 const atATime = pLimit(1);
 
