@@ -4,6 +4,8 @@ import type { Covers } from './covers.ts';
 /** Names of the files within the folder of models, local or in S3. */
 export const indexName = 'album_covers.index';
 export const metadataName = 'valid_metadata_final.json';
+/** Features of the covers, by which albums are recognised in photos. Not all sets have it. */
+export const featuresName = 'album_covers.features';
 export const clipName = 'clip';
 /** Says what a set of files is: whether it is whole, and what it was made with. Not all sets have one. */
 export const manifestName = 'manifest.json';
@@ -18,6 +20,8 @@ export interface Assets {
   readonly index: () => Promise<string>;
   /** Local path of the list of albums. */
   readonly metadata: () => Promise<string>;
+  /** Local path of the covers' features, `null` where there are none. */
+  readonly features: () => Promise<string | null>;
   /** Local path of the manifest, `null` where there is none. */
   readonly manifest: () => Promise<string | null>;
   /** Something that is another when the manifest is; asking for it fetches nothing. */

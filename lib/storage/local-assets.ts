@@ -3,7 +3,14 @@ import { dirname, join } from 'node:path';
 import { modelNames, towerFiles } from '../clip/model-files.ts';
 import { AppError } from '../errors.ts';
 import { refuseLfsPointer } from '../files.ts';
-import { clipName, indexName, manifestName, metadataName, type Assets } from './assets.ts';
+import {
+  clipName,
+  featuresName,
+  indexName,
+  manifestName,
+  metadataName,
+  type Assets,
+} from './assets.ts';
 
 /** A set of files on this machine. */
 export interface AssetPaths {
@@ -31,6 +38,7 @@ export const starterPaths = (
 });
 
 const manifestOf = ({ indexPath }: AssetPaths) => join(dirname(indexPath), manifestName);
+const featuresOf = ({ indexPath }: AssetPaths) => join(dirname(indexPath), featuresName);
 
 const localAssets = (origin: Assets['origin'], place: string, paths: AssetPaths): Assets => ({
   origin,
@@ -42,6 +50,7 @@ const localAssets = (origin: Assets['origin'], place: string, paths: AssetPaths)
   },
   index: () => Promise.resolve(paths.indexPath),
   metadata: () => Promise.resolve(paths.metadataPath),
+  features: async () => ((await isFile(featuresOf(paths))) ? featuresOf(paths) : null),
   clip: () => Promise.resolve(paths.clipDir),
   covers: { kind: 'folder', dir: paths.imagesDir },
 });

@@ -2,7 +2,14 @@ import { join, posix } from 'node:path';
 import { externalDataOf } from '../clip/external-data.ts';
 import { towerFiles } from '../clip/model-files.ts';
 import { lazy } from '../lazy.ts';
-import { clipName, indexName, manifestName, metadataName, type Assets } from './assets.ts';
+import {
+  clipName,
+  featuresName,
+  indexName,
+  manifestName,
+  metadataName,
+  type Assets,
+} from './assets.ts';
 import { coverName, type CoverRequest, type CoverStream, type RemoteCovers } from './covers.ts';
 import { refreshCopy } from './download.ts';
 import { readWhole, retryBroken } from './read-whole.ts';
@@ -54,6 +61,7 @@ export function remoteAssets(options: {
     version: async () => (await models.info(manifestName))?.etag ?? '',
     index: () => fetch(indexName),
     metadata: () => fetch(metadataName),
+    features: async () => ((await models.info(featuresName)) ? fetch(featuresName) : null),
     clip: async (tower, dtype) => {
       const names = towerFiles(await modelNames(), tower, dtype);
       await Promise.all(names.map((name) => copy(`${clipName}/${name}`)));
