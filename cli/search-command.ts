@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import type { Config } from '../lib/config.ts';
-import { toResult } from '../lib/http/search-response.ts';
+import { toIdentified, toResult } from '../lib/http/search-response.ts';
 import { createLogger } from '../lib/log.ts';
-import type { Hit, SearchAnswer, SearchService } from '../lib/search/search-service.ts';
+import type { Hit, Identified, SearchAnswer, SearchService } from '../lib/search/search-service.ts';
 import { createServices } from '../lib/services.ts';
 import type { Output } from './output.ts';
 import { numberWithin, runTask, wholeNumber, withJson } from './run.ts';
@@ -45,6 +45,7 @@ export function searchCommand(config: Config): Command {
       );
       const answer = await ask(search, { k, filter });
       for (const note of answer.notes) output.note({ type: 'note', note }, note);
+      if (answer.identified) printIdentified(answer.identified, output);
       print(answer.hits, starter, output);
       return undefined;
     });
@@ -75,6 +76,26 @@ const withFilters = (command: Command): Command =>
       .option('--best-new-music', 'only Best New Music'),
   );
 
+const nameOf = ({ artist, albumName }: Hit['album']) =>
+  `${artist ?? '(unknown)'} – ${albumName ?? '(untitled)'}`;
+
+/** What the picture shows, before what it is like. */
+function printIdentified(identified: readonly Identified[], output: Output): void {
+  if (identified.length === 0)
+    output.result(
+      { type: 'not_identified' },
+      'No album of this catalog was recognised in the picture. The nearest covers:',
+    );
+  for (const one of identified) {
+    const { album, points, alternatives } = one;
+    const others = alternatives.map((other) => `${nameOf(other)} #${String(other.id)}`);
+    output.result(
+      { type: 'identified', ...toIdentified(one) },
+      `This is ${nameOf(album)}  #${String(album.id)}  (${String(points)} points agree)${others.length > 0 ? `; or ${others.join('; or ')}` : ''}`,
+    );
+  }
+}
+
 function print(hits: readonly Hit[], starter: boolean, output: Output): void {
   if (hits.length === 0) {
     output.note({ type: 'none' }, 'No album passes these filters.');
@@ -87,7 +108,7 @@ function print(hits: readonly Hit[], starter: boolean, output: Output): void {
     );
     output.result(
       { type: 'hit', rank: i + 1, ...toResult(hit), ...(starter && { starter_set: true }) },
-      `${String(i + 1).padStart(3)}  ${similarity.toFixed(3)}  ${album.artist ?? '(unknown)'} – ${album.albumName ?? '(untitled)'}  (${about.join(', ')})  #${String(album.id)}`,
+      `${String(i + 1).padStart(3)}  ${similarity.toFixed(3)}  ${nameOf(album)}  (${about.join(', ')})  #${String(album.id)}`,
     );
   }
 }

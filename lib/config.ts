@@ -46,6 +46,7 @@ const environment = z.object({
     .describe('an http(s) URL')
     .default('https://huggingface.co'),
   HF_TOKEN: text('a token').optional(),
+  IDENTIFY: z.enum(['true', 'false']).describe('true or false').optional(),
   ENCODER_WORKERS: integer(1, 64).optional(),
   ENCODER_THREADS: integer(1, 256).optional(),
   MAX_UPLOAD_MB: integer(1, 1024).default(10),
@@ -119,6 +120,8 @@ export type Config = Readonly<{
   cdnUrl: string | undefined;
   /** `undefined`: the first present of fp32, fp16, q8. */
   dtype: 'fp32' | 'fp16' | 'q8' | undefined;
+  /** Whether albums are recognised in pictures, where the set has the features of its covers; `undefined`: not on Lambda. */
+  identify: boolean | undefined;
   /** Workers that encode pictures, and threads of each; `undefined`: as the cores are. */
   encoder: Readonly<{ workers: number | undefined; threads: number | undefined }>;
   limits: Readonly<{
@@ -185,6 +188,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     hub: Object.freeze({ endpoint: withoutSlash(value.HF_ENDPOINT), token: value.HF_TOKEN }),
     cdnUrl: value.CDN_URL && withoutSlash(value.CDN_URL),
     dtype: value.CLIP_DTYPE,
+    identify: value.IDENTIFY === undefined ? undefined : value.IDENTIFY === 'true',
     encoder: Object.freeze({ workers: value.ENCODER_WORKERS, threads: value.ENCODER_THREADS }),
     limits: Object.freeze({
       uploadBytes: value.MAX_UPLOAD_MB * 1024 * 1024,

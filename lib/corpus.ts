@@ -1,29 +1,40 @@
 import type { Catalog } from './catalog/catalog.ts';
+import type { FeatureIndex } from './identify/feature-index.ts';
 import type { Lazy } from './lazy.ts';
 import type { VectorIndex } from './vectors/vector-index.ts';
 
+interface CorpusParts {
+  catalog: Lazy<Catalog>;
+  index: Lazy<VectorIndex>;
+  features: Lazy<FeatureIndex | null>;
+}
+
 /**
- * The albums and their vectors, as they belong together. When the files change another takes its place; what is under
- * way ends with the old one, and then its memory is freed.
+ * The albums, their vectors and their covers' features, as they belong together. When the files change another takes its
+ * place; what is under way ends with the old one, and then its memory is freed.
  */
-export class Corpus {
+export class Corpus implements CorpusParts {
   readonly catalog: Lazy<Catalog>;
   /** Checked against the catalog when it is loaded. */
   readonly index: Lazy<VectorIndex>;
+  /** The same; `null` where albums in photos can't be identified. */
+  readonly features: Lazy<FeatureIndex | null>;
+  /** Another for each corpus: what is remembered by it does not keep the corpus in memory. */
+  readonly version = Symbol('corpus');
   #users = 0;
   #retired = false;
 
-  constructor(parts: { catalog: Lazy<Catalog>; index: Lazy<VectorIndex> }) {
+  constructor(parts: CorpusParts) {
     this.catalog = parts.catalog;
     this.index = parts.index;
+    this.features = parts.features;
   }
 
-  /** Loads both where they are not, and keeps them while the work lasts. */
-  async use<T>(work: (index: VectorIndex, catalog: Catalog) => Promise<T>): Promise<T> {
+  /** Keeps what is loaded while the work lasts. */
+  async use<T>(work: () => Promise<T>): Promise<T> {
     this.#users += 1;
     try {
-      const [index, catalog] = await Promise.all([this.index(), this.catalog()]);
-      return await work(index, catalog);
+      return await work();
     } finally {
       this.#users -= 1;
       this.#freeUnused();
@@ -37,6 +48,8 @@ export class Corpus {
   }
 
   #freeUnused(): void {
-    if (this.#retired && this.#users === 0) this.index.made?.dispose();
+    if (!this.#retired || this.#users > 0) return;
+    this.index.made?.dispose();
+    this.features.made?.close();
   }
 }

@@ -6,10 +6,12 @@ import type { Config } from './config.ts';
 import { Corpus } from './corpus.ts';
 import { AppError } from './errors.ts';
 import { readManifestFile } from './indexing/manifest.ts';
+import { FeatureIndex } from './identify/feature-index.ts';
+import { canIdentify } from './identify/native.ts';
 import { assertDescribed } from './indexing/quick-check.ts';
 import { lazy, type Lazy } from './lazy.ts';
 import { SearchService } from './search/search-service.ts';
-import { indexName, metadataName } from './storage/assets.ts';
+import { featuresName, indexName, metadataName } from './storage/assets.ts';
 import { locateLocalAssets } from './storage/local-assets.ts';
 import { openEmbeddings } from './vectors/open-embeddings.ts';
 
@@ -96,7 +98,30 @@ export function createServices(
       },
       ({ type, size, dimension }) => ({ type, vectors: size, dimension }),
     );
-    return new Corpus({ catalog, index });
+    const features = stage(
+      'features',
+      async () => {
+        const path = config.identify === false ? null : await (await assets()).features();
+        if (path === null) return null;
+        if (!canIdentify()) {
+          log.warn(
+            'albums in photos are not identified: the addon is not built, since there was no C++ compiler when npm run setup ran',
+          );
+          return null;
+        }
+        const opened = await FeatureIndex.open(path);
+        const { size } = await catalog();
+        await assertDescribed(await manifest(), featuresName, path);
+        if (opened.size === size) return opened;
+        opened.close();
+        throw new AppError(
+          'assets_inconsistent',
+          `${path} has the features of ${String(opened.size)} covers but the list has ${String(size)} albums: make it again with index features.`,
+        );
+      },
+      (opened) => ({ identification: opened !== null }),
+    );
+    return new Corpus({ catalog, index, features });
   };
   let corpus = makeCorpus();
 
@@ -109,6 +134,7 @@ export function createServices(
   const reload = async (): Promise<void> => {
     const next = makeCorpus();
     const { dimension } = await next.index();
+    await next.features();
     const encoder = imageEncoder.made ?? textEncoder.made;
     if (encoder && encoder.dimension !== dimension)
       throw new AppError(
@@ -178,6 +204,9 @@ export function createServices(
     get index() {
       return corpus.index;
     },
+    get features() {
+      return corpus.features;
+    },
     reload,
     imageEncoder,
     textEncoder,
@@ -200,5 +229,10 @@ export function createServices(
  * @throws the first failure
  */
 export async function warmUp(services: Services): Promise<void> {
-  await Promise.all([services.index(), services.imageEncoder(), services.textEncoder()]);
+  await Promise.all([
+    services.index(),
+    services.features(),
+    services.imageEncoder(),
+    services.textEncoder(),
+  ]);
 }

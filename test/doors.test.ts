@@ -13,7 +13,7 @@ import { cleanEnvironment, startServer, type ServerProcess } from './support/ser
 
 const cases = await contractCases();
 const { env, remove } = cleanEnvironment();
-Object.assign(process.env, env, { LOG_LEVEL: 'silent' });
+Object.assign(process.env, env, { LOG_LEVEL: 'silent', IDENTIFY: 'true' });
 process.on('exit', remove);
 
 const check = async (door: Door, { request, status, code, detail, check: more }: Case) => {

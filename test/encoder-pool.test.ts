@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { EncoderPool, type EncoderPoolOptions } from '../lib/clip/encoder-pool.ts';
 import { isAppError } from '../lib/errors.ts';
+import { featuresOfGrey } from '../lib/identify/features.ts';
+import { decodeForModelAndGrey } from '../lib/imaging/raster.ts';
 import { json } from './support/cases.ts';
 import { httpDoor } from './support/doors.ts';
 import { coverFile, get, root, starterIds, upload } from './support/requests.ts';
@@ -65,6 +67,30 @@ describe('a pool of encoders', () => {
           );
       });
     });
+
+  test('of a photo the features come with the embedding, whatever is encoded beside it', async () => {
+    await withPool({ tower: 'vision', workers: 1 }, async (pool) => {
+      const amount = { side: 300, features: 50 };
+      const frame = { size: 128, crop: 128, resize: 'shortest-edge' } as const; // the starter model's
+      const [first = Buffer.alloc(0), second = Buffer.alloc(0)] = covers;
+      const alone = await pool.encode(second);
+      const [outcomes, { grey }] = await Promise.all([
+        pool.encodeBatch([
+          first,
+          { picture: second, amount },
+          { picture: Buffer.from('no picture'), amount },
+        ]),
+        decodeForModelAndGrey(second, { frame, side: amount.side }),
+      ]);
+      const [plain, photo, bad] = outcomes;
+      assert.ok(plain instanceof Float32Array);
+      assert.ok(photo && 'features' in photo);
+      assert.ok(cosine(alone, photo.embedding) > 1 - 1e-4);
+      assert.deepEqual(photo.features, await featuresOfGrey(grey, amount.features));
+      assert.ok(bad && 'message' in bad);
+      assert.equal(bad.code, 'not_an_image');
+    });
+  });
 
   test('a picture that can not be read is refused by itself', async () => {
     await withPool({ tower: 'vision', workers: 1 }, async (pool) => {

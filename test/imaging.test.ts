@@ -7,6 +7,8 @@ import { isAppError, type ErrorCode } from '../lib/errors.ts';
 import {
   asJpeg,
   decodeForModel,
+  decodeForModelAndGrey,
+  decodeGrey,
   renderSvgToJpeg,
   shrinkCover,
   sniffImage,
@@ -94,6 +96,60 @@ describe('pictures are decoded as Pillow and transformers do', async () => {
         });
     });
   }
+});
+
+describe('a picture for the model and in grey', async () => {
+  const frame = frameOf(224);
+  /** Noise of these sizes as a JPEG is decoded once, or shrunk for each. */
+  const sizes = [
+    ...[
+      [640, 640],
+      [1024, 768],
+      [900, 905],
+    ],
+    ...[
+      [2000, 1200],
+      [2400, 2000],
+      [4000, 3000],
+      [3264, 2448],
+    ],
+    ...[
+      [100, 30],
+      [3000, 40],
+    ],
+  ] as const;
+  const folders = [fixtures, fileURLToPath(new URL('fixtures/reference/images', import.meta.url))];
+  const files = await Promise.all(
+    folders.map(async (folder) => (await readdir(folder)).map((name) => `${folder}/${name}`)),
+  );
+  const pictures = new Map<string, () => Promise<Buffer>>([
+    ...files.flat().map((path) => [path.split('/').at(-1) ?? path, () => readFile(path)] as const),
+    ...sizes.map(([width = 0, height = 0]) => {
+      const name = `a JPEG of ${String(width)} x ${String(height)}`;
+      return [name, () => noise(width, height).jpeg().toBuffer()] as const;
+    }),
+    [
+      'one that is turned',
+      () => noise(800, 600).jpeg().withMetadata({ orientation: 6 }).toBuffer(),
+    ],
+    [
+      'one whose end is missing',
+      async () => (await noise(640, 480).jpeg().toBuffer()).subarray(0, -2),
+    ],
+    ['one in CMYK', () => noise(640, 480).toColourspace('cmyk').jpeg().toBuffer()],
+    ['one of 16 bits', () => noise(640, 480).toColourspace('rgb16').png().toBuffer()],
+  ]);
+  for (const [name, make] of pictures)
+    test(`${name}: the model's is the same`, async () => {
+      const bytes = await make();
+      const { rgb, grey } = await decodeForModelAndGrey(bytes, { frame, side: 1024 });
+      // One that is turned is turned before it is shrunk, or after.
+      const { max } = difference(rgb, await decodeForModel(bytes, { frame }));
+      assert.ok(max <= (name.includes('turned') ? 1 : 0), String(max));
+      const alone = await decodeGrey(bytes, { side: 1024 });
+      assert.deepEqual([grey.width, grey.height], [alone.width, alone.height]);
+      assert.ok(difference(grey.pixels, alone.pixels).mean < 3);
+    });
 });
 
 describe('a transparent picture', () => {

@@ -7,44 +7,73 @@ import { usableCores } from '../lib/cores.ts';
 import { AppError } from '../lib/errors.ts';
 import { lazy } from '../lib/lazy.ts';
 import { SearchService } from '../lib/search/search-service.ts';
+import type { EncodedPhoto, Photo } from '../lib/clip/encoder-worker.ts';
+import type { FeatureIndex } from '../lib/identify/feature-index.ts';
+import type { Outline, Sighting } from '../lib/identify/native.ts';
 import type { VectorIndex } from '../lib/vectors/vector-index.ts';
 
 const nothing = { rows: new Int32Array(0), distances: new Float32Array(0) };
+
+const square = (left: number, top: number, edge: number): Outline => [
+  [left, top],
+  [left + edge, top],
+  [left + edge, top + edge],
+  [left, top + edge],
+];
 
 /** A service whose encoders count what they encode, and wait until `go` is called where `held` is. */
 function makeService({
   waiting = 2,
   kept = 2,
   held = false,
-  search = () => Promise.resolve(nothing),
-  dispose = () => undefined,
+  search = (_query: Float32Array, _k: number, _rows?: Uint32Array) => Promise.resolve(nothing),
+  dispose = (): void => undefined,
+  /** What every photo shows; without it nothing is identified. */
+  sightings = undefined as (() => Promise<Sighting[]>) | undefined,
+  rowsMatching = () => undefined as Uint32Array | undefined,
 } = {}) {
   const encoded: string[] = [];
   let go: () => void = () => undefined;
   const gone = held ? new Promise<void>((resolve) => (go = resolve)) : Promise.resolve();
-  const encode = async (query: Buffer | string) => {
-    encoded.push(String(query));
+  const encode = async (given: Buffer | string | Photo) => {
+    const photo = typeof given === 'object' && 'amount' in given;
+    const query = String(photo ? given.picture : given);
+    encoded.push(photo ? `photo ${query}` : query);
     await gone;
-    if (String(query) === 'damaged') throw new AppError('unreadable_image', 'It is damaged.');
-    return new Float32Array(2);
+    if (query === 'damaged') throw new AppError('unreadable_image', 'It is damaged.');
+    const embedding = new Float32Array(2);
+    const nothing = { codes: new Uint8Array(0), places: new Uint8Array(0) };
+    return photo ? { embedding, features: { ...nothing, width: 100, height: 200 } } : embedding;
   };
   const index = {
     ...{ search, dispose },
     vectorOf: () => new Float32Array(2),
+    similarity: (distance: number) => distance,
   } as unknown as VectorIndex;
   const catalog = {
-    rowsMatching: () => undefined,
+    rowsMatching,
+    atRow: (row: number) => ({ id: 100 + row }),
     notesOn: () => [],
     rowOf: () => 0,
   } as unknown as Catalog;
-  const corpus = new Corpus({
-    catalog: lazy(() => Promise.resolve(catalog)),
-    index: lazy(() => Promise.resolve(index)),
-  });
-  const encoder = () => Promise.resolve({ encode });
+  let closed = 0;
+  const features =
+    sightings && ({ sightings, close: () => (closed += 1) } as unknown as FeatureIndex);
+  const makeCorpus = () =>
+    new Corpus({
+      catalog: lazy(() => Promise.resolve(catalog)),
+      index: lazy(() => Promise.resolve(index)),
+      features: lazy(() => Promise.resolve(features ?? null)),
+    });
+  let corpus = makeCorpus();
+  const imageEncoder = () =>
+    Promise.resolve({ encode } as {
+      encode: ((query: Buffer) => Promise<Float32Array>) &
+        ((query: Photo) => Promise<EncodedPhoto>);
+    });
   const service = new SearchService({
-    ...{ imageEncoder: encoder, textEncoder: encoder, corpus: () => corpus },
-    ...{ waiting, kept },
+    ...{ imageEncoder, textEncoder: () => Promise.resolve({ encode }) as never },
+    ...{ corpus: () => corpus, waiting, kept },
   });
   const options = { k: 1, filter: {} };
   return {
@@ -53,8 +82,16 @@ function makeService({
       go();
     },
     corpus,
+    /** Other files take the place of those that were served. */
+    replace: () => {
+      const old = corpus;
+      corpus = makeCorpus();
+      old.retire();
+    },
+    closed: () => closed,
     service,
-    picture: (text: string) => service.byImage(Buffer.from(text), options),
+    picture: (text: string, more: { identify?: boolean; k?: number; offset?: number } = {}) =>
+      service.byImage(Buffer.from(text), { ...options, ...more }),
     text: (words: string) => service.byText(words, options),
     similar: (signal?: AbortSignal) =>
       service.byAlbum(1, { ...options, ...(signal && { signal }) }),
@@ -176,5 +213,113 @@ describe('searches of the index', () => {
     await end();
     await searching;
     assert.ok(disposed);
+  });
+});
+
+describe('albums in a picture', () => {
+  /** Row 7 small, row 5 large with row 6 as surely, and row 4 at the same place, less surely. */
+  const sightings = () =>
+    Promise.resolve([
+      { row: 7, points: 20, outline: square(60, 150, 20) },
+      { row: 5, points: 50, outline: square(0, 0, 50) },
+      { row: 6, points: 45, outline: square(1, 1, 50) },
+      { row: 4, points: 30, outline: square(0, 0, 50) },
+    ]);
+  /** Rows 0, 1, 2, … are the nearest, in this order. */
+  const search = (_query: Float32Array, k: number, rows?: Uint32Array) => {
+    const found = [...(rows ?? Array.from({ length: 30 }, (_, i) => i))].slice(0, k);
+    return Promise.resolve({
+      rows: Int32Array.from(found),
+      distances: Float32Array.from(found, (row) => 1 - row / 32),
+    });
+  };
+  const ids = ({ hits }: Awaited<ReturnType<SearchService['byImage']>>) =>
+    hits.map(({ album }) => album.id);
+
+  test('are named, largest first, with those that fit as well, and come before the nearest', async () => {
+    const { picture } = makeService({ sightings, search });
+    const answer = await picture('a', { k: 4 });
+    assert.deepEqual(
+      answer.identified?.map(({ album, points, alternatives }) => ({
+        ...{ id: album.id, points, alternatives: alternatives.map(({ id }) => id) },
+      })),
+      [
+        { id: 105, points: 50, alternatives: [106] },
+        { id: 107, points: 20, alternatives: [] },
+      ],
+    );
+    assert.deepEqual(
+      answer.identified[0]?.outline,
+      square(0, 0, 1).map(([x, y]) => [x / 2, y / 4]),
+    );
+    assert.deepEqual(ids(answer), [105, 107, 100, 101]);
+    assert.equal(answer.hits[0]?.similarity, 1 - 5 / 32);
+  });
+
+  test('pages meet, and no album comes twice', async () => {
+    const { picture } = makeService({ sightings, search });
+    const all = ids(await picture('a', { k: 12 }));
+    assert.equal(new Set(all).size, 12);
+    const pages: number[] = [];
+    for (let offset = 0; offset < 12; offset += 3)
+      pages.push(...ids(await picture('a', { k: 3, offset })));
+    assert.deepEqual(pages, all);
+  });
+
+  test('are named whatever the filters, which they pass or not', async () => {
+    const rowsMatching = () => Uint32Array.of(1, 3, 7, 9);
+    const { picture } = makeService({ sightings, search, rowsMatching });
+    const answer = await picture('a', { k: 9 });
+    assert.deepEqual(
+      answer.identified?.map(({ album }) => album.id),
+      [105, 107],
+    );
+    assert.deepEqual(ids(answer), [107, 101, 103, 109]);
+  });
+
+  test('are looked for once in a picture, and again when the files are others', async () => {
+    const { encoded, picture, replace, closed } = makeService({ sightings, search });
+    const first = await picture('a');
+    assert.ok(first.identifyMs !== undefined);
+    const again = await picture('a');
+    assert.deepEqual(again.identified, first.identified);
+    assert.equal(again.cached, true);
+    assert.equal(again.identifyMs, undefined);
+    replace();
+    assert.equal(closed(), 1);
+    assert.equal((await picture('a')).cached, false);
+    assert.deepEqual(encoded, ['photo a', 'photo a']);
+  });
+
+  test('are not looked for where that is not wanted, or there are no features', async () => {
+    const { encoded, picture } = makeService({ sightings, search });
+    assert.equal((await picture('a', { identify: false })).identified, null);
+    assert.deepEqual(ids(await picture('a', { identify: false })), [100]);
+    assert.deepEqual(encoded, ['a']);
+    assert.deepEqual(ids(await picture('a')), [105], 'though it was encoded before');
+    assert.equal((await picture('a', { identify: false })).identified, null);
+    assert.deepEqual(encoded, ['a', 'photo a']);
+    const without = makeService({ search });
+    assert.equal((await without.picture('a')).identified, null);
+  });
+
+  test('that were not found are an empty list', async () => {
+    const { picture } = makeService({ search, sightings: () => Promise.resolve([]) });
+    assert.deepEqual((await picture('a')).identified, []);
+  });
+
+  test('the place in the queue is kept until they are known', async () => {
+    let go: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (go = resolve));
+    const { picture } = makeService({
+      ...{ waiting: 1, search },
+      sightings: () => held.then(() => []),
+    });
+    const first = picture('a');
+    await nextTurn();
+    await assert.rejects(picture('b'), { code: 'busy' });
+    go();
+    await first;
+    await picture('b');
   });
 });

@@ -3,7 +3,7 @@ import type { Piscina } from 'piscina';
 import { usableCores } from '../cores.ts';
 import { fromPlainError, type PlainError } from '../errors.ts';
 import { workerFile } from '../worker-file.ts';
-import type { EncoderTask, LoadedTower, Outcome, Query } from './encoder-worker.ts';
+import type { Encoded, EncoderTask, LoadedTower, Outcome, Query } from './encoder-worker.ts';
 import type { ClipDtype, Tower } from './model-files.ts';
 
 /** Queries that are encoded together: beyond 8 a picture takes no less time (`ImageEncoder.embedBatch`). */
@@ -41,7 +41,7 @@ interface Waiting {
   query: Query;
   /** By `performance.now()`. */
   since: number;
-  resolve: (embedding: Float32Array) => void;
+  resolve: (encoded: Encoded) => void;
   reject: (error: unknown) => void;
 }
 
@@ -131,12 +131,12 @@ export class EncoderPool {
   /**
    * @param query an encoded picture in one of `acceptedFormats`, or a text, as the tower is
    * @param signal takes it out of those that wait
-   * @returns `Float32Array` of `dimension`, L2-normalised
+   * @returns `Float32Array` of `dimension`, L2-normalised; of a photo its features too
    * @throws AppError `not_an_image`, `unsupported_image`, `unreadable_image`, `image_too_large` or `encoder_lost`; what
    *   the signal was aborted with
    */
-  encode(query: Query, signal?: AbortSignal): Promise<Float32Array> {
-    return new Promise((resolve, reject) => {
+  encode<Q extends Query>(query: Q, signal?: AbortSignal): Promise<Encoded<Q>> {
+    return new Promise<Encoded>((resolve, reject) => {
       signal?.throwIfAborted();
       const leave = () => {
         const place = this.#waiting.indexOf(one);
@@ -154,7 +154,7 @@ export class EncoderPool {
       signal?.addEventListener('abort', leave, { once: true });
       this.#waiting.push(one);
       this.#dispatch();
-    });
+    }) as Promise<Encoded<Q>>;
   }
 
   #dispatch(): void {
@@ -173,14 +173,15 @@ export class EncoderPool {
     });
     for (const [i, { resolve, reject }] of batch.entries()) {
       const outcome = outcomes[i];
-      if (outcome instanceof Float32Array) resolve(outcome);
-      else reject(outcome ? fromPlainError(outcome) : new Error('The worker left a query out'));
+      if (!outcome) reject(new Error('The worker left a query out'));
+      else if ('message' in outcome) reject(fromPlainError(outcome));
+      else resolve(outcome);
     }
     this.#dispatch();
   }
 
   /** Encodes queries together, in one run of the model. @returns an outcome for each, in the same order */
-  async encodeBatch(queries: readonly Query[]): Promise<Outcome[]> {
+  async encodeBatch<Q extends Query>(queries: readonly Q[]): Promise<Outcome<Q>[]> {
     try {
       return await this.#run(queries);
     } catch (error) {
@@ -190,7 +191,7 @@ export class EncoderPool {
     }
   }
 
-  async #tryAgain(query: Query): Promise<Outcome> {
+  async #tryAgain<Q extends Query>(query: Q): Promise<Outcome<Q>> {
     try {
       const [outcome] = await this.#run([query]);
       if (outcome) return outcome;
@@ -204,9 +205,9 @@ export class EncoderPool {
     };
   }
 
-  #run(queries: readonly Query[]): Promise<Outcome[]> {
+  #run<Q extends Query>(queries: readonly Q[]): Promise<Outcome<Q>[]> {
     const { signal } = this.#unstaffed;
-    return this.#pool.run(queries, { name: 'encode', signal }) as Promise<Outcome[]>;
+    return this.#pool.run(queries, { name: 'encode', signal }) as Promise<Outcome<Q>[]>;
   }
 
   /** Ends the workers, after the batches that they are in. */

@@ -1,6 +1,7 @@
 import { workerData } from 'node:worker_threads';
 import pLimit from 'p-limit';
 import { toPlainError, type PlainError } from '../errors.ts';
+import { featuresOfGrey, type Amount, type PictureFeatures } from '../identify/features.ts';
 import { lazy } from '../lazy.ts';
 import { createImageEncoder } from './image-encoder.ts';
 import type { ClipDtype, Tower } from './model-files.ts';
@@ -19,11 +20,25 @@ export interface EncoderTask {
   spin: boolean;
 }
 
-/** Of the tower: an encoded picture, or a text. */
-export type Query = Uint8Array | string;
+/** An encoded picture whose features are wanted beside its embedding. */
+export interface Photo {
+  picture: Uint8Array;
+  amount: Amount;
+}
 
-/** A query's embedding, or why it has none. */
-export type Outcome = Float32Array | PlainError;
+/** Of the tower: an encoded picture, or a text. */
+export type Query = Uint8Array | string | Photo;
+
+export interface EncodedPhoto {
+  embedding: Float32Array;
+  features: PictureFeatures;
+}
+
+/** What is made of a query: its embedding, and a photo's features. */
+export type Encoded<Q extends Query = Query> = Q extends Photo ? EncodedPhoto : Float32Array;
+
+/** The same, or why there is none. */
+export type Outcome<Q extends Query = Query> = Encoded<Q> | PlainError;
 
 /** What a tower says of itself once it is loaded. */
 export interface LoadedTower {
@@ -37,20 +52,44 @@ export interface LoadedTower {
  */
 const decodesAtATime = 2;
 
+/** A picture ready for the model; its features are made beside the model's run. */
+interface Decoded {
+  pixels: Float32Array;
+  features?: Promise<PictureFeatures>;
+}
+
 const { tower, modelDir, dtype, maxPixels, ...run } = workerData as EncoderTask;
 
 const openTower = {
   vision: async () => {
     const encoder = await createImageEncoder({ modelDir, dtype, maxPixels, run });
     const limit = pLimit(decodesAtATime);
-    const decode = (picture: Uint8Array) =>
-      limit(() => encoder.preprocess(asBuffer(picture))).catch(toPlainError);
+    const decode = async (query: Query): Promise<Decoded> => {
+      if (!isPhoto(query))
+        return { pixels: await encoder.preprocess(asBuffer(query as Uint8Array)) };
+      const { side, features } = query.amount;
+      const { pixels, grey } = await encoder.preprocessWithGrey(asBuffer(query.picture), side);
+      const made = featuresOfGrey(grey, features);
+      made.catch(() => undefined); // told when it is awaited
+      return { pixels, features: made };
+    };
     return {
       encoder,
-      encodeBatch: async (pictures: readonly Query[]): Promise<Outcome[]> => {
-        const decoded = await Promise.all((pictures as readonly Uint8Array[]).map(decode));
-        const embeddings = await encoder.embedBatch(decoded.filter(isVector));
-        return decoded.map((one) => (isVector(one) ? (embeddings.shift() ?? one) : one));
+      encodeBatch: async (queries: readonly Query[]): Promise<Outcome[]> => {
+        const decoded = await Promise.all(
+          queries.map((query) => limit(() => decode(query)).catch(toPlainError)),
+        );
+        const embeddings = await encoder.embedBatch(
+          decoded.flatMap((one) => ('pixels' in one ? [one.pixels] : [])),
+        );
+        return Promise.all(
+          decoded.map(async (one) => {
+            const embedding = 'pixels' in one ? embeddings.shift() : undefined;
+            if (!('pixels' in one) || !embedding) return one as PlainError;
+            const features = await one.features;
+            return features ? { embedding, features } : embedding;
+          }),
+        );
       },
     };
   },
@@ -85,7 +124,7 @@ export const encode = async (queries: readonly Query[]): Promise<Outcome[]> => {
   }
 };
 
-const isVector = (outcome: Outcome): outcome is Float32Array => outcome instanceof Float32Array;
+const isPhoto = (query: Query): query is Photo => typeof query === 'object' && 'amount' in query;
 
 const asBuffer = ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer =>
   Buffer.from(buffer, byteOffset, byteLength);

@@ -1,5 +1,5 @@
 import { AppError } from '../errors.ts';
-import { decodeForModel } from '../imaging/raster.ts';
+import { decodeForModel, decodeForModelAndGrey, type Grey } from '../imaging/raster.ts';
 import { probeDimension, unitRows } from './embedding.ts';
 import { readClipConfig } from './model-config.ts';
 import { findTower, type ClipDtype } from './model-files.ts';
@@ -58,11 +58,27 @@ export class ImageEncoder {
    * @throws as {@link encode}
    */
   async preprocess(picture: Buffer): Promise<Float32Array> {
-    const rgb = await decodeForModel(picture, {
+    return toPlanes(await decodeForModel(picture, this.#decoding), this.#preprocessor);
+  }
+
+  /**
+   * The same, and the picture in grey, which it is decoded once for.
+   *
+   * @param side edge in pixels of the square that the grey one fits
+   */
+  async preprocessWithGrey(
+    picture: Buffer,
+    side: number,
+  ): Promise<{ pixels: Float32Array; grey: Grey }> {
+    const { rgb, grey } = await decodeForModelAndGrey(picture, { ...this.#decoding, side });
+    return { pixels: toPlanes(rgb, this.#preprocessor), grey };
+  }
+
+  get #decoding() {
+    return {
       frame: this.#preprocessor.frame,
       ...(this.#maxPixels !== undefined && { maxPixels: this.#maxPixels }),
-    });
-    return toPlanes(rgb, this.#preprocessor);
+    };
   }
 
   /**

@@ -38,7 +38,9 @@ export function createHandler(...routers: MakeRouter[]): LambdaHandler {
   const log = createLogger(config.logLevel);
   // An invocation has the process to itself: one worker with all cores.
   const encoder = { ...config.encoder, workers: config.encoder.workers ?? 1 };
-  const services = createServices({ ...config, encoder }, log);
+  // The features of the covers would be fetched at every cold start: docs/deploy-aws.md.
+  const identify = config.identify ?? false;
+  const services = createServices({ ...config, encoder, identify }, log);
   const context: HttpContext = {
     config,
     services,

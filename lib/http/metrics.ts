@@ -36,7 +36,7 @@ export function createMetrics() {
   });
   const stages = new Histogram({
     name: 'shazam_search_duration_seconds',
-    help: 'Parts of a search: wait (for a worker), encode (the batch that it was in), nearest (the index).',
+    help: 'Parts of a search: wait (for a worker), encode (the batch that it was in), identify (the albums in a picture), nearest (the index).',
     labelNames: ['stage'],
     buckets: seconds,
     registers,
@@ -55,6 +55,13 @@ export function createMetrics() {
     registers,
   });
 
+  const identified = new Counter({
+    name: 'shazam_identifications_total',
+    help: 'Pictures in which albums were looked for, by whether one was recognised.',
+    labelNames: ['found'],
+    registers,
+  });
+
   return {
     registry,
 
@@ -65,6 +72,10 @@ export function createMetrics() {
       if (code) refusals.inc({ code });
       if (search?.nearest_ms === undefined) return;
       stages.observe({ stage: 'nearest' }, search.nearest_ms / 1000);
+      if (search.identify_ms !== undefined) {
+        stages.observe({ stage: 'identify' }, search.identify_ms / 1000);
+        identified.inc({ found: String((search.identified ?? 0) > 0) });
+      }
       queries.inc({ cached: String(search.cached ?? false) });
     },
 

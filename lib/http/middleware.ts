@@ -18,7 +18,9 @@ export interface RequestOver {
   ms: number;
   code: ErrorCode | undefined;
   /** What a search says of itself in the log. */
-  search: { nearest_ms?: number; cached?: boolean } | undefined;
+  search:
+    | { nearest_ms?: number; identify_ms?: number; identified?: number; cached?: boolean }
+    | undefined;
 }
 
 /**

@@ -103,6 +103,11 @@ const searchFields = (maxK: number): Record<string, { description: string; schem
   },
 });
 
+const identifyField = {
+  description: 'false: albums are not looked for in the picture, which is faster.',
+  schema: { type: 'boolean', default: true },
+};
+
 const queryParameters = (maxK: number) =>
   Object.entries(searchFields(maxK)).map(([field, { description, schema }]) => ({
     name: field,
@@ -124,10 +129,36 @@ const schemas = {
     image_url: { type: 'string', description: 'Path of the cover on this server.' },
     cover_url_original: nullable('string'),
   }),
+  Identified: object({
+    album_id: { type: 'integer' },
+    artist: nullable('string'),
+    album_name: nullable('string'),
+    points: { type: 'integer', description: 'Points of the cover that were found in the picture.' },
+    outline: {
+      type: 'array',
+      minItems: 4,
+      maxItems: 4,
+      items: { type: 'array', minItems: 2, maxItems: 2, items: { type: 'number' } },
+      description:
+        "Corners of the cover, from its top left one on, clockwise: x and y as fractions of the upright picture's width and height; beyond 0 to 1 where the cover is not all in the picture.",
+    },
+    alternatives: {
+      type: 'array',
+      items: { type: 'integer' },
+      description:
+        'Albums whose covers fit the same place nearly as well: editions, or singles that share the artwork.',
+    },
+  }),
   SearchResponse: object(
     {
       success: { const: true },
       query_type: { enum: ['image', 'text', 'similar'] },
+      identified: {
+        type: ['array', 'null'],
+        items: ref('Identified'),
+        description:
+          'Albums recognised in the picture, largest first, whatever the filters; empty: none of this catalog was; null: not looked for (image searches only).',
+      },
       total_results: { type: 'integer' },
       results: { type: 'array', items: ref('Album') },
       notes: {
@@ -199,6 +230,10 @@ const systemPaths = {
             albums_indexed: {
               ...nullable('integer'),
               description: 'null until the index is loaded.',
+            },
+            identification: {
+              ...nullable('boolean'),
+              description: 'Whether albums are recognised in pictures; null until that is known.',
             },
             catalog_issues: {
               type: ['array', 'null'],
@@ -315,6 +350,11 @@ const catalogPaths = {
             reviewer: nullable('string'),
             image_url: { type: 'string' },
             cover_url_original: nullable('string'),
+            identifiable: {
+              ...nullable('boolean'),
+              description:
+                'Whether the cover shows enough to be recognised in a picture; null: not known, or none is.',
+            },
           }),
         ),
         ...problemResponses(
@@ -373,6 +413,7 @@ const searchPaths = ({ limits }: Config) => ({
           description: 'Instead of a body: the picture that was sent to S3 under this id.',
           schema: { type: 'string', format: 'uuid' },
         },
+        { name: 'identify', in: 'query', ...identifyField },
         ...queryParameters(limits.k),
       ],
       requestBody: {
@@ -383,6 +424,7 @@ const searchPaths = ({ limits }: Config) => ({
               {
                 file: { type: 'string', format: 'binary' },
                 upload_id: { type: 'string', format: 'uuid', description: 'Instead of a file.' },
+                identify: { description: identifyField.description, ...identifyField.schema },
                 ...Object.fromEntries(
                   Object.entries(searchFields(limits.k)).map(([field, { description, schema }]) => [
                     field,
@@ -397,7 +439,10 @@ const searchPaths = ({ limits }: Config) => ({
         },
       },
       responses: {
-        200: json('The albums, most similar first.', ref('SearchResponse')),
+        200: json(
+          'The albums that were recognised, then the others, most similar first.',
+          ref('SearchResponse'),
+        ),
         ...problemResponses(
           'unauthorized',
           'invalid_parameter',

@@ -112,6 +112,11 @@ export interface SearchParameters {
   filter: AlbumFilter;
 }
 
+export interface ImageParameters extends SearchParameters {
+  /** `false`: albums are not to be recognised in the picture. */
+  identify?: false;
+}
+
 /** What the filters and `k` say. @throws AppError `invalid_parameter` where the years are the wrong way round */
 function toSearch(value: z.output<z.ZodObject<ReturnType<typeof searchShape>>>): SearchParameters {
   const { year_min: yearMin, year_max: yearMax } = value;
@@ -159,12 +164,12 @@ export function textParameterReader(maxK: number) {
 /** Of `POST /api/search-by-image`. */
 export function imageParameterReader(maxK: number) {
   const uploadId = z.uuid().describe('an upload_id of POST /api/uploads').optional();
-  const read = reader({ ...searchShape(maxK), upload_id: uploadId });
-  return (raw: RawParameters): { uploadId?: string; parameters: SearchParameters } => {
+  const read = reader({ ...searchShape(maxK), upload_id: uploadId, identify: truth.default(true) });
+  return (raw: RawParameters): { uploadId?: string; parameters: ImageParameters } => {
     const value = read(raw);
     return {
       ...(value.upload_id !== undefined && { uploadId: value.upload_id }),
-      parameters: toSearch(value),
+      parameters: { ...toSearch(value), ...(!value.identify && { identify: false }) },
     };
   };
 }

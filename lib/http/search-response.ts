@@ -1,16 +1,19 @@
 import type { Response } from 'express';
 import type { Album } from '../catalog/album.ts';
-import type { Hit, SearchAnswer } from '../search/search-service.ts';
+import type { Hit, Identified, SearchAnswer } from '../search/search-service.ts';
 
 /** Six decimals: float32 embeddings carry no more. */
 const rounded = (similarity: number) => Math.round(similarity * 1e6) / 1e6;
+/** Of a picture's edge: a tenth of a pixel in one of 1,000. */
+const inPicture = (fraction: number) => Math.round(fraction * 1e4) / 1e4;
 
 /**
  * One album by itself.
  *
  * @param basePath what stands before the paths of the endpoints, e.g. `/prod`
+ * @param identifiable whether its cover has enough to be recognised by; `null`: no album is identified
  */
-export const albumResponse = (album: Album, basePath: string) => ({
+export const albumResponse = (album: Album, basePath: string, identifiable: boolean | null) => ({
   album_id: album.id,
   artist: album.artist,
   album_name: album.albumName,
@@ -22,6 +25,7 @@ export const albumResponse = (album: Album, basePath: string) => ({
   reviewer: album.reviewer,
   image_url: imageUrl(album, basePath),
   cover_url_original: album.coverUrl,
+  identifiable,
 });
 
 const imageUrl = ({ id }: Album, basePath: string) => `${basePath}/api/image/${String(id)}`;
@@ -40,23 +44,36 @@ export const toResult = ({ album, similarity }: Hit, basePath = '') => ({
   cover_url_original: album.coverUrl,
 });
 
+/** An album that was recognised in a picture, as the API gives it. */
+export const toIdentified = ({ album, points, outline, alternatives }: Identified) => ({
+  album_id: album.id,
+  artist: album.artist,
+  album_name: album.albumName,
+  points,
+  outline: outline.map(([x, y]) => [inPicture(x), inPicture(y)]),
+  alternatives: alternatives.map(({ id }) => id),
+});
+
 /** Answers a search with its hits; the request's line in the log gets what it took. */
 export function answerSearch(
   response: Response,
   queryType: 'image' | 'text' | 'similar',
-  { hits, notes, cached, encodeMs, nearestMs }: SearchAnswer,
+  { hits, identified, notes, cached, encodeMs, identifyMs, nearestMs }: SearchAnswer,
   more: object = {},
 ): void {
   response.locals['search'] = {
     ...(response.locals['search'] as object),
     results: hits.length,
+    ...(identified && { identified: identified.length }),
     ...(cached && { cached }),
     encode_ms: toTenths(encodeMs),
+    ...(identifyMs !== undefined && { identify_ms: toTenths(identifyMs) }),
     nearest_ms: toTenths(nearestMs),
   };
   response.json({
     success: true,
     query_type: queryType,
+    ...(queryType === 'image' && { identified: identified?.map(toIdentified) ?? null }),
     total_results: hits.length,
     results: hits.map((hit) => toResult(hit, response.req.baseUrl)),
     ...(notes.length > 0 && { notes }),

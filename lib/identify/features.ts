@@ -9,7 +9,7 @@ export interface PictureFeatures extends Features {
 }
 
 /** Longest edge in pixels to which a picture is shrunk, and the most features that are kept of it: docs/identify.md. */
-interface Amount {
+export interface Amount {
   side: number;
   features: number;
 }

@@ -85,18 +85,56 @@ export function decodeGrey(
   bytes: Buffer,
   options: Omit<DecodeOptions, 'frame'> & { side: number },
 ): Promise<Grey> {
-  const { side } = options;
-  return decodePicture(bytes, options, async (picture) => {
-    const reader = (await open(picture))
-      .resize(side, side, { fit: 'inside', withoutEnlargement: true })
-      .flatten({ background: '#fff' })
-      .toColourspace('b-w')
-      .raw({ depth: 'uchar' });
-    const { data, info } = await reader.toBuffer({ resolveWithObject: true });
-    if (info.channels !== 1)
-      throw new Error(`Expected 1 channel but found ${String(info.channels)}`);
-    return { pixels: data, width: info.width, height: info.height };
+  return decodePicture(bytes, options, (picture) => readGrey(picture, options.side));
+}
+
+/**
+ * Both of one picture, decoded once where that costs nothing (`decodedOnce`): what {@link decodeForModel} makes of it,
+ * but for the rounding of one that is turned (a step of 1/255), and what {@link decodeGrey} does.
+ *
+ * @throws AppError as `decodeForModel`
+ */
+export function decodeForModelAndGrey(
+  bytes: Buffer,
+  options: DecodeOptions & { side: number },
+): Promise<{ rgb: Uint8Array; grey: Grey }> {
+  const { frame, side } = options;
+  return decodePicture(bytes, options, async (picture, mended) => {
+    const once = await decodedOnce(picture, frame);
+    const rgb = await (mended ? decode(once, frame) : decodeOpaque(once, frame));
+    return { rgb, grey: await readGrey(once, side) };
   });
+}
+
+async function readGrey(picture: Picture, side: number): Promise<Grey> {
+  const reader = (await open(picture))
+    .resize(side, side, { fit: 'inside', withoutEnlargement: true })
+    .flatten({ background: '#fff' })
+    .toColourspace('b-w');
+  const { data, info } = await reader.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
+  if (info.channels !== 1) throw new Error(`Expected 1 channel but found ${String(info.channels)}`);
+  return { pixels: data, width: info.width, height: info.height };
+}
+
+/**
+ * The picture as upright pixels. The picture itself where the model would be given others: it is transparent, has
+ * other than 8 bits or is CMYK; where it is too large to be held; and where it is a JPEG that the decoder shrinks: shrunk
+ * twice, once for each, it takes no longer than once at full size.
+ */
+async function decodedOnce(picture: Picture, frame: ModelFrame): Promise<Picture> {
+  const { header, format, raw } = picture;
+  const { width, height } = header;
+  const shrinks =
+    format === 'jpeg' && (evenShrink(header, modelGeometry(header, frame).resized) ?? 1) > 1;
+  if (raw || header.hasAlpha || !header.plain || shrinks || width * height > wholeInMemory)
+    return picture;
+  const rgb = await readRgb(await open(picture), picture);
+  return {
+    ...picture,
+    bytes: Buffer.from(rgb.buffer, rgb.byteOffset, rgb.byteLength),
+    raw: { width, height, channels: 3 },
+    autoOrient: false,
+  };
 }
 
 /**
@@ -193,6 +231,8 @@ const readToEnd = (reader: Sharp): Promise<Buffer> =>
 
 interface Header extends Size {
   hasAlpha: boolean;
+  /** Eight bits a channel, RGB or grey. */
+  plain: boolean;
   progressive: boolean;
   cmyk: boolean;
 }
@@ -234,6 +274,7 @@ async function readHeader(source: Source, autoOrient: boolean): Promise<Header> 
     width,
     height,
     hasAlpha: found.hasAlpha,
+    plain: found.depth === 'uchar' && (found.space === 'srgb' || found.space === 'b-w'),
     cmyk: found.space === 'cmyk',
     progressive: found.isProgressive,
   };
@@ -304,22 +345,22 @@ async function readResized(picture: Picture, region: Region, size: Size): Promis
     return readRgb(sharp(rgb, { raw: { width, height, channels: 3 } }).resize(shrink), picture);
   }
   const reader = (await part()).resize(shrink);
-  if (picture.format === 'jpeg' && !header.cmyk && !shrinksEvenly(header, size))
+  if (picture.format === 'jpeg' && !picture.raw && !header.cmyk && !evenShrink(header, size))
     // Naming the colour space is sharp's way to have a JPEG decoded at full size.
     reader.pipelineColourspace('srgb');
   return readRgb(reader, picture);
 }
 
 /**
- * Whether a JPEG may be shrunk while it is decoded. By a factor that divides its edges this halves the
- * time and comes closer to Pillow than libvips' own shrinking; by another it pads the picture to the next
+ * The factor by which a JPEG is shrunk while it is decoded, `undefined` where it does not divide the edges. One that
+ * does halves the time and comes closer to Pillow than libvips' own shrinking; another one pads the picture to the next
  * multiple, which shifts everything (cosine 0.994 against 0.9995 on the tiny model at 1500 x 1125).
  * The factors are sharp's: with `fastShrinkOnLoad: false` it leaves at least half of the shrinking undone.
  */
-function shrinksEvenly(source: Size, target: Size): boolean {
+function evenShrink(source: Size, target: Size): number | undefined {
   const shrink = Math.min(source.width / target.width, source.height / target.height);
   const factor = [8, 4, 2].find((candidate) => shrink >= 2 * candidate) ?? 1;
-  return source.width % factor === 0 && source.height % factor === 0;
+  return source.width % factor === 0 && source.height % factor === 0 ? factor : undefined;
 }
 
 /** Runs the reader. @returns RGB, 3 bytes a pixel, without alpha */

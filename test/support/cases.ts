@@ -33,6 +33,15 @@ export interface Case {
   check?: (response: TestResponse) => void;
 }
 
+interface Identified {
+  album_id: number;
+  artist: string | null;
+  album_name: string | null;
+  points: number;
+  outline: [number, number][];
+  alternatives: number[];
+}
+
 interface SearchBody {
   success: boolean;
   query_type: string;
@@ -109,6 +118,11 @@ export async function contractCases(): Promise<Case[]> {
     detail: RegExp,
   ): Case => ({ name, request, status, code, detail });
   const search = '/api/search-by-image';
+  const noAlbum = await sharp(noise(300 * 300 * 3), {
+    raw: { width: 300, height: 300, channels: 3 },
+  })
+    .jpeg()
+    .toBuffer();
   const text = '/api/search-by-text?query=red+circle';
 
   return [
@@ -193,6 +207,7 @@ export async function contractCases(): Promise<Case[]> {
           'index',
           'catalog',
         ]);
+        assert.ok([true, null].includes(body['identification'] as boolean | null));
         assert.ok((body['uptime_seconds'] as number) >= 0);
         assert.ok((body['response_time_ms'] as number) >= 0);
       },
@@ -229,6 +244,70 @@ export async function contractCases(): Promise<Case[]> {
         );
       },
     },
+    {
+      name: 'a cover is identified, with its outline',
+      request: upload(cover, '?k=1&genre=No+such+genre'),
+      status: 200,
+      check: (response) => {
+        const { identified, results } = json<{ identified: Identified[]; results: unknown[] }>(
+          response,
+        );
+        assert.deepEqual(results, [], 'which filters do not keep from it');
+        const [first] = identified;
+        assert.equal(identified.length, 1);
+        assert.ok(first);
+        assert.deepEqual(Object.keys(first), [
+          ...['album_id', 'artist', 'album_name', 'points', 'outline', 'alternatives'],
+        ]);
+        assert.equal(first.album_id, id);
+        assert.equal(first.artist, row['artist']);
+        assert.equal(first.album_name, row['album_name']);
+        assert.ok(first.points >= 8, String(first.points));
+        const corners = first.outline.map((corner) =>
+          corner.map((part) => Number(part.toFixed(1)) + 0),
+        );
+        assert.deepEqual(corners, [
+          [0, 0],
+          [1, 0],
+          [1, 1],
+          [0, 1],
+        ]);
+        assert.deepEqual(first.alternatives, []);
+      },
+    },
+    {
+      name: 'no album is identified in a picture of none',
+      request: upload(noAlbum, '?k=1'),
+      status: 200,
+      check: (response) => {
+        assert.deepEqual(json(response)['identified'], []);
+        assert.equal(found(response).total_results, 1);
+      },
+    },
+    ...['identify=false', 'identify=0'].map((query): Case => ({
+      name: `${query} leaves it out`,
+      request: upload(cover, `?k=1&${query}`),
+      status: 200,
+      check: (response) => {
+        assert.equal(json(response)['identified'], null);
+        firstIs(id)(response);
+      },
+    })),
+    {
+      name: 'identify in the form does, too',
+      request: form(search, ['identify', 'off'], ['file', cover, 'cover.jpg']),
+      status: 200,
+      check: (response) => {
+        assert.equal(json(response)['identified'], null);
+      },
+    },
+    refused(
+      'identify=maybe is refused',
+      upload(cover, '?identify=maybe'),
+      400,
+      'invalid_parameter',
+      /true or false for identify but received "maybe"/,
+    ),
     {
       name: 'k in the form says how many',
       request: form(search, ['k', '3'], ['file', cover, 'cover.jpg']),
@@ -997,7 +1076,9 @@ export async function contractCases(): Promise<Case[]> {
       request: get(`/api/albums/${String(id)}`),
       status: 200,
       check: (response) => {
-        assert.deepEqual(json(response), {
+        const { identifiable, ...album } = json(response);
+        assert.ok([true, null].includes(identifiable as boolean | null)); // functions may not have looked
+        assert.deepEqual(album, {
           album_id: id,
           artist: row['artist'],
           album_name: row['album_name'],

@@ -13,9 +13,12 @@ export function albumsRouter({ config, services }: HttpContext): Router {
   return Router()
     .get(path, async (request, response) => {
       const id = readAlbumId(request.params);
-      const album = (await services.catalog()).byId(id);
-      if (!album) throw new AppError('album_not_found', `No album has the id ${String(id)}.`);
-      response.json(albumResponse(album, request.baseUrl));
+      const catalog = await services.catalog();
+      const row = catalog.rowOf(id);
+      if (row === undefined)
+        throw new AppError('album_not_found', `No album has the id ${String(id)}.`);
+      const identifiable = services.features.made?.isIdentifiable(row) ?? null;
+      response.json(albumResponse(catalog.atRow(row), request.baseUrl, identifiable));
     })
     .get(`${path}/similar`, async (request, response) => {
       const id = readAlbumId(request.params);

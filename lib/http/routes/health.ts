@@ -8,7 +8,7 @@ export function healthRouter({ services, readiness, startedAt }: HttpContext): R
   return Router()
     .get('/health', (_request, response) => {
       const start = performance.now();
-      const { imageEncoder, textEncoder, index, catalog, assets } = services;
+      const { imageEncoder, textEncoder, index, features, catalog, assets } = services;
       const body = {
         status: 'healthy',
         models_loaded: {
@@ -18,6 +18,7 @@ export function healthRouter({ services, readiness, startedAt }: HttpContext): R
           catalog: catalog.made !== undefined,
         },
         albums_indexed: index.made?.size ?? null,
+        identification: features.made === undefined ? null : features.made !== null,
         catalog_issues: catalog.made?.issues ?? null,
         starter_set: assets.made ? assets.made.origin === 'starter' : null,
         uptime_seconds: Math.round((start - startedAt) / 100) / 10,
