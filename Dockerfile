@@ -18,9 +18,9 @@ RUN cd node_modules/aws-lambda-ric \
  && ./scripts/preinstall.sh > /tmp/ric.log 2>&1 \
  && npm_config_nodedir=/usr/local ./scripts/postinstall.sh >> /tmp/ric.log 2>&1 \
  || { tail -n 40 /tmp/ric.log; exit 1; }
-COPY infra/build-faiss.mjs infra/apt.mjs infra/
+COPY infra/build-faiss.mjs infra/build-identify.mjs infra/apt.mjs infra/
 COPY native native
-RUN node infra/build-faiss.mjs
+RUN node infra/build-faiss.mjs && node infra/build-identify.mjs
 COPY tsconfig.json ./
 COPY infra infra
 COPY functions functions
@@ -34,6 +34,7 @@ RUN node infra/bundle.mjs \
  && node infra/runtime-modules.mjs /out/node_modules \
  && cp -r models/starter /out/starter \
  && mkdir /out/dist /out/models /out/images \
+ && cp -r build /out/build \
  && cp -r dist/functions dist/workers dist/web /out/dist/ \
  && rm /out/dist/functions/*.map /out/dist/workers/*.map \
  && cp infra/entrypoint.sh infra/healthcheck.mjs package.json /out/

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Config } from '../lib/config.ts';
 import { replaceFile } from '../lib/files.ts';
+import { addFeatures, type AddFeaturesEvent } from '../lib/indexing/add-features.ts';
 import { buildIndex, type BuildEvent } from '../lib/indexing/build-index.ts';
 import { addToIndex, removeFromIndex, type ChangeEvent } from '../lib/indexing/change-index.ts';
 import type { Skipped } from '../lib/indexing/journal.ts';
@@ -12,14 +13,15 @@ import { modelFolder, withModel, type ModelOptions } from './model-option.ts';
 import { bytesText, counted, type Output } from './output.ts';
 import { runTask, wholeNumber, withJson } from './run.ts';
 
-/** `index build`, `add`, `remove` and `merge`. */
+/** `index build`, `add`, `remove`, `merge` and `features`. */
 export function indexCommand(config: Config): Command {
   return new Command('index')
     .description('make and change the index of the covers')
     .addCommand(buildCommand(config))
     .addCommand(addCommand(config))
     .addCommand(removeCommand())
-    .addCommand(mergeCommand());
+    .addCommand(mergeCommand())
+    .addCommand(featuresCommand());
 }
 
 const typeOption = [
@@ -51,6 +53,7 @@ interface BuildFlags extends ModelOptions {
   resume?: boolean;
   restart?: boolean;
   allowMissing?: boolean;
+  features?: boolean;
   json?: boolean;
 }
 
@@ -58,13 +61,14 @@ const buildCommand = (config: Config): Command =>
   withModel(
     withJson(
       new Command('build')
-        .description('embed every cover and write index, metadata and manifest')
+        .description('embed every cover and write index, metadata, features and manifest')
         .requiredOption(...imagesOption)
         .requiredOption('--metadata <file>', 'list of the albums, as pandas writes it')
-        .requiredOption('--out <dir>', 'where the three files go')
+        .requiredOption('--out <dir>', 'where the files go')
         .option(...typeOption)
         .option(probesOption[0], probesOption[1], wholeNumber(1))
         .option('--shard <i/n>', 'only this part, e.g. 3/16, for index merge', parseShard)
+        .option('--no-features', 'leave out what albums are recognised in photos by')
         .option(...allowMissingOption)
         .option('--resume', 'go on where an earlier run ended')
         .addOption(restartOption()),
@@ -188,7 +192,7 @@ const mergeCommand = (): Command =>
     new Command('merge')
       .description('put the parts of index build --shard together')
       .argument('<dirs...>', 'folders of the parts, in any order')
-      .requiredOption('--out <dir>', 'where the three files go')
+      .requiredOption('--out <dir>', 'where the files go')
       .option(...typeOption)
       .option(probesOption[0], probesOption[1], wholeNumber(1)),
   ).action((parts: string[], { out, ...flags }: MergeFlags) =>
@@ -198,7 +202,20 @@ const mergeCommand = (): Command =>
     }),
   );
 
-function show(event: BuildEvent | ChangeEvent, output: Output): void {
+const featuresCommand = (): Command =>
+  withJson(
+    new Command('features')
+      .description('make what albums are recognised in photos by, for a set that has none')
+      .requiredOption(...imagesOption)
+      .requiredOption('--index <dir>', 'folder of the set'),
+  ).action((flags: { images: string; index: string; json?: boolean }) =>
+    runTask(flags, async ({ output, signal }) => {
+      for await (const event of addFeatures(flags.index, flags.images, signal)) show(event, output);
+      return undefined;
+    }),
+  );
+
+function show(event: BuildEvent | ChangeEvent | AddFeaturesEvent, output: Output): void {
   switch (event.type) {
     case 'resumed':
       output.result(
@@ -208,6 +225,21 @@ function show(event: BuildEvent | ChangeEvent, output: Output): void {
       break;
     case 'embedded':
       output.progress('embedding covers', event.done, event.total);
+      break;
+    case 'features':
+      output.progress('making features', event.done, event.total);
+      break;
+    case 'no_features':
+      output.note(
+        event,
+        'no features are made, since the addon is not built here: albums will not be recognised in photos',
+      );
+      break;
+    case 'wrote_features':
+      output.result(
+        event,
+        `features of ${counted(event.covers, 'cover')} in ${event.path}: ${bytesText(event.bytes)}`,
+      );
       break;
     case 'skipped':
       output.note(event, `skipped ${event.file}: ${event.reason}`);

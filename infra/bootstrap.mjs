@@ -91,6 +91,8 @@ const steps = [
         'lib/imaging',
         'lib/clip',
         'lib/indexing',
+        'lib/identify',
+        'native/identify',
         'models/starter/onnx',
         'models/starter/preprocessor_config.json',
       ]),

@@ -102,7 +102,9 @@ export function createServices(
       'features',
       async () => {
         const path = config.identify === false ? null : await (await assets()).features();
-        if (path === null) return null;
+        // What the manifest does not name is of another set.
+        const described = (await manifest())?.files;
+        if (path === null || (described && !described[featuresName])) return null;
         if (!canIdentify()) {
           log.warn(
             'albums in photos are not identified: the addon is not built, since there was no C++ compiler when npm run setup ran',

@@ -18,6 +18,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, describe, test } from 'node:test';
 import { joinRows, splitRows } from '../lib/catalog/metadata-rows.ts';
+import { FeatureIndex } from '../lib/identify/feature-index.ts';
+import { fewestFeatures, featuresOfCover } from '../lib/identify/features.ts';
+import { canIdentify } from '../lib/identify/native.ts';
 import { VectorIndex } from '../lib/vectors/vector-index.ts';
 import { cli, eventsOf, startCli } from './support/cli.ts';
 import { json } from './support/cases.ts';
@@ -28,14 +31,18 @@ import { startServer } from './support/server.ts';
 import { withSmallDisk } from './support/small-disk.ts';
 import { smallCatalog, type SmallCatalog } from './support/small-catalog.ts';
 
-const setFiles = ['album_covers.index', 'valid_metadata_final.json', 'manifest.json'];
+/** In the order in which they are put in their place. */
+const setFiles = [
+  ...(canIdentify() ? ['album_covers.features'] : []),
+  ...['album_covers.index', 'valid_metadata_final.json', 'manifest.json'],
+];
 
 const sha256 = async (path: string) =>
   createHash('sha256')
     .update(await readFile(path))
     .digest('hex');
 
-/** The checksums of a set's three files. */
+/** The checksums of a set's files. */
 const sumsOf = (dir: string) => Promise.all(setFiles.map((name) => sha256(join(dir, name))));
 
 describe('the rows of a list as they are written', () => {
@@ -103,7 +110,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     };
   };
 
-  test('build writes the three files, and the list as it was', async () => {
+  test('build writes the files, and the list as it was', async () => {
     assert.deepEqual((await readdir(whole)).sort(), [...setFiles].sort());
     assert.equal(
       await readFile(join(whole, 'valid_metadata_final.json'), 'utf8'),
@@ -550,6 +557,122 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     assert.match(errors, /^Error: 60 vectors are too few for an index of type IVF1024,Flat.*\.$/m);
   });
 
+  const skip = canIdentify() ? false : 'the addon is not built: there is no C++ compiler';
+  describe('features of the covers', { skip }, () => {
+    const featuresIn = (dir: string) => join(dir, 'album_covers.features');
+    const namedIn = async (dir: string) =>
+      (
+        JSON.parse(await readFile(join(dir, 'manifest.json'), 'utf8')) as {
+          files: Record<string, { sha256: string; bytes: number }>;
+        }
+      ).files['album_covers.features'];
+
+    /** Codes in an order that follows from them. */
+    const sorted = (codes: Uint8Array): string[] =>
+      Array.from({ length: codes.length / 32 }, (_, i) =>
+        Buffer.from(codes.subarray(32 * i, 32 * i + 32)).toString('hex'),
+      ).sort();
+    /** The codes of every cover, by row. */
+    const codesIn = async (dir: string): Promise<string[][]> => {
+      const index = await FeatureIndex.open(featuresIn(dir));
+      const all: string[][] = [];
+      for await (const { codes } of index.covers()) all.push(sorted(codes));
+      index.close();
+      return all;
+    };
+    /** What is made of these covers, whatever the lists that it lies in. */
+    const codesOf = (ids: readonly number[]) =>
+      Promise.all(ids.map(async (id) => sorted((await featuresOfCover(coverFile(id))).codes)));
+
+    test('build makes them row by row, and the manifest has their checksum', async () => {
+      assert.deepEqual(await codesIn(whole), await codesOf(catalog.ids));
+      const { size } = await stat(featuresIn(whole));
+      assert.deepEqual(await namedIn(whole), {
+        bytes: size,
+        sha256: await sha256(featuresIn(whole)),
+      });
+      assert.ok(size <= 24 * 1024 * 60, `${String(size / 60)} bytes a cover`);
+    });
+
+    test('albums that are added and removed take theirs with them', async () => {
+      const dir = join(folder, 'features-change');
+      await cp(whole, dir, { recursive: true });
+      const more = await smallCatalog(join(folder, 'features-more'), 50, 25); // 10 are there already
+      const add = ['--metadata', more.metadataPath, '--images', more.imagesDir];
+      const model = ['--model', starter.clipDir];
+      assert.equal((await cli(['index', 'add', ...add, '--index', dir, ...model])).status, 0);
+      const gone = [catalog.ids[0] ?? 0, catalog.ids[33] ?? 0, more.ids[20] ?? 0];
+      const remove = ['index', 'remove', '--index', dir, '--ids', gone.join(',')];
+      assert.equal((await cli(remove)).status, 0);
+      const expected = [...catalog.ids, ...more.ids.slice(10)].filter((id) => !gone.includes(id));
+      assert.deepEqual(await codesIn(dir), await codesOf(expected));
+      assert.equal((await namedIn(dir))?.sha256, await sha256(featuresIn(dir)));
+    });
+
+    test('--no-features leaves none, also where there were some; the set stays without', async () => {
+      const dir = join(folder, 'without-features');
+      await cp(whole, dir, { recursive: true });
+      assert.equal((await cli(buildArgs(dir, '--no-features'))).status, 0);
+      assert.deepEqual((await readdir(dir)).sort(), setFiles.slice(1).sort());
+      assert.equal(await namedIn(dir), undefined);
+      const ids = String(catalog.ids[0]);
+      assert.equal((await cli(['index', 'remove', '--index', dir, '--ids', ids])).status, 0);
+      assert.deepEqual((await readdir(dir)).sort(), setFiles.slice(1).sort());
+    });
+
+    test('index features makes the same for a set without, with a manifest or none', async () => {
+      for (const manifest of [true, false]) {
+        const dir = join(folder, `later-${String(manifest)}`);
+        assert.equal((await cli(buildArgs(dir, '--no-features'))).status, 0);
+        if (!manifest) await rm(join(dir, 'manifest.json'));
+        const { status, output, errors } = await cli([
+          ...['index', 'features', '--index', dir, '--images', catalog.imagesDir],
+        ]);
+        assert.equal(status, 0, errors);
+        assert.match(output, /^features of 60 covers in .*album_covers\.features: 1\.\d+ MB$/m);
+        assert.equal(await sha256(featuresIn(dir)), await sha256(featuresIn(whole)));
+        if (manifest) assert.deepEqual(await namedIn(dir), await namedIn(whole));
+        assert.deepEqual(
+          (await readdir(dir)).sort(),
+          setFiles.filter((name) => manifest || name !== 'manifest.json').sort(),
+        );
+      }
+    });
+
+    test('a cover that is not there has none, and is told by verify', async () => {
+      const dir = join(folder, 'missing-features');
+      await cp(whole, dir, { recursive: true });
+      const images = join(folder, 'missing-images');
+      await cp(catalog.imagesDir, images, { recursive: true });
+      const [first = 0, second = 0] = catalog.ids;
+      await rm(join(images, `album_${String(first)}.jpg`));
+      await writeFile(join(images, `album_${String(second)}.jpg`), 'no picture');
+      assert.equal(
+        (await cli(['index', 'features', '--index', dir, '--images', images])).status,
+        0,
+      );
+      const codes = await codesIn(dir);
+      assert.deepEqual([codes[0]?.length, codes[1]?.length], [0, 0]);
+      assert.ok((codes[2]?.length ?? 0) >= fewestFeatures);
+      const { status, output } = await cli(['verify', dir, '--no-covers']);
+      assert.equal(status, 0);
+      assert.match(output, /2 covers can't be recognised in a photo/);
+    });
+
+    test('a server over files whose manifest names no features does not use any', async () => {
+      const dir = join(folder, 'foreign-features');
+      assert.equal((await cli(buildArgs(dir, '--no-features'))).status, 0);
+      await cp(featuresIn(whole), featuresIn(dir)); // of another set, for all that is known
+      await cp(starter.clipDir, join(dir, 'clip'), { recursive: true });
+      const server = await startServer({ MODELS_DIR: dir, IMAGES_DIR: catalog.imagesDir });
+      const door = httpDoor(server.url);
+      const cover = coverFile(catalog.ids[3] ?? 0);
+      assert.equal(json(await door(upload(cover, '?k=1')))['identified'], null);
+      assert.equal(json(await door(get('/health')))['identification'], false);
+      await server.stop();
+    });
+  });
+
   for (const type of ['Flat', 'SQ8', 'HNSW16'])
     test(`albums come in and go out of an index of type ${type}`, async () => {
       const dir = join(folder, `change-${type}`);
@@ -584,7 +707,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     });
 
   test('a change that was killed between two files is finished by the next one', async () => {
-    for (const replaced of [0, 1, 2]) {
+    for (const replaced of setFiles.keys()) {
       const dir = join(folder, `killed-${String(replaced)}`);
       await cp(whole, dir, { recursive: true });
       const changed = join(folder, `changed-${String(replaced)}`);
@@ -594,7 +717,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
         (await cli(['index', 'remove', '--index', changed, '--ids', String(first)])).status,
         0,
       );
-      // What lies there when the process is killed after so many of the three files were replaced.
+      // What lies there when the process is killed after so many of the files were replaced.
       for (const [i, name] of setFiles.entries())
         await cp(join(changed, name), join(dir, i < replaced ? name : `${name}.new`));
       const { status, errors } = await cli([

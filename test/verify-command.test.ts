@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { joinRows, splitRows } from '../lib/catalog/metadata-rows.ts';
+import { writeFeatureFile, type CoverFeatures } from '../lib/identify/feature-file.ts';
+import { FeatureIndex } from '../lib/identify/feature-index.ts';
+import { canIdentify } from '../lib/identify/native.ts';
 import { VectorIndex } from '../lib/vectors/vector-index.ts';
 import { cli, eventsOf } from './support/cli.ts';
 import { halve } from './support/files.ts';
@@ -11,6 +14,7 @@ import { starter } from './support/requests.ts';
 import { smallCatalog, type SmallCatalog } from './support/small-catalog.ts';
 
 const [indexName, metadataName] = ['album_covers.index', 'valid_metadata_final.json'];
+const featuresName = 'album_covers.features';
 
 interface Finding {
   check: string;
@@ -77,6 +81,43 @@ describe('the command verify', { timeout: 1_800_000 }, () => {
     }
     await index.write(join(dir, indexName));
   };
+
+  const skip = canIdentify() ? false : 'the addon is not built: there is no C++ compiler';
+  describe('features', { skip }, () => {
+    test('none are told, and are no fault', async () => {
+      const dir = await copy();
+      await rm(join(dir, featuresName));
+      const { status, of } = await verify(dir);
+      assert.equal(status, 0);
+      assert.deepEqual(
+        of('features').map(({ level }) => level),
+        ['note'],
+      );
+      assert.match(of('features')[0]?.message ?? '', /index features makes it/);
+    });
+
+    test('damaged ones, and those of other covers, are errors', async () => {
+      const cut = await copy();
+      await truncate(join(cut, featuresName), 20_000);
+      const other = await copy();
+      const first = (await FeatureIndex.open(join(other, featuresName))).covers();
+      const { value } = (await first.next()) as { value: CoverFeatures };
+      await writeFeatureFile(join(other, featuresName), [value]);
+      const changed = await copy({ manifest: true });
+      await cp(join(other, featuresName), join(changed, featuresName));
+      for (const [dir, message] of [
+        [cut, /has 20000 bytes where/],
+        [other, /features of 1 cover but the metadata lists 40 albums.*index features/],
+        [changed, /features of 1 cover/],
+      ] as const) {
+        const { status, of } = await verify(dir);
+        assert.equal(status, 1);
+        assert.match(of('features')[0]?.message ?? '', message);
+      }
+      const { of } = await verify(changed);
+      assert.deepEqual(of('manifest')[0]?.details, { files: [featuresName] });
+    });
+  });
 
   test('finds nothing wrong with a good set, says so in a line for each check, and ends with 0', async () => {
     const { status, findings } = await verify(whole);

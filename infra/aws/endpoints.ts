@@ -1,8 +1,10 @@
-import { clipName, indexName, metadataName } from '../../lib/storage/assets.ts';
+import { clipName, featuresName, indexName, metadataName } from '../../lib/storage/assets.ts';
 
 // Keys in the assets bucket below the prefix; `*` stands for any characters.
 const index = `models/${indexName}`;
 const metadata = `models/${metadataName}`;
+/** Read where IDENTIFY is `true`. */
+const features = `models/${featuresName}`;
 /** A tower's files have one of several layouts (`lib/clip/model-files.ts`), all of them in this folder. */
 const model = `models/${clipName}/*`;
 const covers = 'images/*';
@@ -57,7 +59,7 @@ export const endpoints = [
     routes: ['POST /api/search-by-image'],
     ...search,
     reservedConcurrency: 50,
-    reads: [index, metadata, model],
+    reads: [index, metadata, features, model],
     uploads: ['GetObject', 'DeleteObject'],
   },
   {

@@ -108,6 +108,11 @@ export class Catalog {
     return album;
   }
 
+  /** All albums, by row. */
+  albums(): readonly Album[] {
+    return this.#albums;
+  }
+
   /** The public ids, by row. */
   ids(): number[] {
     return this.#albums.map(({ id }) => id);

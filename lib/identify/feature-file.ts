@@ -92,7 +92,7 @@ export async function writeFeatureFile(
   centres?: Uint8Array,
 ): Promise<FeatureFileHead> {
   const all: CoverFeatures[] = [];
-  for await (const cover of covers) all.push(cover);
+  for await (const cover of covers) all.push(inOrder(cover));
   const lists = centres ?? (await trainLists(all));
   const head = {
     covers: all.length,
@@ -115,6 +115,34 @@ export async function writeFeatureFile(
     throw error;
   }
   return head;
+}
+
+/**
+ * A cover's features in the order of their places, and of their codes at one place: a file then follows from what is in
+ * it, whatever came before.
+ */
+function inOrder(cover: CoverFeatures): CoverFeatures {
+  const { codes, places, lists } = cover;
+  const view = new DataView(places.buffer, places.byteOffset, places.byteLength);
+  const keys = Array.from(
+    { length: countOf(cover) },
+    (_, i) => view.getUint32(6 * i) * 2 ** 16 + view.getUint16(6 * i + 4),
+  );
+  const code = (i: number) => codes.subarray(32 * i, 32 * i + 32);
+  const order = [...keys.keys()].sort(
+    (a, b) => (keys[a] ?? 0) - (keys[b] ?? 0) || Buffer.compare(code(a), code(b)),
+  );
+  const sorted = {
+    ...cover,
+    codes: new Uint8Array(codes.length),
+    places: new Uint8Array(places.length),
+  };
+  for (const [to, from] of order.entries()) {
+    sorted.codes.set(code(from), 32 * to);
+    sorted.places.set(places.subarray(6 * from, 6 * from + 6), 6 * to);
+  }
+  if (lists) sorted.lists = Uint32Array.from(order, (from) => lists[from] ?? 0);
+  return sorted;
 }
 
 /** A search looks at all centres and at the codes of `probes` lists: with so many lists both take the same time. */

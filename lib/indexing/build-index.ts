@@ -5,9 +5,12 @@ import { joinRows, splitRows } from '../catalog/metadata-rows.ts';
 import { readMetadata } from '../catalog/read-metadata.ts';
 import type { ClipDtype } from '../clip/model-files.ts';
 import { inLockedFolder } from '../folder-lock.ts';
+import { writeFeatureFile } from '../identify/feature-file.ts';
+import { canIdentify } from '../identify/native.ts';
 import { VectorIndex } from '../vectors/vector-index.ts';
 import { assembleIndex, type AssembleEvent } from './assemble.ts';
 import { batchSize } from './cover-batch.ts';
+import { makeFeatures, type FeatureEvent } from './cover-features.ts';
 import { embedCovers, type EmbedEvent } from './embed-covers.ts';
 import { identifyModel, type Manifest, type Shard } from './manifest.ts';
 import { FileSet } from './file-set.ts';
@@ -26,6 +29,8 @@ export interface BuildOptions {
   type?: string | undefined;
   /** Cells of an inverted file (IVF) that a search looks into. Default: a sixteenth of them. */
   probes?: number | undefined;
+  /** Whether the features of the covers are written too, by which albums are recognised in photos. Default: true. */
+  features?: boolean | undefined;
   /** Only this part of the albums, as a flat index to be merged with the others. */
   shard?: Shard | undefined;
   /** Go on where an earlier run ended. */
@@ -38,7 +43,11 @@ export interface BuildOptions {
 }
 
 export type BuildEvent =
-  EmbedEvent | AssembleEvent | { type: 'written'; outDir: string; manifest: Manifest };
+  | EmbedEvent
+  | AssembleEvent
+  | FeatureEvent
+  | { type: 'no_features' }
+  | { type: 'written'; outDir: string; manifest: Manifest };
 
 /**
  * Embeds the cover of every album, and writes index, metadata and manifest. Whatever ends it before that, the
@@ -63,7 +72,7 @@ async function* build(options: BuildOptions): AsyncGenerator<BuildEvent> {
   const identity = await identifyModel(modelDir, options.dtype);
   const { from, to } = rangeOf(catalog.size, shard);
   const journal = yield* embedCovers({
-    albums: Array.from({ length: to - from }, (_, i) => catalog.atRow(from + i)),
+    albums: catalog.albums().slice(from, to),
     ...{ imagesDir, modelDir, outDir, resume, restart, allowMissing, signal },
     dtype: identity.model.dtype,
     plan: {
@@ -76,9 +85,8 @@ async function* build(options: BuildOptions): AsyncGenerator<BuildEvent> {
   });
   try {
     const gone = new Set(journal.skipped.map(({ position }) => position));
-    const rows = splitRows(text)
-      .slice(from, to)
-      .filter((_, position) => !gone.has(position));
+    const isThere = (_: unknown, position: number) => !gone.has(position);
+    const rows = splitRows(text).slice(from, to).filter(isThere);
     const set = await FileSet.begin(outDir);
     try {
       const index = yield* assembleIndex(set.indexPath, {
@@ -90,6 +98,11 @@ async function* build(options: BuildOptions): AsyncGenerator<BuildEvent> {
         signal,
       });
       await set.writeMetadata(joinRows(rows));
+      if (options.features !== false && canIdentify()) {
+        const embedded = catalog.albums().slice(from, to).filter(isThere);
+        const covers = yield* makeFeatures(embedded, imagesDir, signal);
+        await writeFeatureFile(set.featuresPath, covers);
+      } else if (options.features !== false) yield { type: 'no_features' };
       const skipped = journal.skipped.map(({ albumId }) => albumId);
       const manifest = await set.finish({ ...identity, index, skipped, ...(shard && { shard }) });
       await journal.remove();

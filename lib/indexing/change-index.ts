@@ -5,17 +5,21 @@ import { joinRows, splitRows } from '../catalog/metadata-rows.ts';
 import { readMetadata } from '../catalog/read-metadata.ts';
 import type { ClipDtype } from '../clip/model-files.ts';
 import { AppError } from '../errors.ts';
-import { indexName, metadataName } from '../storage/assets.ts';
+import { writeFeatureFile, type CoverFeatures } from '../identify/feature-file.ts';
+import { FeatureIndex } from '../identify/feature-index.ts';
+import { featuresName, indexName, metadataName } from '../storage/assets.ts';
 import { inLockedFolder } from '../folder-lock.ts';
 import { openEmbeddings } from '../vectors/open-embeddings.ts';
 import type { VectorIndex } from '../vectors/vector-index.ts';
 import { assembleIndex } from './assemble.ts';
+import { makeFeatures, type FeatureEvent } from './cover-features.ts';
 import { embedCovers, type EmbedEvent } from './embed-covers.ts';
 import { FileSet } from './file-set.ts';
 import { identifyModel, readManifest, type Manifest } from './manifest.ts';
 
 export type ChangeEvent =
   | EmbedEvent
+  | FeatureEvent
   | { type: 'added'; albums: number; present: number }
   | { type: 'removed'; albums: number }
   | { type: 'written'; outDir: string; manifest: Manifest };
@@ -27,6 +31,16 @@ interface Present {
   /** The metadata's elements as they are written. */
   rows: string[];
   manifest: Manifest;
+}
+
+/** What a set becomes. */
+interface Change {
+  rows: readonly string[];
+  skipped: number[];
+  /** Rows whose features are left out. */
+  gone?: ReadonlySet<number>;
+  /** Features of the albums behind the old ones. */
+  newFeatures?: readonly CoverFeatures[];
 }
 
 export interface AddOptions {
@@ -90,10 +104,18 @@ async function* add(options: AddOptions): AsyncGenerator<ChangeEvent> {
   try {
     for await (const block of journal.vectors()) present.index.add(block);
     const gone = new Set(journal.skipped.map(({ position }) => position));
-    const added = fresh.filter((_, position) => !gone.has(position)).map(({ row }) => row);
+    const added = fresh.filter((_, position) => !gone.has(position));
+    const newFeatures = present.manifest.files[featuresName]
+      ? yield* makeFeatures(
+          added.map(({ album }) => album),
+          imagesDir,
+          signal,
+        )
+      : [];
     const skipped = journal.skipped.map(({ albumId }) => albumId);
     const manifest = await writeSet(dir, present, {
-      rows: [...present.rows, ...added],
+      rows: [...present.rows, ...added.map(({ row }) => row)],
+      newFeatures,
       skipped: [...new Set([...present.manifest.skipped, ...skipped])],
     });
     await journal.remove();
@@ -132,7 +154,7 @@ async function* remove(dir: string, albumIds: readonly number[]): AsyncGenerator
       `These are all the albums in ${dir}: a set needs one, so nothing is removed.`,
     );
   const kept = present.rows.filter((_, row) => !gone.has(row));
-  const change = { rows: kept, skipped: present.manifest.skipped };
+  const change = { rows: kept, skipped: present.manifest.skipped, gone };
   const manifest = present.index.removesRows
     ? (present.index.remove([...gone]), await writeSet(dir, present, change))
     : await rebuildSet(dir, present, gone, change);
@@ -175,12 +197,12 @@ function assertSameModel(
 async function writeSet(
   dir: string,
   { index, manifest }: Present,
-  change: { rows: readonly string[]; skipped: number[] },
+  change: Change,
 ): Promise<Manifest> {
   const set = await FileSet.begin(dir);
   try {
     await index.write(set.indexPath);
-    return await finishSet(set, manifest, { ...manifest.index, vectors: index.size }, change);
+    return await finishSet(dir, set, manifest, { ...manifest.index, vectors: index.size }, change);
   } catch (error) {
     await set.abandon();
     throw error;
@@ -191,7 +213,7 @@ async function rebuildSet(
   dir: string,
   { index, manifest }: Present,
   gone: ReadonlySet<number>,
-  change: { rows: readonly string[]; skipped: number[] },
+  change: Change,
 ): Promise<Manifest> {
   const set = await FileSet.begin(dir);
   try {
@@ -204,7 +226,7 @@ async function rebuildSet(
     });
     let step = await assembling.next();
     while (step.done !== true) step = await assembling.next();
-    return await finishSet(set, manifest, step.value, change);
+    return await finishSet(dir, set, manifest, step.value, change);
   } catch (error) {
     await set.abandon();
     throw error;
@@ -212,14 +234,35 @@ async function rebuildSet(
 }
 
 async function finishSet(
+  dir: string,
   set: FileSet,
   manifest: Manifest,
   index: Manifest['index'],
-  { rows, skipped }: { rows: readonly string[]; skipped: number[] },
+  { rows, skipped, gone, newFeatures }: Change,
 ): Promise<Manifest> {
   await set.writeMetadata(joinRows(rows));
+  if (manifest.files[featuresName])
+    await changeFeatures(join(dir, featuresName), set.featuresPath, gone, newFeatures);
   const { model, preprocessing, shard } = manifest;
   return set.finish({ model, preprocessing, index, skipped, ...(shard && { shard }) });
+}
+
+/** Those that stay, in the lists that they are in, and the new ones behind them. */
+async function changeFeatures(
+  from: string,
+  to: string,
+  gone: ReadonlySet<number> = new Set(),
+  added: readonly CoverFeatures[] = [],
+): Promise<void> {
+  const index = await FeatureIndex.open(from);
+  try {
+    const kept: CoverFeatures[] = [];
+    let row = 0;
+    for await (const cover of index.covers()) if (!gone.has(row++)) kept.push(cover);
+    await writeFeatureFile(to, [...kept, ...added], index.centres);
+  } finally {
+    index.close();
+  }
 }
 
 // eslint-disable-next-line @typescript-eslint/require-await -- read like the vectors of a file

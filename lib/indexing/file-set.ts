@@ -1,12 +1,15 @@
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeSynced } from '../files.ts';
-import { indexName, manifestName, metadataName } from '../storage/assets.ts';
-import { digestFile, readManifestFile, type Manifest } from './manifest.ts';
+import { featuresName, indexName, manifestName, metadataName } from '../storage/assets.ts';
+import { digestFile, manifestText, readManifestFile, type Manifest } from './manifest.ts';
+
+/** The files that a manifest describes; the features of the covers may be missing. */
+const describedNames = [featuresName, indexName, metadataName] as const;
 
 /**
- * The three files of a set, written beside those that are there and put in their place together when all of
- * them are whole. The manifest comes last: where it does not fit the other two, something was in between.
+ * The files of a set, written beside those that are there and put in their place together when all of
+ * them are whole. The manifest comes last: where it does not fit the others, something was in between.
  */
 export class FileSet {
   readonly #dir: string;
@@ -30,12 +33,14 @@ export class FileSet {
     const manifest = await readManifestFile(set.#beside(manifestName)).catch(() => null);
     if (!manifest) return; // there is none, or it was killed while it was written: the old set stays
     const beside: string[] = [];
-    for (const name of [indexName, metadataName]) {
+    for (const name of describedNames) {
+      if (name === featuresName && !manifest.files[name]) continue;
       if (await fits(join(dir, name), manifest.files[name])) continue;
       if (!(await fits(set.#beside(name), manifest.files[name]))) return;
       beside.push(name);
     }
     for (const name of [...beside, manifestName]) await rename(set.#beside(name), join(dir, name));
+    await set.#removeForeignFeatures(manifest);
   }
 
   /** Where the new index is to be written. */
@@ -43,30 +48,44 @@ export class FileSet {
     return this.#beside(indexName);
   }
 
+  /** Where the features of the covers are to be written, if they are. */
+  get featuresPath(): string {
+    return this.#beside(featuresName);
+  }
+
   writeMetadata(text: string): Promise<void> {
     return writeSynced(this.#beside(metadataName), text);
   }
 
-  /** Writes the manifest and puts all three in their place. */
+  /** Writes the manifest and puts all of them in their place. */
   async finish(about: Omit<Manifest, 'format' | 'files'>): Promise<Manifest> {
+    const features = await digestFile(this.featuresPath).catch(() => null);
     const manifest: Manifest = {
       format: 1,
       ...about,
       files: {
+        ...(features && { [featuresName]: features }),
         [indexName]: await digestFile(this.#beside(indexName)),
         [metadataName]: await digestFile(this.#beside(metadataName)),
       },
     };
-    await writeSynced(this.#beside(manifestName), `${JSON.stringify(manifest, null, 2)}\n`);
-    for (const name of [indexName, metadataName, manifestName])
-      await rename(this.#beside(name), join(this.#dir, name));
+    await writeSynced(this.#beside(manifestName), manifestText(manifest));
+    for (const name of [...describedNames, manifestName])
+      if (name !== featuresName || features)
+        await rename(this.#beside(name), join(this.#dir, name));
+    await this.#removeForeignFeatures(manifest);
     return manifest;
   }
 
   /** Removes what has been written and is not in its place. */
   async abandon(): Promise<void> {
-    for (const name of [indexName, metadataName, manifestName])
+    for (const name of [...describedNames, manifestName])
       await rm(this.#beside(name), { force: true });
+  }
+
+  /** Those of an earlier set, where this one has none. */
+  async #removeForeignFeatures({ files }: Manifest): Promise<void> {
+    if (!files[featuresName]) await rm(join(this.#dir, featuresName), { force: true });
   }
 
   #beside(name: string): string {

@@ -4,7 +4,9 @@ import { joinRows, splitRows } from '../catalog/metadata-rows.ts';
 import { readMetadata } from '../catalog/read-metadata.ts';
 import { AppError } from '../errors.ts';
 import { inLockedFolder } from '../folder-lock.ts';
-import { indexName, metadataName } from '../storage/assets.ts';
+import { writeFeatureFile, type CoverFeatures } from '../identify/feature-file.ts';
+import { FeatureIndex } from '../identify/feature-index.ts';
+import { featuresName, indexName, metadataName } from '../storage/assets.ts';
 import { readFlatIndex } from '../vectors/flat-file.ts';
 import { assembleIndex, type AssembleEvent } from './assemble.ts';
 import { FileSet } from './file-set.ts';
@@ -53,6 +55,8 @@ async function* merge(options: MergeOptions): AsyncGenerator<MergeEvent> {
     for (const { dir } of parts)
       rows.push(splitRows((await readMetadata(join(dir, metadataName))).text));
     await set.writeMetadata(joinRows(rows.flat()));
+    if (parts.every(({ manifest }) => manifest.files[featuresName]))
+      await writeFeatureFile(set.featuresPath, featuresOf(parts));
     const { model, preprocessing } = first.manifest;
     const skipped = parts.flatMap(({ manifest }) => manifest.skipped);
     const manifest = await set.finish({ model, preprocessing, index, skipped });
@@ -70,6 +74,19 @@ interface Part {
 
 async function* vectorsOf(parts: readonly Part[]): AsyncGenerator<Float32Array> {
   for (const { dir } of parts) yield* readFlatIndex(join(dir, indexName));
+}
+
+/** As a build makes them: the lists that each part has of its own are left out. */
+async function* featuresOf(parts: readonly Part[]): AsyncGenerator<CoverFeatures> {
+  for (const { dir } of parts) {
+    const index = await FeatureIndex.open(join(dir, featuresName));
+    try {
+      for await (const { width, height, codes, places } of index.covers())
+        yield { width, height, codes, places };
+    } finally {
+      index.close();
+    }
+  }
 }
 
 /** The parts from first to last, checked to be all of one whole. */

@@ -1,11 +1,14 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Catalog } from '../catalog/catalog.ts';
 import { createImageEncoder } from '../clip/image-encoder.ts';
 import type { ClipDtype } from '../clip/model-files.ts';
 import { isAppError } from '../errors.ts';
+import { FeatureIndex } from '../identify/feature-index.ts';
+import { fewestFeatures } from '../identify/features.ts';
+import { canIdentify } from '../identify/native.ts';
 import { shrinkCover } from '../imaging/raster.ts';
-import { indexName, manifestName, metadataName } from '../storage/assets.ts';
+import { featuresName, indexName, manifestName, metadataName } from '../storage/assets.ts';
 import { coverFileIn } from '../storage/covers.ts';
 import { findOddRows, prepareEmbeddings } from '../vectors/open-embeddings.ts';
 import { VectorIndex } from '../vectors/vector-index.ts';
@@ -67,6 +70,7 @@ export async function* verifyFiles(options: VerifyOptions): AsyncGenerator<Verif
   );
   if (prepared.failure) yield prepared.failure;
   for (const warning of prepared.value ?? []) yield finding('index', 'warning', warning);
+  yield* checkFeatures(dir, set.catalog);
   if (!prepared.value) return;
   if (imagesDir !== undefined) yield* checkCovers(set.catalog, imagesDir);
   yield* checkDuplicates(set, options.duplicateSimilarity);
@@ -182,6 +186,44 @@ async function* checkVectors(index: VectorIndex): AsyncGenerator<VerifyEvent> {
         `${plural(odd.length, 'vector')} ${odd.length === 1 ? 'is' : 'are'} not of ${length} (${String(none.length)} with NaN or all zero), in the rows ${some(odd)}`,
         { rows: odd, with_nan: none.length },
       );
+}
+
+async function* checkFeatures(dir: string, catalog: Catalog): AsyncGenerator<VerifyEvent> {
+  const path = join(dir, featuresName);
+  if (!(await stat(path).catch(() => null))) {
+    yield finding(
+      'features',
+      'note',
+      `there is no ${featuresName}: albums are not recognised in photos (index features makes it)`,
+    );
+    return;
+  }
+  if (!canIdentify()) {
+    yield finding('features', 'note', `${featuresName} can't be read here: the addon is not built`);
+    return;
+  }
+  const { value: index, failure } = await attempt('features', () => FeatureIndex.open(path));
+  if (failure) yield failure;
+  if (!index) return;
+  const plain = catalog.ids().filter((_, row) => row < index.size && !index.isIdentifiable(row));
+  const { size } = index;
+  index.close();
+  if (size !== catalog.size)
+    yield finding(
+      'features',
+      'error',
+      `${featuresName} has the features of ${plural(size, 'cover')} but the metadata lists ${plural(catalog.size, 'album')}: make it again with index features`,
+      { covers: size, albums: catalog.size },
+    );
+  else
+    yield plain.length === 0
+      ? finding('features', 'ok', `every cover can be recognised in a photo`)
+      : finding(
+          'features',
+          'note',
+          `${plural(plain.length, 'cover')} can't be recognised in a photo, since ${plain.length === 1 ? 'it has' : 'they have'} fewer than ${String(fewestFeatures)} features: ${some(plain)}`,
+          { album_ids: plain },
+        );
 }
 
 function* checkRows(catalog: Catalog): Generator<VerifyEvent> {

@@ -16,8 +16,8 @@ export interface Wish {
   target: (path: string) => string | null;
   /** Local paths without which the rest is of no use. */
   required: readonly string[];
-  /** A local file that describes the others: it goes where they change and the depot has no newer one. */
-  describing?: string;
+  /** Local files that fit these others alone: they go where those change and the depot has none. */
+  describing?: readonly string[];
 }
 
 export interface PullOptions {
@@ -88,10 +88,9 @@ export async function* pullFiles(options: PullOptions): AsyncGenerator<PullEvent
       `${String(failed.length)} of ${String(wanted.length)} files could not be fetched${failed.length >= mostFailures ? ', so it was given up' : ''}: run it again to go on. The first: ${failed[0] ?? ''}`,
     );
   await putInPlace(together);
-  const { describing } = wish;
-  if (together.length > 0 && describing !== undefined)
-    if (!wanted.some(({ localPath }) => localPath === describing))
-      await rm(describing, { force: true });
+  if (together.length > 0)
+    for (const path of wish.describing ?? [])
+      if (!wanted.some(({ localPath }) => localPath === path)) await rm(path, { force: true });
 }
 
 const isCover = ({ path }: DepotFile): boolean => isCoverName(basename(path));

@@ -3,7 +3,13 @@ import { dirname, join, sep } from 'node:path';
 import { Catalog } from '../catalog/catalog.ts';
 import { externalDataOf } from '../clip/external-data.ts';
 import { AppError } from '../errors.ts';
-import { clipName, indexName, manifestName, metadataName } from '../storage/assets.ts';
+import {
+  clipName,
+  featuresName,
+  indexName,
+  manifestName,
+  metadataName,
+} from '../storage/assets.ts';
 import { coverFileIn, coverName, isCoverName } from '../storage/covers.ts';
 import { isSame } from './content-hash.ts';
 import type { Depot, DepotFile, LocalFile } from './depot.ts';
@@ -50,7 +56,7 @@ export async function* pushFiles(options: PushOptions): AsyncGenerator<PushEvent
   const inSet = changed.filter(({ path }) => setPaths.includes(path));
   const others = changed.filter(({ path }) => !setPaths.includes(path));
   const gone = goneCovers(options, local, remote);
-  const obsolete = obsoleteManifest(local, remote, inSet);
+  const obsolete = obsoleteFiles(local, remote, inSet);
   const removed = [...gone, ...obsolete];
   yield {
     type: 'compared',
@@ -93,15 +99,16 @@ function goneCovers(
   return [...remote.keys()].filter((path) => depotPaths.isCover(path) && !here.has(path));
 }
 
-/** A manifest that describes what is being replaced, where there is no newer one. */
-function obsoleteManifest(
+/** A manifest and features that fit what is being replaced, where there are no newer ones. */
+function obsoleteFiles(
   local: readonly LocalFile[],
   remote: ReadonlyMap<string, DepotFile>,
   inSet: readonly LocalFile[],
 ): string[] {
-  const path = depotPaths.ofSet(manifestName);
-  const hasOwn = local.some((file) => file.path === path);
-  return !hasOwn && inSet.length > 0 && remote.has(path) ? [path] : [];
+  if (inSet.length === 0) return [];
+  return [manifestName, featuresName]
+    .map(depotPaths.ofSet)
+    .filter((path) => remote.has(path) && !local.some((file) => file.path === path));
 }
 
 async function localFiles(options: PushOptions): Promise<LocalFile[]> {

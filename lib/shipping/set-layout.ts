@@ -1,13 +1,19 @@
 import { join, posix } from 'node:path';
 import { externalDataOf } from '../clip/external-data.ts';
 import { modelNames, towerFiles, type ClipDtype } from '../clip/model-files.ts';
-import { clipName, indexName, manifestName, metadataName } from '../storage/assets.ts';
+import {
+  clipName,
+  featuresName,
+  indexName,
+  manifestName,
+  metadataName,
+} from '../storage/assets.ts';
 import { isCoverName } from '../storage/covers.ts';
 import type { Depot } from './depot.ts';
 import type { Wish } from './pull-files.ts';
 
 /** The files of a set that lie beside each other, but the model. */
-export const setNames: readonly string[] = [indexName, metadataName, manifestName];
+export const setNames: readonly string[] = [indexName, metadataName, featuresName, manifestName];
 
 /** Where a place has the files of a set: as `ASSETS_URI` and the image of a Space expect them. */
 export const depotPaths = {
@@ -36,7 +42,7 @@ export const catalogWish = (folders: {
       return join(imagesDir, path.slice('images/'.length));
     },
     required: [indexName, metadataName].map((name) => join(modelsDir, name)),
-    describing: join(modelsDir, manifestName),
+    describing: [manifestName, featuresName].map((name) => join(modelsDir, name)),
   };
 };
 

@@ -11,6 +11,7 @@ const tellMissing = (bucket: string, ...prefixes: string[]) =>
 
 const index = 'models/album_covers.index';
 const metadata = 'models/valid_metadata_final.json';
+const features = 'models/album_covers.features';
 const clip = 'models/clip';
 const readsFiles = [read(index, metadata), tellMissing(assets, 'v1/models/*')];
 const light = { memory: 512, timeout: 10, storage: 512, slow: 5000 };
@@ -38,7 +39,7 @@ export const expected = [
     reserved: 50,
     routes: ['POST /api/search-by-image'],
     allows: [
-      read(index, metadata, `${clip}/*`),
+      read(index, metadata, features, `${clip}/*`),
       tellMissing(assets, 'v1/models/*'),
       `s3:DeleteObject+s3:GetObject on ${uploads}/uploads/*`,
       tellMissing(uploads, 'uploads/*'),

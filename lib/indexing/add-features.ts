@@ -1,0 +1,41 @@
+import { join } from 'node:path';
+import { Catalog } from '../catalog/catalog.ts';
+import { replaceFile } from '../files.ts';
+import { inLockedFolder } from '../folder-lock.ts';
+import { writeFeatureFile } from '../identify/feature-file.ts';
+import { featuresName, manifestName, metadataName } from '../storage/assets.ts';
+import { makeFeatures, type FeatureEvent } from './cover-features.ts';
+import { FileSet } from './file-set.ts';
+import { digestFile, manifestText, readManifest } from './manifest.ts';
+
+export type AddFeaturesEvent =
+  FeatureEvent | { type: 'wrote_features'; path: string; covers: number; bytes: number };
+
+/**
+ * Makes the features of a set's covers, for one that has none: its index may come from anywhere. The manifest, where there
+ * is one, names them afterwards.
+ *
+ * @param dir folder of the set
+ * @param imagesDir folder of its covers
+ * @throws AppError `index_unreadable` where the addon is not built, `busy` where another process is at work in the folder,
+ *   or as `Catalog.open`; the file system's error, e.g. ENOSPC
+ */
+export const addFeatures = (
+  dir: string,
+  imagesDir: string,
+  signal?: AbortSignal,
+): AsyncGenerator<AddFeaturesEvent> =>
+  inLockedFolder(dir, async function* () {
+    await FileSet.recover(dir);
+    const catalog = await Catalog.open(join(dir, metadataName));
+    const manifest = await readManifest(dir);
+    const covers = yield* makeFeatures(catalog.albums(), imagesDir, signal);
+    const path = join(dir, featuresName);
+    await writeFeatureFile(path, covers);
+    const digest = await digestFile(path);
+    if (manifest) {
+      const files = { ...manifest.files, [featuresName]: digest };
+      await replaceFile(join(dir, manifestName), manifestText({ ...manifest, files }));
+    }
+    yield { type: 'wrote_features', path, covers: covers.length, bytes: digest.bytes };
+  });

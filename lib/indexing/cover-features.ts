@@ -1,0 +1,59 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { usableCores } from '../cores.ts';
+import { isAppError } from '../errors.ts';
+import type { CoverFeatures } from '../identify/feature-file.ts';
+import { featuresOfCover } from '../identify/features.ts';
+import { mapInOrder } from '../map-in-order.ts';
+import { coverFileIn, type CoverOwner } from '../storage/covers.ts';
+
+export interface FeatureEvent {
+  type: 'features';
+  done: number;
+  total: number;
+}
+
+/** Covers between two words of progress. */
+const toldEach = 64;
+
+/** Of a cover that is missing or unreadable. */
+const none: CoverFeatures = {
+  ...{ width: 0, height: 0 },
+  ...{ codes: new Uint8Array(0), places: new Uint8Array(0) },
+};
+
+/**
+ * Features of covers, by which albums are recognised in photos. A cover that is missing or unreadable has none.
+ *
+ * @returns those of each album, in the same order: at most 19 KB a cover in memory
+ * @throws what the signal was aborted with; AppError `index_unreadable` where the addon is not built
+ */
+export async function* makeFeatures(
+  albums: readonly CoverOwner[],
+  imagesDir: string,
+  signal?: AbortSignal,
+): AsyncGenerator<FeatureEvent, CoverFeatures[]> {
+  const made: CoverFeatures[] = [];
+  const total = albums.length;
+  for await (const one of mapInOrder(albums, usableCores() + 1, (album) =>
+    featuresOf(album, imagesDir),
+  )) {
+    made.push(one);
+    signal?.throwIfAborted();
+    if (made.length % toldEach === 0 || made.length === total)
+      yield { type: 'features', done: made.length, total };
+  }
+  return made;
+}
+
+async function featuresOf(album: CoverOwner, imagesDir: string): Promise<CoverFeatures> {
+  const file = await coverFileIn(imagesDir, album);
+  const bytes = file === null ? null : await readFile(join(imagesDir, file)).catch(() => null);
+  if (!bytes) return none;
+  try {
+    return await featuresOfCover(bytes);
+  } catch (error) {
+    if (isAppError(error) && error.code !== 'index_unreadable') return none; // it is the picture's fault
+    throw error;
+  }
+}
