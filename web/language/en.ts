@@ -89,6 +89,26 @@ export const en = {
     untitled: 'Untitled',
     unknownArtist: 'Unknown artist',
   },
+  identified: {
+    one: (name: string) => `This is ${name}`,
+    several: (albums: number) => `${String(albums)} albums recognised`,
+    none: 'Not recognised',
+    noneText: 'No album of this catalog was found in the picture.',
+    picture: (albums: number) =>
+      albums === 1
+        ? 'Your picture, with the sleeve outlined'
+        : `Your picture, with ${String(albums)} sleeves outlined and numbered`,
+    list: 'Recognised albums',
+    alternatives: 'Also possible:',
+    others: (albums: number): string =>
+      albums === 1 ? 'Covers that look like it' : 'Covers that look like them',
+    nearest: 'The nearest covers',
+    saidOne: (name: string) => `This is ${name}.`,
+    saidSeveral: (names: string[]) =>
+      `${String(names.length)} albums recognised: ${names.join('; ')}.`,
+    saidNone: (first: string) =>
+      `Not recognised: no album of this catalog was found in the picture. The nearest cover is ${first}.`,
+  },
   filters: {
     title: 'Filters',
     button: (active: number) => (active === 0 ? 'Filters' : `Filters (${String(active)})`),

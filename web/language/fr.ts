@@ -92,6 +92,25 @@ export const fr: Words = {
     untitled: 'Sans titre',
     unknownArtist: 'Artiste inconnu',
   },
+  identified: {
+    one: (name) => `C’est ${name}`,
+    several: (albums) => `${String(albums)} albums reconnus`,
+    none: 'Pas reconnu',
+    noneText: 'Aucun album de ce catalogue n’a été trouvé dans l’image.',
+    picture: (albums) =>
+      albums === 1
+        ? 'Votre image, avec le contour de la pochette'
+        : `Votre image, avec les contours numérotés de ${String(albums)} pochettes`,
+    list: 'Albums reconnus',
+    alternatives: 'Peut-être aussi :',
+    others: (albums) =>
+      albums === 1 ? 'Pochettes qui lui ressemblent' : 'Pochettes qui leur ressemblent',
+    nearest: 'Les pochettes les plus proches',
+    saidOne: (name) => `C’est ${name}.`,
+    saidSeveral: (names) => `${String(names.length)} albums reconnus : ${names.join(' ; ')}.`,
+    saidNone: (first) =>
+      `Pas reconnu : aucun album de ce catalogue n’a été trouvé dans l’image. La pochette la plus proche est celle de ${first}.`,
+  },
   filters: {
     title: 'Filtres',
     button: (active) => (active === 0 ? 'Filtres' : `Filtres (${String(active)})`),
