@@ -13,10 +13,27 @@ export interface Sleeve {
   angle?: number;
 }
 
+/** A table with things on it, as SVG. */
+const table = (width: number, height: number): Buffer => {
+  const planks = Array.from({ length: 7 }, (_, at) => {
+    const y = (at * height) / 7;
+    const brown = ['#8a6a4d', '#94735a', '#7f6146'][at % 3] ?? '';
+    return `<rect y="${String(y)}" width="${String(width)}" height="${String(height / 7 - 3)}" fill="${brown}"/>`;
+  });
+  return Buffer.from(`<svg xmlns="http://www.w3.org/2000/svg" width="${String(width)}" height="${String(height)}">
+    <rect width="100%" height="100%" fill="#5b4330"/>${planks.join('')}
+    <g transform="scale(${String(width / 2400)})">
+      <g transform="rotate(14 400 1450)"><rect x="120" y="1250" width="560" height="760" fill="#efe9dc"/>
+        <path d="M190 1350h420M190 1410h380M190 1470h400M190 1530h250" stroke="#8b8577" stroke-width="14"/></g>
+      <circle cx="2120" cy="260" r="200" fill="#d9d4cb"/><circle cx="2120" cy="260" r="155" fill="#4a2c1a"/>
+      <path d="M1330 1690 1930 1560" stroke="#28323f" stroke-width="26" stroke-linecap="round"/>
+    </g></svg>`);
+};
+
 /** A photo of sleeves on a table, and the corners of each as shares of the photo, from its top left, clockwise. */
 export async function photoOf(
   sleeves: readonly Sleeve[],
-  { width, height, table = '#8a6f55' }: { width: number; height: number; table?: string },
+  { width, height }: { width: number; height: number },
 ): Promise<{ photo: Buffer; outlines: Outline[] }> {
   // a frame as wide as the photo round it all: sharp composes nothing that juts out
   const layers = await Promise.all(
@@ -31,10 +48,16 @@ export async function photoOf(
       return { input, left, top: Math.round(y - info.height / 2) + height };
     }),
   );
-  const large = { width: 3 * width, height: 3 * height, channels: 3, background: table } as const;
+  const background = { r: 0, g: 0, b: 0, alpha: 0 };
+  const large = { width: 3 * width, height: 3 * height, channels: 4, background } as const;
   const composed = await sharp({ create: large }).composite(layers).png().toBuffer();
-  const photo = await sharp(composed)
+  const input = await sharp(composed)
     .extract({ left: width, top: height, width, height })
+    .png()
+    .toBuffer();
+  const photo = await sharp(table(width, height))
+    .flatten()
+    .composite([{ input }])
     .jpeg({ quality: 90 })
     .toBuffer();
   const outlines = sleeves.map(({ x, y, edge, angle = 0 }) => {
@@ -50,6 +73,22 @@ export async function photoOf(
     ]);
   });
   return { photo, outlines };
+}
+
+/**
+ * A film as Chromium plays it instead of a camera, over and over: pictures that follow one another.
+ *
+ * @param scenes pictures of one size, and how many frames each is shown; Chromium shows 30 a second
+ * @returns Motion JPEG
+ */
+export async function film(scenes: readonly [picture: Buffer, frames: number][]): Promise<Buffer> {
+  const frames = await Promise.all(
+    scenes.map(async ([picture, count]) => {
+      const frame = await sharp(picture).jpeg({ chromaSubsampling: '4:2:0' }).toBuffer();
+      return Buffer.concat(Array<Buffer>(count).fill(frame));
+    }),
+  );
+  return Buffer.concat(frames);
 }
 
 /** Something recognised, as a test makes it up. */

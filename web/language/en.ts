@@ -61,6 +61,11 @@ export const en = {
     close: 'Close the camera',
     preview: 'What the camera sees',
     waiting: 'Waiting for the camera…',
+    look: 'Look by itself',
+    lookHint: 'Sends a small picture about once a second, until an album is recognised.',
+    looking: 'Looking…',
+    noAnswer: 'No answer at the moment. You can take the photo yourself.',
+    own: 'Use the phone’s camera',
   },
   results: {
     byText: (query: string) => `Covers like “${query}”`,

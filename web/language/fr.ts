@@ -63,6 +63,12 @@ export const fr: Words = {
     close: 'Fermer l’appareil photo',
     preview: 'Ce que voit l’appareil photo',
     waiting: 'En attente de l’appareil photo…',
+    look: 'Reconnaître en continu',
+    lookHint:
+      'Envoie une petite image environ toutes les secondes, jusqu’à ce qu’un album soit reconnu.',
+    looking: 'Recherche en cours…',
+    noAnswer: 'Pas de réponse pour l’instant. Vous pouvez prendre la photo vous-même.',
+    own: 'Ouvrir l’appareil photo du téléphone',
   },
   results: {
     byText: (query) => `Pochettes proches de « ${query} »`,

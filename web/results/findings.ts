@@ -86,8 +86,12 @@ export class Findings {
     return make(
       'li',
       { class: 'finding' },
-      number === undefined ? '' : make('span', { class: 'finding-number', text: String(number) }),
-      make('div', { class: 'finding-cover' }, cover),
+      make(
+        'div',
+        { class: 'finding-cover' },
+        number === undefined ? '' : make('span', { class: 'finding-number', text: String(number) }),
+        cover,
+      ),
       text,
     );
   }
