@@ -14,9 +14,11 @@ import {
   pick,
   problem,
   results,
+  searchByStage,
   stage,
   starterAlbum,
 } from '../test/support/page.ts';
+import { answerPictures, answerWith, coverAt, photoOf } from '../test/support/identification.ts';
 import { startServer } from '../test/support/server.ts';
 import { root } from './machine.ts';
 
@@ -64,6 +66,30 @@ const crop = async (page: Page) => {
   await page.locator('#stage-search').focus();
 };
 
+/** A photo of two sleeves among other things. What is in it is made up where the service can't tell. */
+const identify = async (page: Page) => {
+  const [first, second] = [71, 17];
+  const { photo, outlines } = await photoOf(
+    [
+      { cover: coverAt(first), x: 840, y: 760, edge: 980, angle: -9 },
+      { cover: coverAt(second), x: 1780, y: 1080, edge: 760, angle: 17 },
+    ],
+    { width: 2400, height: 1800 },
+  );
+  if (!identifies) {
+    const alternatives = [starterAlbum(5).id];
+    const [one = [], two = []] = outlines;
+    const findings = [
+      { at: first, outline: one, alternatives },
+      { at: second, outline: two },
+    ];
+    await answerPictures(page, () => answerWith(findings));
+  }
+  await pick(page, asFile(photo));
+  await searchByStage(page);
+  await results(page);
+};
+
 const fail = async (page: Page) => {
   await page.route('**/api/search-by-text?*k=24*', (route) =>
     route.fulfill(problem(503, 'busy', { 'retry-after': '5' })),
@@ -83,6 +109,7 @@ const shots: Record<string, Shot> = {
   filters: { browser: screens.desktop, path: filtered, reach: openFilters },
   detail: { browser: screens.desktop, path: details },
   crop: { browser: screens.desktop, path: '/', reach: crop },
+  identified: { browser: screens.desktop, path: '/', reach: identify },
   failure: { browser: screens.desktop, path: '/', reach: fail },
   french: { browser: { ...screens.desktop, locale: 'fr-FR' }, path: '/' },
   dark: { browser: { ...screens.desktop, ...dark }, path: similar, reach: results },
@@ -94,6 +121,7 @@ const shots: Record<string, Shot> = {
   'phone-results': { browser: screens.phone, path: words, reach: results },
   'phone-detail': { browser: screens.phone, path: details },
   'phone-crop': { browser: screens.phone, path: '/', reach: crop },
+  'phone-identified': { browser: { ...screens.phone, ...dark }, path: '/', reach: identify },
   'phone-dark': { browser: { ...screens.phone, ...dark }, path: similar, reach: results },
 };
 
@@ -112,6 +140,8 @@ const settled = (page: Page) =>
   });
 
 const [server, browser] = await Promise.all([startServer(), launchBrowser()]);
+const health = (await (await fetch(`${server.url}/health`)).json()) as Record<string, unknown>;
+const identifies = health['identification'] === true;
 await mkdir(folder, { recursive: true });
 for (const [name, { browser: options, path, reach }] of Object.entries(shots)) {
   const context = await browser.newContext({

@@ -1,5 +1,5 @@
 import { readLink, type Filters, type Subject } from './address.ts';
-import { ApiClient } from './api/client.ts';
+import { ApiClient, type SearchPage, type SearchRequest } from './api/client.ts';
 import { apiKey } from './api/key.ts';
 import { Problem } from './api/problem.ts';
 import { part } from './dom.ts';
@@ -8,7 +8,7 @@ import { language, type LanguageCode } from './language/language.ts';
 import { translatePage } from './language/translate-page.ts';
 import { ProblemView } from './messages/problem-view.ts';
 import { Navigation, type Place } from './navigation.ts';
-import { Camera, hasLivePreview, isPhone } from './picture/camera.ts';
+import { Camera, isPhone } from './picture/camera.ts';
 import { wholePicture } from './picture/crop.ts';
 import { Stage, type ChosenPicture } from './picture/stage.ts';
 import { watchDrop, watchPaste, watchPickers } from './picture/ways-in.ts';
@@ -27,6 +27,8 @@ translatePage();
 const client = new ApiClient(apiBase());
 const navigation = new Navigation(arrive);
 const runs = new Map<string, SearchRun>();
+/** Answers that came before their search did: those to the camera's frames. */
+const answers = new WeakMap<Blob, SearchPage>();
 /** What the pictures searched by were cut from, so that the crop can be adjusted. */
 const chosenPictures = new WeakMap<Blob, ChosenPicture>();
 
@@ -36,7 +38,13 @@ const pickers = watchPickers((file) => void takePicture(file));
 const stage = new Stage({ search: searchByPicture, pickOther: pickers.pick });
 const camera = new Camera({
   photo: (photo) => void takePicture(photo),
+  look: (frame, signal) => client.search(pictureRequest(frame), 0, signal),
+  found: (frame, page) => {
+    answers.set(frame, page);
+    void searchByPicture(frame);
+  },
   failed: tell,
+  useOwn: pickers.photograph,
 });
 const examples = new Examples(client);
 const detail = new Detail(client, () => {
@@ -70,7 +78,7 @@ function wire(): void {
   part('pick', HTMLElement).addEventListener('click', pickers.pick);
   const photograph = part('photograph', HTMLElement);
   photograph.addEventListener('click', () => {
-    if (hasLivePreview()) void camera.open();
+    if (camera.hasLivePreview) void camera.open();
     else pickers.photograph();
   });
   if (isPhone()) preferCamera(photograph);
@@ -148,6 +156,12 @@ async function sendUnread(file: Blob): Promise<void> {
   else tell(new Problem('not_a_picture'));
 }
 
+const pictureRequest = (picture: Blob): SearchRequest => ({
+  subject: { kind: 'picture' },
+  filters: navigation.current.address.filters,
+  picture,
+});
+
 async function searchByPicture(picture: Blob, chosen?: ChosenPicture): Promise<void> {
   if (chosen) chosenPictures.set(picture, chosen);
   const { filters } = navigation.current.address;
@@ -165,6 +179,7 @@ async function adjustCrop(): Promise<void> {
 function arrive(place: Place, how: 'moved' | 'history', from: Place): void {
   clearNotice();
   stage.close();
+  camera.close();
   show(place);
   if (how === 'history' || place.searchKey === from.searchKey || isNarrowed(place, from)) return;
   window.scrollTo(0, 0);
@@ -198,7 +213,9 @@ function show(place: Place): void {
 function runOf({ searchKey, address, picture }: Place, subject: SearchRun['request']['subject']) {
   const known = runs.get(searchKey);
   if (known && !known.left) return known;
-  const run = new SearchRun(client, { subject, filters: address.filters, picture });
+  const found = picture ? answers.get(picture) : undefined;
+  if (picture) answers.delete(picture); // it holds for these filters alone
+  const run = new SearchRun(client, { subject, filters: address.filters, picture }, found);
   runs.set(searchKey, run);
   const [oldest] = runs.keys();
   if (runs.size > keptRuns && oldest !== undefined) runs.delete(oldest);
@@ -226,6 +243,7 @@ async function describeService(): Promise<void> {
     client.totalAlbums().catch(() => undefined),
   ]); // where they fail, the page is as good without
   const starterSet = health?.starter_set === true;
+  camera.looksByItself = health?.identification === true;
   part('starter-note', HTMLElement).hidden = !starterSet;
   albumsInAll = albums;
   showCount();

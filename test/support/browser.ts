@@ -33,8 +33,13 @@ const flags = [
 /** Longer than a busy machine takes, in milliseconds: it only ends what hangs. */
 export const patienceMs = 180_000;
 
-export const launchBrowser = (): Promise<Browser> =>
-  chromium.launch({ executablePath: program, args: flags, timeout: patienceMs });
+/** @param moreFlags of Chromium, e.g. which film it plays instead of a camera */
+export const launchBrowser = (moreFlags: readonly string[] = []): Promise<Browser> =>
+  chromium.launch({
+    executablePath: program,
+    args: [...flags, ...moreFlags],
+    timeout: patienceMs,
+  });
 
 /** The screens that the page is looked at on, in CSS pixels. */
 export const screens = {
@@ -71,11 +76,18 @@ export class Site {
    * Starts both before the tests of the suite, and ends both after them.
    *
    * @param makeSettings the server's settings, for which there may be something to prepare
+   * @param makeFlags the browser's, likewise
    */
-  constructor(makeSettings: () => Promise<Record<string, string>> = () => Promise.resolve({})) {
+  constructor(
+    makeSettings: () => Promise<Record<string, string>> = () => Promise.resolve({}),
+    makeFlags: () => Promise<string[]> = () => Promise.resolve([]),
+  ) {
     before(async () => {
-      const settings = await makeSettings();
-      [this.#server, this.#browser] = await Promise.all([startServer(settings), launchBrowser()]);
+      const [settings, moreFlags] = await Promise.all([makeSettings(), makeFlags()]);
+      [this.#server, this.#browser] = await Promise.all([
+        startServer(settings),
+        launchBrowser(moreFlags),
+      ]);
     });
     after(async () => {
       await this.#browser?.close();

@@ -31,8 +31,8 @@ export const atQuery = (page: Page, expected: string | RegExp): Promise<void> =>
     else assert.match(search, expected);
   });
 
-/** The results, without what stands in for those to come. */
-export const cards = (page: Page): Locator => page.locator('.card:not(.skeleton)');
+/** The results, those recognised in the picture first, without what stands in for those to come. */
+export const cards = (page: Page): Locator => page.locator('.finding, .card:not(.skeleton)');
 
 /** Waits until a search has been answered with so many albums. */
 export async function results(page: Page, count = pageSize): Promise<Locator> {
@@ -53,7 +53,7 @@ export interface PageElement {
 /** Ids of the albums shown, in their order. */
 export const shownIds = (page: Page): Promise<number[]> =>
   cards(page)
-    .locator('.card-link')
+    .locator('.card-link, .finding-link')
     .evaluateAll((links: PageElement[]) =>
       links.map((link) =>
         Number(new URLSearchParams(link.getAttribute('href') ?? '').get('album')),

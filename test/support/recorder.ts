@@ -1,4 +1,10 @@
-import { createServer, request, type IncomingMessage, type Server } from 'node:http';
+import {
+  createServer,
+  request,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 export interface RecordedRequest {
@@ -9,35 +15,55 @@ export interface RecordedRequest {
   body: Buffer;
 }
 
+/** An answer that a test makes up. */
+export interface MadeAnswer {
+  status?: number;
+  headers?: Record<string, string>;
+  json: object;
+}
+
 /** Stands before a server, passes everything on and keeps what was asked: a browser does not tell its uploads. */
 export interface Recorder {
   url: string;
   requests: RecordedRequest[];
+  /** Answers some of the requests itself; a promise of `undefined` passes one on. */
+  answer?: (request: RecordedRequest) => Promise<MadeAnswer | undefined>;
   close: () => void;
 }
 
 export async function startRecorder(target: string): Promise<Recorder> {
   const requests: RecordedRequest[] = [];
+  const pass = ({ method, path, headers, body }: RecordedRequest, answer: ServerResponse) => {
+    request(target + path, { method, headers }, (response) => {
+      answer.writeHead(response.statusCode ?? 502, response.headers);
+      response.pipe(answer);
+    })
+      .on('error', () => answer.destroy())
+      .end(body);
+  };
   const server: Server = createServer((incoming, answer) => {
     const chunks: Buffer[] = [];
     incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
     incoming.on('end', () => {
       const { method = 'GET', url: path = '/', headers } = incoming;
-      const body = Buffer.concat(chunks);
-      requests.push({ method, path, headers, body });
-      request(target + path, { method, headers }, (response) => {
-        answer.writeHead(response.statusCode ?? 502, response.headers);
-        response.pipe(answer);
-      })
-        .on('error', () => answer.destroy())
-        .end(body);
+      const recorded = { method, path, headers, body: Buffer.concat(chunks) };
+      requests.push(recorded);
+      void Promise.resolve(recorder.answer?.(recorded)).then((made) => {
+        if (!made) {
+          pass(recorded, answer);
+          return;
+        }
+        const type = { 'content-type': 'application/json' };
+        answer.writeHead(made.status ?? 200, { ...type, ...made.headers });
+        answer.end(JSON.stringify(made.json));
+      });
     });
   });
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
   });
   const { port } = server.address() as AddressInfo;
-  return {
+  const recorder: Recorder = {
     url: `http://127.0.0.1:${String(port)}`,
     requests,
     close: () => {
@@ -45,6 +71,7 @@ export async function startRecorder(target: string): Promise<Recorder> {
       server.closeAllConnections();
     },
   };
+  return recorder;
 }
 
 /** The picture in a form that a browser has sent. @throws Error where there is none */

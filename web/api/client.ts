@@ -1,7 +1,7 @@
 import { filterParameters, type Filters, type Subject } from '../address.ts';
 import { apiKey } from './key.ts';
 import { Problem, readProblem } from './problem.ts';
-import type { Album, AlbumResult, GenreCount, Health, YearRange } from './types.ts';
+import type { Album, AlbumResult, GenreCount, Health, Identified, YearRange } from './types.ts';
 
 /** How deep the API lets one page into an answer, in albums. */
 export const deepest = 200;
@@ -22,6 +22,21 @@ export interface SearchRequest {
   picture: Blob | null;
 }
 
+/** A part of the answer to a search. */
+export interface SearchPage {
+  albums: AlbumResult[];
+  /** Nothing comes after it. */
+  last: boolean;
+  /** The albums recognised in the picture, largest first; `null` where none were looked for. */
+  identified: Identified[] | null;
+}
+
+/** What the API answers to a search. */
+interface SearchAnswer {
+  results: AlbumResult[];
+  identified?: Identified[] | null;
+}
+
 /** The public HTTP API, wherever it is. Every method throws {@link Problem}. */
 export class ApiClient {
   readonly #base: URL;
@@ -35,18 +50,15 @@ export class ApiClient {
 
   /**
    * @param offset how many of the best are known already
-   * @returns the next albums, and whether there are none after them
+   * @returns the next albums, those recognised in the picture first
    */
-  async search(
-    request: SearchRequest,
-    offset: number,
-    signal: AbortSignal,
-  ): Promise<{ albums: AlbumResult[]; last: boolean }> {
+  async search(request: SearchRequest, offset: number, signal: AbortSignal): Promise<SearchPage> {
     const size = this.#pageSize;
     try {
-      const albums = await this.#searchPage(request, { offset, size, signal });
+      const answer = await this.#searchPage(request, { offset, size, signal });
+      const { results: albums, identified = null } = answer;
       const last = albums.length < (size ?? 1) || offset + albums.length >= deepest;
-      return { albums, last };
+      return { albums, last, identified };
     } catch (error) {
       if (size === undefined || !isAboutPageSize(error)) throw error;
       this.#pageSize = undefined;
@@ -57,7 +69,7 @@ export class ApiClient {
   async #searchPage(
     { subject, filters, picture }: SearchRequest,
     page: { offset: number; size: number | undefined; signal: AbortSignal },
-  ): Promise<AlbumResult[]> {
+  ): Promise<SearchAnswer> {
     const parameters = filterParameters(filters);
     if (page.size !== undefined) parameters.set('k', String(page.size));
     if (page.offset > 0) parameters.set('offset', String(page.offset));
@@ -71,11 +83,7 @@ export class ApiClient {
           : 'api/search-by-image';
     const init: RequestInit =
       subject.kind === 'picture' ? { method: 'POST', body: formOf(picture), signal } : { signal };
-    const { results } = await this.#ask<{ results: AlbumResult[] }>(
-      `${path}?${parameters.toString()}`,
-      init,
-    );
-    return results;
+    return this.#ask(`${path}?${parameters.toString()}`, init);
   }
 
   album(id: number, signal?: AbortSignal): Promise<Album> {

@@ -14,6 +14,20 @@ export interface AlbumResult {
   best_new_music: boolean;
 }
 
+/** An album that was recognised in the picture that was sent. */
+export interface Identified {
+  album_id: number;
+  artist: string | null;
+  album_name: string | null;
+  /**
+   * The cover's corners, clockwise from its own top left: as shares of the upright picture's width and height.
+   * Below 0 or above 1 where the picture cuts the sleeve off.
+   */
+  outline: readonly (readonly [x: number, y: number])[];
+  /** Ids of albums that it could be as well: editions that share the artwork. */
+  alternatives: readonly number[];
+}
+
 /** One album by itself. */
 export interface Album extends Omit<AlbumResult, 'similarity_score'> {
   label: string | null;
@@ -24,6 +38,8 @@ export interface Album extends Omit<AlbumResult, 'similarity_score'> {
 export interface Health {
   /** `null` until the service knows. */
   starter_set: boolean | null;
+  /** Whether albums are recognised in pictures; absent from services that can't. */
+  identification?: boolean;
 }
 
 export interface GenreCount {

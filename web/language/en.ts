@@ -61,6 +61,11 @@ export const en = {
     close: 'Close the camera',
     preview: 'What the camera sees',
     waiting: 'Waiting for the camera…',
+    look: 'Look by itself',
+    lookHint: 'Sends a small picture about once a second, until an album is recognised.',
+    looking: 'Looking…',
+    noAnswer: 'No answer at the moment. You can take the photo yourself.',
+    own: 'Use the phone’s camera',
   },
   results: {
     byText: (query: string) => `Covers like “${query}”`,
@@ -88,6 +93,26 @@ export const en = {
     by: (title: string, artist: string) => `${title} by ${artist}`,
     untitled: 'Untitled',
     unknownArtist: 'Unknown artist',
+  },
+  identified: {
+    one: (name: string) => `This is ${name}`,
+    several: (albums: number) => `${String(albums)} albums recognised`,
+    none: 'Not recognised',
+    noneText: 'No album of this catalog was found in the picture.',
+    picture: (albums: number) =>
+      albums === 1
+        ? 'Your picture, with the sleeve outlined'
+        : `Your picture, with ${String(albums)} sleeves outlined and numbered`,
+    list: 'Recognised albums',
+    alternatives: 'Also possible:',
+    others: (albums: number): string =>
+      albums === 1 ? 'Covers that look like it' : 'Covers that look like them',
+    nearest: 'The nearest covers',
+    saidOne: (name: string) => `This is ${name}.`,
+    saidSeveral: (names: string[]) =>
+      `${String(names.length)} albums recognised: ${names.join('; ')}.`,
+    saidNone: (first: string) =>
+      `Not recognised: no album of this catalog was found in the picture. The nearest cover is ${first}.`,
   },
   filters: {
     title: 'Filters',

@@ -63,6 +63,12 @@ export const fr: Words = {
     close: 'Fermer l’appareil photo',
     preview: 'Ce que voit l’appareil photo',
     waiting: 'En attente de l’appareil photo…',
+    look: 'Reconnaître en continu',
+    lookHint:
+      'Envoie une petite image environ toutes les secondes, jusqu’à ce qu’un album soit reconnu.',
+    looking: 'Recherche en cours…',
+    noAnswer: 'Pas de réponse pour l’instant. Vous pouvez prendre la photo vous-même.',
+    own: 'Ouvrir l’appareil photo du téléphone',
   },
   results: {
     byText: (query) => `Pochettes proches de « ${query} »`,
@@ -91,6 +97,25 @@ export const fr: Words = {
     by: (title, artist) => `${title}, ${artist}`,
     untitled: 'Sans titre',
     unknownArtist: 'Artiste inconnu',
+  },
+  identified: {
+    one: (name) => `C’est ${name}`,
+    several: (albums) => `${String(albums)} albums reconnus`,
+    none: 'Pas reconnu',
+    noneText: 'Aucun album de ce catalogue n’a été trouvé dans l’image.',
+    picture: (albums) =>
+      albums === 1
+        ? 'Votre image, avec le contour de la pochette'
+        : `Votre image, avec les contours numérotés de ${String(albums)} pochettes`,
+    list: 'Albums reconnus',
+    alternatives: 'Peut-être aussi :',
+    others: (albums) =>
+      albums === 1 ? 'Pochettes qui lui ressemblent' : 'Pochettes qui leur ressemblent',
+    nearest: 'Les pochettes les plus proches',
+    saidOne: (name) => `C’est ${name}.`,
+    saidSeveral: (names) => `${String(names.length)} albums reconnus : ${names.join(' ; ')}.`,
+    saidNone: (first) =>
+      `Pas reconnu : aucun album de ce catalogue n’a été trouvé dans l’image. La pochette la plus proche est celle de ${first}.`,
   },
   filters: {
     title: 'Filtres',

@@ -11,7 +11,6 @@ const sizes = '(max-width: 36rem) 45vw, (max-width: 64rem) 22vw, 14rem';
 
 /** One result: the cover and its facts, a link to its details and one to more like it. */
 export function albumCard(client: ApiClient, album: AlbumResult, address: Address): HTMLElement {
-  const { words } = language;
   const id = album.album_id;
   const title = titleOf(album);
   return make(
@@ -25,25 +24,32 @@ export function albumCard(client: ApiClient, album: AlbumResult, address: Addres
     ),
     album.best_new_music ? bestNewMusicSticker() : '',
     make('p', { class: 'card-artist', text: artistOf(album) }),
-    make('p', { class: 'card-facts' }, ...facts(album)),
+    make('p', { class: 'card-facts' }, ...albumFacts(album)),
     similarity(album.similarity_score),
-    make(
-      'a',
-      {
-        class: 'quiet-button',
-        attributes: {
-          href: linkTo({ ...address, subject: { kind: 'similar', albumId: id }, album: null }),
-          'aria-label': words.results.similarTo(title),
-        },
+    similarLink(album, address),
+  );
+}
+
+/** The link to albums like one. */
+export function similarLink(album: Pick<AlbumResult, 'album_id' | 'album_name'>, address: Address) {
+  const words = language.words.results;
+  const subject = { kind: 'similar', albumId: album.album_id } as const;
+  return make(
+    'a',
+    {
+      class: 'quiet-button',
+      attributes: {
+        href: linkTo({ ...address, subject, album: null }),
+        'aria-label': words.similarTo(titleOf(album)),
       },
-      icon('similar'),
-      words.results.similar,
-    ),
+    },
+    icon('similar'),
+    words.similar,
   );
 }
 
 /** The mark of an album that was named Best New Music. */
-function bestNewMusicSticker(): HTMLElement {
+export function bestNewMusicSticker(): HTMLElement {
   const words = language.words.results.bestNewMusic;
   return make(
     'span',
@@ -53,7 +59,12 @@ function bestNewMusicSticker(): HTMLElement {
   );
 }
 
-function facts({ release_year, genre, pitchfork_score }: AlbumResult): HTMLElement[] {
+/** Score, year and genre, as far as they are known. */
+export function albumFacts({
+  release_year,
+  genre,
+  pitchfork_score,
+}: Pick<AlbumResult, 'release_year' | 'genre' | 'pitchfork_score'>): HTMLElement[] {
   const known: HTMLElement[] = [];
   if (pitchfork_score !== null) known.push(scoreMark(pitchfork_score));
   if (release_year !== null) known.push(make('span', { text: String(release_year) }));

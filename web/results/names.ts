@@ -3,7 +3,8 @@ import { language } from '../language/language.ts';
 
 type Named = Pick<Album, 'album_name' | 'artist'>;
 
-export const titleOf = ({ album_name }: Named) => album_name ?? language.words.results.untitled;
+export const titleOf = ({ album_name }: Pick<Named, 'album_name'>) =>
+  album_name ?? language.words.results.untitled;
 export const artistOf = ({ artist }: Named) => artist ?? language.words.results.unknownArtist;
 
 /** Title and artist in one phrase. */

@@ -1,6 +1,7 @@
 import type { Address, Filters } from '../address.ts';
 import { deepest, type ApiClient } from '../api/client.ts';
 import { Problem } from '../api/problem.ts';
+import type { Identified } from '../api/types.ts';
 import { announce } from '../announce.ts';
 import { part } from '../dom.ts';
 import { activeFilters } from '../filters/active-filters.ts';
@@ -8,6 +9,7 @@ import { FilterPanel } from '../filters/filter-panel.ts';
 import { language } from '../language/language.ts';
 import { ProblemView } from '../messages/problem-view.ts';
 import { albumCard, skeletonCard } from './card.ts';
+import { Findings } from './findings.ts';
 import { nameOf } from './names.ts';
 import type { SearchRun } from './search-run.ts';
 import { SubjectLine } from './subject-line.ts';
@@ -27,6 +29,7 @@ interface ResultsEvents {
 /** The results of a search, the filters above them and what may be asked for next. */
 export class ResultsView {
   readonly #section = part('results', HTMLElement);
+  readonly #listTitle = part('list-title', HTMLElement);
   readonly #grid = part('grid', HTMLElement);
   readonly #active = part('active-filters', HTMLElement);
   readonly #filterButton = part('filter-label', HTMLElement);
@@ -37,6 +40,7 @@ export class ResultsView {
   readonly #client: ApiClient;
   readonly #events: ResultsEvents;
   readonly #subject: SubjectLine;
+  readonly #findings: Findings;
   readonly #panel: FilterPanel;
   #shown: { run: SearchRun; address: Address } | undefined;
   #problem: ProblemView | undefined;
@@ -46,6 +50,7 @@ export class ResultsView {
     this.#client = client;
     this.#events = events;
     this.#subject = new SubjectLine(client, events.adjustCrop);
+    this.#findings = new Findings(client);
     this.#panel = new FilterPanel(client, filters, events.filter);
     this.#moreButton.addEventListener('click', () => void this.#loadMore());
     language.onChange(() => {
@@ -55,6 +60,7 @@ export class ResultsView {
 
   hide(): void {
     this.#shown = undefined;
+    this.#findings.hide();
     this.#clearProblem();
     this.#section.hidden = true;
   }
@@ -76,18 +82,33 @@ export class ResultsView {
 
   #draw(): void {
     if (!this.#shown) return;
-    const { run, address } = this.#shown;
-    this.#subject.show(run.request);
+    const { address } = this.#shown;
+    this.#showVerdict();
     this.#panel.show(address.filters);
     this.#showActiveFilters(address.filters);
     this.#grid.replaceChildren(...this.#cards(0));
     this.#showState();
   }
 
+  /** What is searched by, what was recognised in it, and what the rest of the albums are to that. */
+  #showVerdict(): void {
+    if (!this.#shown) return;
+    const { run, address } = this.#shown;
+    const { identified } = run;
+    const words = language.words.identified;
+    this.#subject.show(run.request, identified);
+    this.#findings.show(run, address);
+    this.#listTitle.hidden = identified === null;
+    if (identified)
+      this.#listTitle.textContent =
+        identified.length > 0 ? words.others(identified.length) : words.nearest;
+  }
+
   async #loadMore(): Promise<void> {
     if (!this.#shown) return;
     const { run } = this.#shown;
     const before = run.albums.length;
+    const others = run.others.length;
     const focusNext = document.activeElement === this.#moreButton; // which goes while it loads
     const loading = run.more();
     this.#showState();
@@ -96,16 +117,18 @@ export class ResultsView {
     if (this.#shown.run !== run || run.left) return; // something else is looked at by now
     if (run.problem) this.#failures += 1;
     else this.#failures = 0;
-    this.#grid.append(...this.#cards(before));
+    if (before === 0 && run.identified) this.#showVerdict();
+    const cards = this.#cards(others);
+    this.#grid.append(...cards);
     this.#showState();
     if (!run.problem) this.#tellFound(before);
-    if (focusNext) this.#grid.children[before]?.querySelector('a')?.focus();
+    if (focusNext) cards[0]?.querySelector('a')?.focus();
   }
 
   #cards(from: number): HTMLElement[] {
     if (!this.#shown) return [];
     const { run, address } = this.#shown;
-    return run.albums.slice(from).map((album) => albumCard(this.#client, album, address));
+    return run.others.slice(from).map((album) => albumCard(this.#client, album, address));
   }
 
   /** Everything round the cards: what is on its way, what went wrong, what may come. */
@@ -125,10 +148,14 @@ export class ResultsView {
   }
 
   #tellFound(before: number): void {
-    const { albums } = this.#shown?.run ?? { albums: [] };
+    if (!this.#shown) return;
+    const { albums, identified } = this.#shown.run;
     const words = language.words.results;
     const [first] = albums;
-    if (!first) announce(words.nothing);
+    if (before === 0 && identified?.length) announce(saidOf(identified));
+    else if (!first) announce(words.nothing);
+    else if (before === 0 && identified)
+      announce(language.words.identified.saidNone(nameOf(first)));
     else if (before === 0) announce(words.found(albums.length, nameOf(first)));
     else announce(words.moreFound(albums.length - before, albums.length));
   }
@@ -158,6 +185,12 @@ export class ResultsView {
     this.#problem?.remove();
     this.#problem = undefined;
   }
+}
+
+function saidOf(identified: readonly Identified[]): string {
+  const words = language.words.identified;
+  const [name = '', ...others] = identified.map(nameOf);
+  return others.length === 0 ? words.saidOne(name) : words.saidSeveral([name, ...others]);
 }
 
 function endText(count: number): string {

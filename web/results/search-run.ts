@@ -1,11 +1,13 @@
-import type { ApiClient, SearchRequest } from '../api/client.ts';
+import type { ApiClient, SearchPage, SearchRequest } from '../api/client.ts';
 import { Problem } from '../api/problem.ts';
-import type { AlbumResult } from '../api/types.ts';
+import type { AlbumResult, Identified } from '../api/types.ts';
 
 /** One search and what it has found so far. It outlives its view, so that going back shows it at once. */
 export class SearchRun {
   readonly request: SearchRequest;
   readonly albums: AlbumResult[] = [];
+  /** The albums recognised in the picture, largest first; `null` where none were looked for. */
+  identified: readonly Identified[] | null = null;
   /** Nothing more can be had. */
   ended = false;
   /** What kept the last try from succeeding. */
@@ -14,9 +16,17 @@ export class SearchRun {
   #loading: Promise<number> | undefined;
   readonly #leave = new AbortController();
 
-  constructor(client: ApiClient, request: SearchRequest) {
+  /** @param found its first page, where that is known already */
+  constructor(client: ApiClient, request: SearchRequest, found?: SearchPage) {
     this.#client = client;
     this.request = request;
+    if (found) this.#add(found);
+  }
+
+  /** The albums that are no finding: covers that look like it. */
+  get others(): AlbumResult[] {
+    const found = new Set(this.identified?.map(({ album_id }) => album_id));
+    return this.albums.filter(({ album_id }) => !found.has(album_id));
   }
 
   get loading(): boolean {
@@ -47,13 +57,18 @@ export class SearchRun {
     this.problem = undefined;
     try {
       const page = await this.#client.search(this.request, this.albums.length, this.#leave.signal);
-      this.albums.push(...page.albums);
-      this.ended = page.last;
+      this.#add(page);
       return page.albums.length;
     } catch (error) {
       if (error instanceof Problem) this.problem = error;
       else if (!this.left) throw error;
       return 0;
     }
+  }
+
+  #add({ albums, identified, last }: SearchPage): void {
+    if (this.albums.length === 0) this.identified = identified;
+    this.albums.push(...albums);
+    this.ended = last;
   }
 }

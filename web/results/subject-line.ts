@@ -1,6 +1,6 @@
 import type { ApiClient, SearchRequest } from '../api/client.ts';
 import { Problem } from '../api/problem.ts';
-import type { Album } from '../api/types.ts';
+import type { Album, Identified } from '../api/types.ts';
 import { make, part } from '../dom.ts';
 import { language } from '../language/language.ts';
 import { coverPicture } from './cover.ts';
@@ -9,6 +9,7 @@ import { nameOf, titleOf } from './names.ts';
 /** What is searched for, above the results: words, the picture itself, or the album. */
 export class SubjectLine {
   readonly #title = part('results-title', HTMLElement);
+  readonly #note = part('verdict', HTMLElement);
   readonly #picture = part('subject-picture', HTMLElement);
   readonly #adjust = part('adjust', HTMLButtonElement);
   readonly #client: ApiClient;
@@ -22,18 +23,21 @@ export class SubjectLine {
     this.#adjust.addEventListener('click', adjust);
   }
 
-  show(request: SearchRequest): void {
+  /** @param identified the albums recognised in the picture; `null` where none were looked for, or not yet */
+  show(request: SearchRequest, identified: readonly Identified[] | null): void {
     this.#request = request;
     const { subject, picture } = request;
     this.#adjust.hidden = subject.kind !== 'picture';
     this.#picture.replaceChildren();
-    this.#picture.hidden = subject.kind === 'text';
+    const largePicture = identified !== null && identified.length > 0; // among the findings
+    this.#picture.hidden = subject.kind === 'text' || largePicture;
+    this.#note.hidden = identified === null || largePicture;
     const words = language.words.results;
     if (subject.kind === 'text') this.#setTitle(words.byText(subject.query));
     else if (subject.kind === 'similar') void this.#showAlbum(subject.albumId, request);
     else {
-      this.#setTitle(words.byPicture);
-      if (picture) this.#showPicture(picture);
+      this.#setTitle(identified ? verdict(identified) : words.byPicture);
+      if (picture && !largePicture) this.#showPicture(picture);
     }
   }
 
@@ -69,4 +73,12 @@ export class SubjectLine {
     const image = cover.querySelector('img');
     if (image && this.#album) image.alt = detail.cover(nameOf(this.#album));
   }
+}
+
+/** What was recognised, in one line. */
+function verdict(identified: readonly Identified[]): string {
+  const words = language.words.identified;
+  const [first] = identified;
+  if (!first) return words.none;
+  return identified.length === 1 ? words.one(nameOf(first)) : words.several(identified.length);
 }
