@@ -10,7 +10,7 @@ import { canIdentify } from '../lib/identify/native.ts';
 import { VectorIndex } from '../lib/vectors/vector-index.ts';
 import { cli, eventsOf } from './support/cli.ts';
 import { halve } from './support/files.ts';
-import { starter } from './support/requests.ts';
+import { root, starter } from './support/requests.ts';
 import { smallCatalog, type SmallCatalog } from './support/small-catalog.ts';
 
 const [indexName, metadataName] = ['album_covers.index', 'valid_metadata_final.json'];
@@ -111,7 +111,7 @@ describe('the command verify', { timeout: 1_800_000 }, () => {
         [changed, /features of 1 cover/],
       ] as const) {
         const { status, of } = await verify(dir);
-        assert.equal(status, 1);
+        assert.equal(status, 3);
         assert.match(of('features')[0]?.message ?? '', message);
       }
       const { of } = await verify(changed);
@@ -130,6 +130,7 @@ describe('the command verify', { timeout: 1_800_000 }, () => {
         ['ids', 'ok'],
         ['rows', 'ok'],
         ['norms', 'ok'],
+        ['features', canIdentify() ? 'ok' : 'note'],
         ['covers', 'ok'],
         ['duplicates', 'ok'],
         ['drift', 'ok'],
@@ -324,11 +325,21 @@ describe('the command line', () => {
     const image = join(starter.imagesDir, 'album_17.jpg');
     const found = await cli(['search', 'image', image, '-k', '3', '--json']);
     assert.equal(found.status, 0, found.errors);
-    const [said, first] = eventsOf(found.output);
+    const [said, ...answer] = eventsOf(found.output);
     assert.deepEqual(said, { type: 'starter_set', starter_set: true });
+    const named = canIdentify() ? answer.shift() : undefined;
+    if (canIdentify()) assert.deepEqual([named?.['type'], named?.['album_id']], ['identified', 17]);
+    const [first] = answer;
     assert.equal(first?.['starter_set'], true);
     assert.equal(first['album_id'], 17);
     assert.equal(first['rank'], 1);
+    if (canIdentify()) {
+      const { output } = await cli(['search', 'image', image, '-k', '1']);
+      assert.match(output, /^This is .+ – .+ {2}#17 {2}\(\d+ points agree\)\n {2}1 {2}1\.000 {2}/);
+      const nothing = join(root, 'test', 'fixtures', 'clip', 'pictures', 'plain.png');
+      const none = await cli(['search', 'image', nothing, '-k', '1']);
+      assert.match(none.output, /^No album of this catalog was recognised in the picture\. /);
+    }
     const words = await cli(['search', 'text', 'red', 'circle', '-k', '2', '--genre', 'Jazz']);
     assert.match(words.output, /^ {2}1 {2}\d\.\d{3} {2}.+ – .+ {2}\(.*Jazz.*\) {2}#\d+\n {2}2 /);
     const made =
@@ -346,7 +357,7 @@ describe('the command line', () => {
     for (const words of [
       [],
       ['index'],
-      ...['build', 'add', 'remove', 'merge'].map((one) => ['index', one]),
+      ...['build', 'add', 'remove', 'merge', 'features'].map((one) => ['index', one]),
       ['verify'],
       ['search'],
       ['search', 'image'],

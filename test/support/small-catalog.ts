@@ -35,11 +35,16 @@ export async function smallCatalog(
 }
 
 /** Some of the starter's albums as they are served: `models/` with index, list and manifest, and `images/`. */
-export async function smallSet(dir: string, count: number): Promise<SmallCatalog> {
+export async function smallSet(
+  dir: string,
+  count: number,
+  { features = false } = {},
+): Promise<SmallCatalog> {
   const catalog = await smallCatalog(dir, 0, count);
   const { status, errors } = await cli([
     ...['index', 'build', '--images', catalog.imagesDir, '--metadata', catalog.metadataPath],
     ...['--out', join(dir, 'models'), '--model', starter.clipDir],
+    ...(features ? [] : ['--no-features']),
   ]);
   assert.equal(status, 0, errors);
   await rm(catalog.metadataPath);
