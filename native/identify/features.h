@@ -370,10 +370,12 @@ namespace identify
     return code;
   }
 
-  // At most `most` features, the finer levels having the larger share.
+  // At most `most` features, the finer levels having the larger share. The strongest of all levels come first, so that a
+  // beginning of them is about what would be found where fewer are asked for.
   inline Features extract(Grey picture, size_t most)
   {
     Features found;
+    std::vector<std::pair<float, uint32_t>> order; // how late in its level's share, which one
     const float share = (1 - 1 / SCALE) / (1 - std::pow(1 / SCALE, static_cast<float>(LEVELS)));
     const int width = picture.width, height = picture.height;
     Grey level = std::move(picture);
@@ -401,13 +403,22 @@ namespace identify
         continue;
       const Grey blurred = blur(level);
       const float sx = static_cast<float>(width) / w, sy = static_cast<float>(height) / h;
-      for (const Corner &corner : corners)
+      for (size_t i = 0; i < corners.size(); i++)
       {
+        const Corner &corner = corners[i];
         const uint8_t direction = direction_of(level, corner.x, corner.y);
+        order.push_back({static_cast<float>(i) / budget, static_cast<uint32_t>(order.size())});
         found.codes.push_back(code_of(blurred, corner.x, corner.y, direction));
         found.places.push_back({static_cast<uint16_t>(std::lround((corner.x + 0.5f) * sx * PLACE_UNIT)), static_cast<uint16_t>(std::lround((corner.y + 0.5f) * sy * PLACE_UNIT)), direction, static_cast<uint8_t>(l)});
       }
     }
-    return found;
+    std::sort(order.begin(), order.end());
+    Features sorted;
+    for (const auto &[_, i] : order)
+    {
+      sorted.codes.push_back(found.codes[i]);
+      sorted.places.push_back(found.places[i]);
+    }
+    return sorted;
   }
 }

@@ -152,14 +152,14 @@ namespace identify
   };
 
   // Each feature of the photo votes for the covers of its nearest neighbours, the more the nearer they are in comparison
-  // with the last of them: what is like everything votes for nothing.
-  inline Votes vote(const Catalog &catalog, const Features &photo, uint32_t probes, uint32_t neighbours)
+  // with the last of them: what is like everything votes for nothing. Only the first `voters` of them vote.
+  inline Votes vote(const Catalog &catalog, const Features &photo, size_t voters, uint32_t probes, uint32_t neighbours)
   {
     constexpr float LEAST_WEIGHT = 0.02f;
     Votes votes;
     Nearest lists(std::min(probes, catalog.lists)), nearest(neighbours);
     std::vector<uint32_t> seen;
-    for (uint32_t feature = 0; feature < photo.codes.size(); feature++)
+    for (uint32_t feature = 0; feature < std::min(voters, photo.codes.size()); feature++)
     {
       const Code &code = photo.codes[feature];
       lists.clear();
