@@ -1,6 +1,6 @@
 // How surely the album in a photo is named, at what cost.
 // usage: npx tsx bench/identify.ts PHOTOS [--distractors 1000] [--features 500] [--side 500] [--photo 1280x4000]
-//          [--voters 1500] [--probes 8] [--neighbours 20] [--candidates 200] [--tables 0] [--plain 0] [--cache FOLDER]
+//          [--voters 1500] [--probes 8] [--neighbours 30] [--candidates 200] [--tables 0] [--plain 0] [--cache FOLDER]
 //          [--show]
 // PHOTOS holds covers/, photos/ and truth.json (photo → cover). Features: of a cover, several numbers give a row each;
 // side: its longest edge in pixels; photo: the same of a photo. Tables: so many made-up photos of two to four sleeves on a

@@ -331,11 +331,11 @@ describe('a sighting', () => {
   for (const { name, points, cells, visible, sure } of [
     { name: 'of many points all over the cover', points: 60, cells: 30, visible: 480, sure: true },
     { name: 'of many points at one spot', points: 60, cells: 7, visible: 480, sure: false },
-    { name: 'of just enough points', points: 20, cells: 8, visible: 480, sure: true },
-    { name: 'of a point too few', points: 19, cells: 8, visible: 480, sure: false },
+    { name: 'of just enough points', points: 25, cells: 8, visible: 480, sure: true },
+    { name: 'of a point too few', points: 24, cells: 8, visible: 480, sure: false },
     {
       name: 'of the same points on a plainer cover',
-      points: 10,
+      points: 13,
       cells: 8,
       visible: 80,
       sure: true,

@@ -20,13 +20,13 @@ export interface Finding {
 export const usualSearch: SightingOptions = {
   voters: 1500,
   probes: 8,
-  neighbours: 20,
+  neighbours: 30,
   candidates: 200,
 };
 
 /** Points that a cover must have at least, besides a share of those of its features that the photo can show. */
-const fewestPoints = 8;
-const fewestShare = 1 / 40;
+const fewestPoints = 10;
+const fewestShare = 1 / 32;
 /** Cells in which they lie at least: covers that share a label's mark or a word agree in fewer. */
 const fewestCells = 8;
 
