@@ -1,59 +1,60 @@
 // How surely the album in a photo is named, at what cost.
-// usage: npx tsx bench/identify.ts PHOTOS [--distractors 1000] [--covers 500x500] [--photo 1024x1500] [--probes 8]
-//          [--neighbours 10] [--candidates 100] [--points 8] [--tables 0] [--show]
-// PHOTOS holds covers/, photos/ and truth.json (photo → cover). An amount is the longest edge in pixels x the features.
-// --tables: so many made-up photos of one to four sleeves on a cluttered table besides. --show: every photo that was
-// not answered as it should be.
-import { mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises';
+// usage: npx tsx bench/identify.ts PHOTOS [--distractors 1000] [--features 500] [--side 500] [--photo 1280x4000]
+//          [--voters 1500] [--probes 8] [--neighbours 30] [--candidates 200] [--tables 0] [--plain 0] [--cache FOLDER]
+//          [--show]
+// PHOTOS holds covers/, photos/ and truth.json (photo → cover). Features: of a cover, several numbers give a row each;
+// side: its longest edge in pixels; photo: the same of a photo. Tables: so many made-up photos of two to four sleeves on a
+// cluttered table besides, of the covers in PHOTOS and of the starter set. Plain: so many plain covers more in the
+// catalog, and half as many photos of tables with them. Cache: where made-up covers and features are kept for the next
+// time. Show: every photo that was not answered as it should be.
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, readdir, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
+import pLimit from 'p-limit';
 import sharp from 'sharp';
+import { usableCores } from '../lib/cores.ts';
+import { writeFeatureFile, type CoverFeatures } from '../lib/identify/feature-file.ts';
 import { FeatureIndex } from '../lib/identify/feature-index.ts';
-import { writeFeatureFile } from '../lib/identify/feature-file.ts';
-import {
-  countOf,
-  featuresOfCover,
-  featuresOfGrey,
-  featuresOfPhoto,
-  fewestFeatures,
-} from '../lib/identify/features.ts';
-import { identify, usualSearch } from '../lib/identify/identify.ts';
+import { featuresOfCover, featuresOfGrey, photoAmount } from '../lib/identify/features.ts';
+import { findingsIn, surenessOf, usualSearch } from '../lib/identify/identify.ts';
 import { decodeGrey } from '../lib/imaging/raster.ts';
 import { Random } from '../lib/starter/random.ts';
 import { coverSvg, starterAlbums } from '../lib/starter/starter-albums.ts';
-import { machine, median, root } from './machine.ts';
-import { makeUpCover } from './made-up-covers.ts';
+import { machine, median, quantile, root } from './machine.ts';
+import { madeUpCover, plainCover } from './made-up-covers.ts';
 import { photographTable } from './table-photo.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     distractors: { type: 'string', default: '1000' },
-    covers: { type: 'string', default: '500x500' },
-    photo: { type: 'string', default: '1024x1500' },
+    features: { type: 'string', default: '500' },
+    side: { type: 'string', default: '500' },
+    photo: {
+      type: 'string',
+      default: `${String(photoAmount.side)}x${String(photoAmount.features)}`,
+    },
+    voters: { type: 'string', default: String(usualSearch.voters) },
     probes: { type: 'string', default: String(usualSearch.probes) },
     neighbours: { type: 'string', default: String(usualSearch.neighbours) },
     candidates: { type: 'string', default: String(usualSearch.candidates) },
-    points: { type: 'string', default: String(usualSearch.points) },
     tables: { type: 'string', default: '0' },
+    plain: { type: 'string', default: '0' },
+    cache: { type: 'string', default: join(tmpdir(), 'shazam-visual-made-up-covers') },
     show: { type: 'boolean', default: false },
   },
 });
 const [folder] = positionals;
 if (folder === undefined) throw new Error('usage: npx tsx bench/identify.ts PHOTOS');
-
-const amount = (text: string) => {
-  const [side = 0, features = 0] = text.split('x').map(Number);
-  return { side, features };
-};
-const coverAmount = amount(values.covers);
-const photoAmount = amount(values.photo);
+const amounts = values.features.split(',').map(Number);
+const [photoSide = NaN, photoFeatures = NaN] = values.photo.split('x').map(Number);
 const search = {
+  voters: Number(values.voters),
   probes: Number(values.probes),
   neighbours: Number(values.neighbours),
   candidates: Number(values.candidates),
-  points: Number(values.points),
 };
 
 /** Runs it. @returns its result, and the CPU time in milliseconds that this process spent meanwhile */
@@ -64,66 +65,153 @@ async function timed<T>(run: () => Promise<T>): Promise<[T, number]> {
   return [result, (user + system) / 1000];
 }
 
-const pictures = async (dir: string) => {
-  const names = (await readdir(dir)).filter((name) => name.endsWith('.jpg')).sort();
-  return Promise.all(names.map(async (name) => ({ name, bytes: await readFile(join(dir, name)) })));
-};
+interface Cover {
+  name: string;
+  read: () => Promise<Buffer>;
+}
 
-/** The covers of the photos, the starter set's, and made-up ones of both. */
+const pictures = async (dir: string): Promise<Cover[]> =>
+  (await readdir(dir))
+    .filter((name) => name.endsWith('.jpg'))
+    .sort()
+    .map((name) => ({ name, read: () => readFile(join(dir, name)) }));
+
+/** The covers of the photos; the starter set's; made-up ones of both; plain ones. */
 async function catalog() {
   const shown = await pictures(join(folder ?? '', 'covers'));
   const starter = await pictures(join(root, 'models', 'starter', 'catalog', 'images'));
-  const random = new Random(1);
-  const sources = [...shown, ...starter.slice(0, shown.length)].map(({ bytes }) => bytes);
-  const madeUp = [];
-  for (let i = starter.length; i < Number(values.distractors); i += 1)
-    madeUp.push({ name: `made-up ${String(i)}`, bytes: await makeUpCover(sources, random) });
-  return { shown, others: [...starter, ...madeUp] };
+  const sources = await Promise.all(
+    [...shown, ...starter.slice(0, shown.length)].map(({ read }) => read()),
+  );
+  const madeUp = numbers(starter.length, Number(values.distractors)).map((number) => ({
+    name: `made-up ${String(number)}`,
+    read: () => madeUpCover(number, sources, values.cache),
+  }));
+  const plain = numbers(0, Number(values.plain)).map((number) => ({
+    name: `plain ${String(number)}`,
+    read: () => plainCover(new Random(number)),
+  }));
+  return { shown, starter, plain, covers: [...shown, ...starter, ...madeUp, ...plain] };
 }
 
-interface Answer {
-  photo: string;
-  truth: string;
-  found: { name: string; points: number; alternatives: number }[];
+const numbers = (from: number, to: number): number[] =>
+  Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i);
+
+/** A feature file for each amount, with all covers and without the first ones; made unless it is in the cache. */
+async function featureFiles(covers: readonly Cover[], first: number) {
+  const source = await readFile(join(root, 'native', 'identify', 'features.h'));
+  const key = createHash('sha256')
+    .update(source)
+    .update(JSON.stringify([values.side, covers.map(({ name }) => name)]));
+  const id = key.digest('hex').slice(0, 12);
+  await mkdir(values.cache, { recursive: true });
+  const paths = amounts.map((amount) => ({
+    amount,
+    all: join(values.cache, `${id}-${String(amount)}.features`),
+    without: join(values.cache, `${id}-${String(amount)}-without.features`),
+  }));
+  const exist = await Promise.all(paths.map(({ without }) => stat(without).catch(() => undefined)));
+  const missing = paths.filter((_, i) => !exist[i]);
+  if (missing.length === 0) return paths;
+  const limit = pLimit(usableCores());
+  const most = { side: Number(values.side), features: Math.max(...amounts) };
+  const [features, ms] = await timed(() =>
+    Promise.all(covers.map(({ read }) => limit(async () => featuresOfCover(await read(), most)))),
+  );
+  console.log(`features: ${(ms / covers.length).toFixed(1)} ms a cover, decoding included`);
+  for (const { amount, all, without } of missing) {
+    const fewer = features.map((one) => strongest(one, amount));
+    const [, writeMs] = await timed(() => writeFeatureFile(all, fewer));
+    console.log(`lists of ${String(amount)}: ${(writeMs / covers.length).toFixed(1)} ms a cover`);
+    const index = await FeatureIndex.open(all);
+    await writeFeatureFile(without, fewer.slice(first), index.centres);
+    index.close();
+  }
+  return paths;
 }
 
-async function answersOf(path: string, names: readonly string[]) {
-  const [index, openMs] = await timed(() => FeatureIndex.open(path));
+/** They come strongest first, so that these are about those that would be found if only so many were asked for. */
+const strongest = (features: CoverFeatures, amount: number): CoverFeatures => ({
+  ...features,
+  codes: features.codes.subarray(0, 32 * amount),
+  places: features.places.subarray(0, 6 * amount),
+});
+
+/** What is named in a photo, how sure the rows were that might have been, and what it took. */
+async function look(index: FeatureIndex, bytes: Buffer) {
+  const [grey, decode] = await timed(() => decodeGrey(bytes, { side: photoSide }));
+  const [photo, features] = await timed(() => featuresOfGrey(grey, photoFeatures));
+  const [sightings, find] = await timed(() => index.sightings(photo, search));
+  const rows = new Set(findingsIn(sightings, photo).map(({ row }) => row));
+  const sureness = new Map(sightings.map((sighting) => [sighting.row, surenessOf(sighting)]));
+  return { rows, sureness, ms: { decode, features, find } };
+}
+type Look = Awaited<ReturnType<typeof look>>;
+
+/** Counts of photos, or of sleeves in them: what is there, what is not. */
+class Tally {
+  there = 0;
+  named = 0;
+  photos = 0;
+  wrongPhotos = 0;
+  readonly right: number[] = [];
+  readonly wrong: number[] = [];
+
+  /** @param allowed rows that are right to name besides; `row` of those that are asked for may be below 0: in no catalog */
+  count(title: string, { rows, sureness }: Look, asked: readonly number[], allowed = asked): void {
+    this.photos += 1;
+    this.there += asked.length;
+    const missing = asked.filter((row) => !rows.has(row));
+    this.named += asked.length - missing.length;
+    this.right.push(...asked.map((row) => sureness.get(row) ?? 0));
+    this.wrong.push(
+      Math.max(0, ...[...sureness].flatMap(([row, s]) => (allowed.includes(row) ? [] : [s]))),
+    );
+    const wrong = [...rows].filter((row) => !allowed.includes(row));
+    if (wrong.length > 0) this.wrongPhotos += 1;
+    if (values.show && (missing.length > 0 || wrong.length > 0))
+      console.log(title, 'not named', missing, 'wrong', wrong);
+  }
+
+  readonly #share = (part: number, of: number) => (of ? `${((100 * part) / of).toFixed(1)} %` : '');
+  get namedShare(): string {
+    return this.#share(this.named, this.there);
+  }
+  get wrongShare(): string {
+    return this.#share(this.wrongPhotos, this.photos);
+  }
+  /** Sureness of the right ones in the hundredth that is least sure and in the median; of the surest five wrong ones. */
+  get margins(): string {
+    const round = (value: number) => value.toFixed(2);
+    const low = [0, 0.01, 0.05, 0.5].map((share) => round(quantile(this.right, share)));
+    const high = [...this.wrong].sort((a, b) => b - a).slice(0, 5);
+    return `right: ${this.right.length > 0 ? low.join(', ') : 'none'}; wrong: ${high.map(round).join(', ')}`;
+  }
+}
+
+/** The real photos, with their covers in the catalog or without. */
+async function lookAtPhotos(path: string, rowOf: ReadonlyMap<string, number>) {
+  const index = await FeatureIndex.open(path);
   const truth = JSON.parse(await readFile(join(folder ?? '', 'truth.json'), 'utf8')) as Record<
     string,
     string
   >;
-  const answers: Answer[] = [];
-  const cpu = { decode: [] as number[], features: [] as number[], search: [] as number[] };
+  const tally = new Tally();
+  const ms: Look['ms'][] = [];
   for (const [photo, cover] of Object.entries(truth)) {
-    const bytes = await readFile(join(folder ?? '', 'photos', photo));
-    const [grey, decodeMs] = await timed(() => decodeGrey(bytes, { side: photoAmount.side }));
-    const [features, featuresMs] = await timed(() => featuresOfGrey(grey, photoAmount.features));
-    const [found, searchMs] = await timed(() => identify(index, features, [], search));
-    cpu.decode.push(decodeMs);
-    cpu.features.push(featuresMs);
-    cpu.search.push(searchMs);
-    answers.push({
-      photo,
-      truth: cover,
-      found: found.map(({ row, points, alternatives }) => ({
-        name: names[row] ?? '',
-        points,
-        alternatives: alternatives.length,
-      })),
-    });
+    const found = await look(index, await readFile(join(folder ?? '', 'photos', photo)));
+    const row = rowOf.get(cover);
+    // other covers of the photos may lie about in it
+    tally.count(photo, found, row === undefined ? [] : [row], [...rowOf.values()]);
+    ms.push(found.ms);
   }
   index.close();
-  return { answers, cpu, openMs };
+  return { tally, ms };
 }
 
-/** Made-up photos of tables: how many of the sleeves are named, and what is named that is not there. */
-async function tables(path: string, covers: readonly { name: string; bytes: Buffer }[]) {
+/** Made-up photos of tables with some of the covers on them. */
+async function lookAtTables(path: string, covers: readonly (Cover & { row: number })[], n: number) {
   const index = await FeatureIndex.open(path);
-  const random = new Random(7);
-  const identifiable = covers.flatMap((cover, row) =>
-    index.isIdentifiable(row) ? [{ ...cover, row }] : [],
-  );
   const strangers = await Promise.all(
     starterAlbums({ seed: 5, count: 60 }).map((album) =>
       sharp(Buffer.from(coverSvg(album)))
@@ -131,88 +219,62 @@ async function tables(path: string, covers: readonly { name: string; bytes: Buff
         .toBuffer(),
     ),
   );
-  let [sleeves, named, photos, wrong] = [0, 0, 0, 0];
-  for (let i = 0; i < Number(values.tables); i += 1) {
-    const there = random.shuffled(identifiable).slice(0, 1 + (i % 4));
-    const { jpeg } = await photographTable({
-      covers: there.map(({ bytes }) => bytes),
+  const tally = new Tally();
+  const limit = pLimit(usableCores());
+  const tables = numbers(0, n).map((i) => async () => {
+    const random = new Random(7000 + i);
+    const there = random.shuffled(covers).slice(0, 2 + (i % 3));
+    const { jpeg, edges } = await photographTable({
+      covers: await Promise.all(there.map(({ read }) => read())),
       clutter: strangers,
       random,
     });
-    const found = await identify(index, await featuresOfPhoto(jpeg, photoAmount), [], search);
-    const rows = new Set(there.map(({ row }) => row));
-    const missing = there.filter(({ row }) => !found.some((finding) => finding.row === row));
-    const unasked = found.filter(({ row }) => !rows.has(row));
-    sleeves += there.length;
-    named += there.length - missing.length;
-    photos += 1;
-    if (unasked.length > 0) wrong += 1;
-    if (values.show && (missing.length > 0 || unasked.length > 0))
-      console.log(
-        `table ${String(i)}: not named`,
-        missing.map(({ name, row }) => `${name} (${String(index.featuresAt(row))} features)`),
-        'wrong',
-        unasked.map(({ row, points }) => `${covers[row]?.name ?? ''} (${String(points)} points)`),
-      );
-  }
+    const large = there.filter((_, sleeve) => (edges[sleeve] ?? 0) >= 1 / 4);
+    tally.count(
+      `table ${String(i)}`,
+      await look(index, jpeg),
+      large.flatMap(({ row }) => (index.isIdentifiable(row) ? [row] : [])),
+      there.map(({ row }) => row),
+    );
+  });
+  await Promise.all(tables.map((table) => limit(table)));
   index.close();
-  console.log(
-    `made-up tables: ${share(named, sleeves)} of ${String(sleeves)} sleeves named; something else named in ${share(wrong, photos)} of ${String(photos)} photos`,
-  );
+  return tally;
 }
 
-const share = (part: number, of: number) => `${((100 * part) / of).toFixed(1)} %`;
-
-const { shown, others } = await catalog();
-const dir = await mkdtemp(join(tmpdir(), 'identify-'));
-try {
-  const covers = [...shown, ...others];
-  const [features, coversMs] = await timed(async () => {
-    const all = [];
-    for (const { bytes } of covers) all.push(await featuresOfCover(bytes, coverAmount));
-    return all;
-  });
-  const path = join(dir, 'all.features');
-  const [, writeMs] = await timed(() => writeFeatureFile(path, features));
-  const withoutPath = join(dir, 'others.features');
-  await writeFeatureFile(withoutPath, features.slice(shown.length));
-  const names = covers.map(({ name }) => name);
-  const { answers, cpu, openMs } = await answersOf(path, names);
-  const without = await answersOf(withoutPath, names.slice(shown.length));
-
-  const right = answers.filter(({ truth, found }) => found.some(({ name }) => name === truth));
-  const ofPhotos = new Set(shown.map(({ name }) => name));
-  const wrong = answers.filter(({ found }) => found.some(({ name }) => !ofPhotos.has(name)));
-  const besides = answers.filter(({ truth, found }) =>
-    found.some(({ name }) => name !== truth && ofPhotos.has(name)),
-  );
-  const anything = without.answers.filter(({ found }) => found.length > 0);
-  const total = answers.length;
-  const bytes = (await stat(path)).size / covers.length;
-  const plain = features.filter((one) => countOf(one) < fewestFeatures).length;
-  console.log(machine());
-  console.log(
-    `${String(covers.length)} covers, ${String(plain)} of them plain; ${basename(folder)}`,
+const { shown, starter, plain, covers } = await catalog();
+const rowed = covers.map((cover, row) => ({ ...cover, row }));
+const files = await featureFiles(covers, shown.length);
+console.log(machine());
+console.log(`${String(covers.length)} covers; ${basename(folder)}`);
+console.log(
+  '| covers | features a cover | named | wrong | true ones out | KB a cover | all MB | decode / features / find ms |',
+);
+for (const { amount, all, without } of files) {
+  const rowOf = new Map(rowed.slice(0, shown.length).map(({ name, row }) => [name, row]));
+  const { tally, ms } = await lookAtPhotos(all, rowOf);
+  const out = await lookAtPhotos(without, new Map());
+  const { size } = await stat(all);
+  const times = (['decode', 'features', 'find'] as const).map((part) =>
+    median(ms.map((one) => one[part])).toFixed(0),
   );
   console.log(
-    '| covers | photo | probes | neighbours | named | wrong | true ones out | bytes a cover | cover ms | write ms | decode / features / search ms |',
+    `| ${[covers.length, amount, tally.namedShare, tally.wrongShare, out.tally.wrongShare, (size / covers.length / 1024).toFixed(1), (size / 2 ** 20).toFixed(0), times.join(' / ')].join(' | ')} |`,
   );
-  console.log(
-    `| ${[values.covers, values.photo, values.probes, values.neighbours, share(right.length, total), share(wrong.length, total), share(anything.length, total), bytes.toFixed(0), (coversMs / covers.length).toFixed(1), (writeMs / covers.length).toFixed(2), [cpu.decode, cpu.features, cpu.search].map((ms) => median(ms).toFixed(1)).join(' / ')].join(' | ')} |`,
-  );
-  console.log(
-    `opened in ${openMs.toFixed(1)} ms; points of the right ones: ${[0.01, 0.02, 0.05, 0.1, 0.5].map((part) => String(right.map(({ truth, found }) => found.find(({ name }) => name === truth)?.points ?? 0).sort((a, b) => a - b)[Math.floor(part * right.length)])).join(', ')} (1, 2, 5, 10, 50 %)`,
-  );
-  if (Number(values.tables) > 0) await tables(path, covers);
-  if (values.show)
-    for (const [title, list] of [
-      ['not named', answers.filter((one) => !right.includes(one))],
-      ['wrong', wrong],
-      ['another of the photos besides', besides],
-      ['named with the true ones out', anything],
-    ] as const)
-      for (const { photo, truth, found } of list)
-        console.log(title, photo, truth, JSON.stringify(found));
-} finally {
-  await rm(dir, { recursive: true });
+  console.log(`sureness (1: is named): ${tally.margins}; true ones out: ${out.tally.margins}`);
+  for (const [kind, count, of] of [
+    ['covers of the photos', Number(values.tables), rowed.slice(0, shown.length)],
+    [
+      'starter covers',
+      Number(values.tables),
+      rowed.slice(shown.length, shown.length + starter.length),
+    ],
+    ['plain covers', Number(values.plain) / 2, rowed.slice(covers.length - plain.length)],
+  ] as const) {
+    if (count === 0) continue;
+    const tables = await lookAtTables(all, of, count);
+    console.log(
+      `${String(count)} tables of ${kind}: ${tables.namedShare} of ${String(tables.there)} sleeves named, something else in ${tables.wrongShare}; sureness: ${tables.margins}`,
+    );
+  }
 }

@@ -1,8 +1,33 @@
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import sharp from 'sharp';
-import type { Random } from '../lib/starter/random.ts';
+import { inventTitle } from '../lib/starter/names.ts';
+import { Random } from '../lib/starter/random.ts';
 
 /** Edge in pixels of what is made. */
 const edge = 500;
+
+/**
+ * A made-up cover by its number, from the folder in which it is kept once it was made: making ten thousand takes minutes.
+ *
+ * @param sources must be the same for all covers in one folder
+ */
+export async function madeUpCover(
+  number: number,
+  sources: readonly Buffer[],
+  folder: string,
+): Promise<Buffer> {
+  const path = join(folder, `${String(number)}.jpg`);
+  try {
+    return await readFile(path);
+  } catch {
+    const cover = await makeUpCover(sources, new Random(number));
+    await mkdir(folder, { recursive: true });
+    await writeFile(`${path}.new`, cover);
+    await rename(`${path}.new`, path);
+    return cover;
+  }
+}
 
 /**
  * A cover that is none of those it is made of: a mirrored piece of one, turned, above a mirrored piece of another,
@@ -27,7 +52,9 @@ export async function makeUpCover(sources: readonly Buffer[], random: Random): P
     .png({ compressionLevel: 0 })
     .toBuffer();
   const cover = sharp(whole);
-  return (random.chance(0.5) ? cover.negate() : cover).jpeg({ quality: 85 }).toBuffer();
+  return (random.chance(0.5) ? cover.negate({ alpha: false }) : cover)
+    .jpeg({ quality: 85 })
+    .toBuffer();
 }
 
 /** 40 to 80 % of a picture's width and of its height, mirrored and turned by a multiple of 90 degrees. */
@@ -51,4 +78,15 @@ async function piece(source: Buffer, height: number, random: Random): Promise<Bu
     .resize(edge, height, { fit: 'fill' })
     .png({ compressionLevel: 0 })
     .toBuffer();
+}
+
+/** A cover of one colour with a small word on it. */
+export async function plainCover(random: Random): Promise<Buffer> {
+  const colour = () =>
+    `hsl(${String(random.integer(0, 359))} 60% ${String(random.integer(10, 90))}%)`;
+  const size = random.integer(12, 60);
+  const [x, y] = [random.integer(20, edge - 4 * size), random.integer(size + 20, edge - 20)];
+  const [word = ''] = /\w{3,}/.exec(inventTitle(random)) ?? [];
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${String(edge)}" height="${String(edge)}"><rect width="100%" height="100%" fill="${colour()}"/><text x="${String(x)}" y="${String(y)}" font-size="${String(size)}" fill="${colour()}">${word}</text></svg>`;
+  return sharp(Buffer.from(svg)).jpeg({ quality: 85 }).toBuffer();
 }

@@ -15,21 +15,23 @@ export interface TablePhoto {
   jpeg: Buffer;
   /** The corners of each cover as fractions of the photo's width and height, from its upper left one on, clockwise. */
   outlines: Corners[];
+  /** The edge of the square that has a sleeve's area, as a share of the photo's shorter edge. */
+  edges: number[];
 }
 
 export interface TableOptions {
-  /** Encoded square pictures, one to four. */
+  /** Encoded pictures, at most four. */
   covers: readonly Buffer[];
   /** Pictures whose pieces lie about under the sleeves. */
   clutter: readonly Buffer[];
   random: Random;
-  /** Cover a third of some sleeves, add glare, motion blur and the noise of a strong compression. Default: true. */
+  /** Cover a third of every second sleeve, add strong glare, motion blur and the noise of a strong compression. Default: true. */
   harsh?: boolean;
 }
 
 /**
  * A photograph of sleeves on a cluttered table, made up: each turned by any angle, tilted, none above another. In a
- * harsh one a third of every third sleeve is covered, there is glare, and the camera was moved.
+ * harsh one a third of every second sleeve is covered, there is strong glare, and the camera was moved.
  */
 export async function photographTable(options: TableOptions): Promise<TablePhoto> {
   const { covers, clutter, random, harsh = true } = options;
@@ -37,26 +39,32 @@ export async function photographTable(options: TableOptions): Promise<TablePhoto
   for (let i = 0; i < 14; i += 1) {
     const edge = random.between(100, 500);
     const middle: Point = [random.between(0, width), random.between(0, height)];
-    await lay(canvas, random.pick(clutter), tilted(middle, edge, random));
+    await lay(canvas, random.pick(clutter), tilted(middle, edge, 1, random));
   }
   const places = random.shuffled(cells(covers.length)).slice(0, covers.length);
   const outlines: Corners[] = [];
   for (const [i, { x, y, room }] of places.entries()) {
     const edge = random.between(smallest * height, Math.max(smallest * height, room / 1.5));
-    const corners = tilted([x, y], edge, random);
     const cover = covers[i];
-    if (cover) await lay(canvas, cover, corners);
-    if (harsh && random.chance(1 / 3)) await lay(canvas, random.pick(clutter), third(corners));
+    if (!cover) continue;
+    const size = await sharp(cover).metadata();
+    const corners = tilted([x, y], edge, size.width / size.height, random);
+    await lay(canvas, cover, corners);
+    if (harsh && random.chance(1 / 2))
+      await lay(canvas, random.pick(clutter), third(corners, random.integer(0, 3)));
     outlines.push(corners);
   }
   const mishaps = { ...flawless, light: 0.35, cast: 0.15, glare: harsh ? 0.9 : 0 };
   shine(canvas, lamp(mishaps, width, height, random));
   const photo = sharp(canvas, { raw: { width, height, channels: 3 } });
   if (harsh) photo.convolve(motion(random));
+  const areaOf = ([[ax, ay], [bx, by], [cx, cy], [dx, dy]]: Corners) =>
+    ((cx - ax) * (dy - by) - (cy - ay) * (dx - bx)) / 2;
   const fraction = ([x, y]: Point): Point => [x / width, y / height];
   return {
     jpeg: await photo.jpeg({ quality: harsh ? 50 : 85 }).toBuffer(),
     outlines: outlines.map(([a, b, c, d]) => [fraction(a), fraction(b), fraction(c), fraction(d)]),
+    edges: outlines.map((corners) => Math.sqrt(areaOf(corners)) / height),
   };
 }
 
@@ -71,20 +79,26 @@ function cells(count: number): { x: number; y: number; room: number }[] {
   }));
 }
 
-/** Corners of a square that is turned by any angle, each moved by at most 8 % of its edge. */
-function tilted([x, y]: Point, edge: number, random: Random): Corners {
+/**
+ * Corners of a sleeve that is turned by any angle, each moved by at most 8 % of its edges.
+ *
+ * @param edge of the square that has the sleeve's area
+ * @param aspect its width as a multiple of its height
+ */
+function tilted([x, y]: Point, edge: number, aspect: number, random: Random): Corners {
   const angle = random.between(0, 2 * Math.PI);
   const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
   const corner = (right: number, down: number): Point => {
-    const u = edge * (right - 0.5 + random.between(-0.08, 0.08));
-    const v = edge * (down - 0.5 + random.between(-0.08, 0.08));
+    const u = edge * Math.sqrt(aspect) * (right - 0.5 + random.between(-0.08, 0.08));
+    const v = (edge / Math.sqrt(aspect)) * (down - 0.5 + random.between(-0.08, 0.08));
     return [x + u * cos - v * sin, y + u * sin + v * cos];
   };
   return [corner(0, 0), corner(1, 0), corner(1, 1), corner(0, 1)];
 }
 
-/** The third of a quadrilateral at its left edge. */
-function third([a, b, c, d]: Corners): Corners {
+/** The third of a quadrilateral at one of its four edges. */
+function third(corners: Corners, edge: number): Corners {
+  const [a, b, c, d] = [0, 1, 2, 3].map((i) => corners[(i + edge) % 4]) as unknown as Corners;
   const between = ([x, y]: Point, [u, v]: Point): Point => [x + (u - x) / 3, y + (v - y) / 3];
   return [a, between(a, b), between(d, c), d];
 }
@@ -129,11 +143,11 @@ function shine(canvas: Buffer, lit: (shade: Shade, x: number, y: number) => void
     }
 }
 
-/** A kernel that smears along a line of at most 7 pixels in any direction. */
+/** A kernel that smears along a line of 3 to 7 pixels in any direction. */
 function motion(random: Random) {
   const size = 7;
   const angle = random.between(0, Math.PI);
-  const reach = random.between(0, size / 2);
+  const reach = random.between(1, size / 2);
   const kernel = new Array<number>(size * size).fill(0);
   for (let step = -20; step <= 20; step += 1) {
     const x = Math.round(size / 2 - 0.5 + (step / 20) * reach * Math.cos(angle));

@@ -8,7 +8,7 @@ import { photographTable } from '../bench/table-photo.ts';
 import { writeFeatureFile, type CoverFeatures } from '../lib/identify/feature-file.ts';
 import { FeatureIndex } from '../lib/identify/feature-index.ts';
 import { countOf, featuresOfCover, featuresOfPhoto } from '../lib/identify/features.ts';
-import { identify, mergeSightings, type Finding } from '../lib/identify/identify.ts';
+import { identify, mergeSightings, surenessOf, type Finding } from '../lib/identify/identify.ts';
 import { canIdentify } from '../lib/identify/native.ts';
 import { Random } from '../lib/starter/random.ts';
 import { coverSvg, starterAlbums } from '../lib/starter/starter-albums.ts';
@@ -129,7 +129,7 @@ describe('identification of albums in photos', { skip }, () => {
     const blank = (width: number, height: number) =>
       sharp({ create: { width, height, channels: 4, background: '#0000' } });
     for (const { picture, least, most } of [
-      { picture: noise, least: 1490, most: 1500 },
+      { picture: noise, least: 3900, most: 4000 },
       { picture: blank(1, 1), least: 0, most: 0 },
       { picture: blank(4000, 1), least: 0, most: 0 },
       { picture: blank(33, 33), least: 0, most: 0 },
@@ -137,6 +137,39 @@ describe('identification of albums in photos', { skip }, () => {
       const photo = await featuresOfPhoto(await picture.png().toBuffer());
       assert.ok(countOf(photo) >= least && countOf(photo) <= most, String(countOf(photo)));
       assert.deepEqual(await identify(index, photo), []);
+    }
+  });
+
+  test('the strongest features come first: a beginning of them is what fewer would be', async () => {
+    const picture = await (pictures[rich[0] ?? NaN] ?? assert.fail());
+    const all = await featuresOfCover(picture, { side: 500, features: 400 });
+    const few = await featuresOfCover(picture, { side: 500, features: 200 });
+    const keys = (features: CoverFeatures, count: number) =>
+      Array.from({ length: count }, (_, i) =>
+        Buffer.from(features.places.subarray(i * 6, i * 6 + 6)).toString('hex'),
+      );
+    const beginning = new Set(keys(all, countOf(few)));
+    const shared = keys(few, countOf(few)).filter((key) => beginning.has(key));
+    assert.ok(shared.length >= 0.7 * countOf(few), String(shared.length));
+  });
+
+  test('a pattern that covers share names none of them', async () => {
+    const dots = (colour: string) =>
+      sharp(
+        Buffer.from(
+          `<svg xmlns="http://www.w3.org/2000/svg" width="500" height="500"><pattern id="p" width="40" height="40" patternUnits="userSpaceOnUse"><rect width="12" height="20" x="5" y="5" fill="${colour}"/></pattern><rect width="500" height="500" fill="#fff"/><rect width="500" height="500" fill="url(#p)"/></svg>`,
+        ),
+      )
+        .png()
+        .toBuffer();
+    const patterned = join(dir, 'patterned.features');
+    await writeFeatureFile(patterned, [...covers, await featuresOfCover(await dots('#204060'))]);
+    const other = await FeatureIndex.open(patterned);
+    try {
+      assert.ok(other.isIdentifiable(covers.length));
+      assert.deepEqual(await find(await dots('#602020'), other), []);
+    } finally {
+      other.close();
     }
   });
 
@@ -286,6 +319,31 @@ describe('identification of albums in photos', { skip }, () => {
       other.close();
     });
   });
+});
+
+describe('a sighting', () => {
+  const outline = [
+    [0, 0],
+    [1, 0],
+    [1, 1],
+    [0, 1],
+  ] as const;
+  for (const { name, points, cells, visible, sure } of [
+    { name: 'of many points all over the cover', points: 60, cells: 30, visible: 480, sure: true },
+    { name: 'of many points at one spot', points: 60, cells: 7, visible: 480, sure: false },
+    { name: 'of just enough points', points: 25, cells: 8, visible: 480, sure: true },
+    { name: 'of a point too few', points: 24, cells: 8, visible: 480, sure: false },
+    {
+      name: 'of the same points on a plainer cover',
+      points: 13,
+      cells: 8,
+      visible: 80,
+      sure: true,
+    },
+  ])
+    test(`${name} is ${sure ? '' : 'not '}sure`, () => {
+      assert.equal(surenessOf({ row: 0, points, cells, visible, outline }) >= 1, sure);
+    });
 });
 
 describe('sightings at one place', () => {

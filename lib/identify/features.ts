@@ -14,13 +14,13 @@ export interface Amount {
   features: number;
 }
 export const coverAmount: Amount = { side: 500, features: 500 };
-export const photoAmount: Amount = { side: 1024, features: 1500 };
+export const photoAmount: Amount = { side: 1280, features: 4000 };
 
 /** A cover with fewer features is too plain to be told from others. */
 export const fewestFeatures = 40;
 
 /**
- * Features of a cover, in no particular order.
+ * Features of a cover, the strongest first.
  *
  * @throws AppError as `decodeGrey`, and `index_unreadable` where the addon is not built
  */

@@ -18,11 +18,24 @@ export interface Finding {
 
 /** What docs/identify.md found best. */
 export const usualSearch: SightingOptions = {
+  voters: 1500,
   probes: 8,
-  neighbours: 10,
-  candidates: 100,
-  points: 8,
+  neighbours: 30,
+  candidates: 200,
 };
+
+/** Points that a cover must have at least, besides a share of those of its features that the photo can show. */
+const fewestPoints = 10;
+const fewestShare = 1 / 32;
+/** Cells in which they lie at least: covers that share a label's mark or a word agree in fewer. */
+const fewestCells = 8;
+
+/**
+ * How surely a cover lies in the photo; from 1 on it is named. docs/identify.md says how sure those are that lie there,
+ * and those that don't.
+ */
+export const surenessOf = ({ points, cells, visible }: Sighting): number =>
+  Math.min(points / (fewestPoints + fewestShare * visible), cells / fewestCells);
 
 /** Share of the best one's points that an alternative has at least. */
 const alternativeShare = 0.8;
@@ -40,9 +53,15 @@ export async function identify(
   candidates: readonly number[] = [],
   search = usualSearch,
 ): Promise<Finding[]> {
-  const sightings = await index.sightings(photo, search, candidates);
-  const { width, height } = photo;
-  return mergeSightings(sightings)
+  return findingsIn(await index.sightings(photo, search, candidates), photo);
+}
+
+/** Those that are sure enough, largest first. */
+export function findingsIn(
+  sightings: readonly Sighting[],
+  { width, height }: { width: number; height: number },
+): Finding[] {
+  return mergeSightings(sightings.filter((sighting) => surenessOf(sighting) >= 1))
     .map((finding) => ({ finding, area: areaOf(finding.outline) }))
     .sort((a, b) => b.area - a.area)
     .map(({ finding: { outline, ...rest } }) => {
@@ -53,7 +72,9 @@ export async function identify(
 }
 
 /** Of the sightings at one place the one with the most points is the finding. */
-export function mergeSightings(sightings: readonly Sighting[]): Finding[] {
+export function mergeSightings(
+  sightings: readonly Pick<Sighting, 'row' | 'points' | 'outline'>[],
+): Finding[] {
   const findings: Finding[] = [];
   for (const { row, points, outline } of [...sightings].sort(
     (a, b) => b.points - a.points || a.row - b.row,

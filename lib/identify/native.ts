@@ -16,23 +16,27 @@ export type Point = readonly [x: number, y: number];
 /** Where a cover lies: its corners from its upper left one on, clockwise. */
 export type Outline = readonly [Point, Point, Point, Point];
 
-/** A cover that was found in a photo. */
+/** A cover that may lie in a photo. */
 export interface Sighting {
   row: number;
-  /** Pairs of features that agree on how it lies, and are distinct points in both pictures. */
+  /** Features that were found where they belong, distinct in place and unlike each other. */
   points: number;
+  /** Cells in which these lie, of a grid of 8 × 8 over the cover. */
+  cells: number;
+  /** Features of the cover whose place is in the photo. */
+  visible: number;
   outline: Outline;
 }
 
 export interface SightingOptions {
-  /** Lists that each feature of the photo is looked for in. */
+  /** Features of the photo, the first ones, that are looked for among those of all covers. */
+  voters: number;
+  /** Lists that each of them is looked for in. */
   probes: number;
   /** Nearest features that vote for their covers. */
   neighbours: number;
   /** Covers with the most votes that are looked at. */
   candidates: number;
-  /** Fewest points of a sighting. */
-  points: number;
 }
 
 /** A feature file mapped into memory. */

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <napi.h>
+#include "confirmation.h"
 #include "features.h"
 #include "placement.h"
 #include "votes.h"
@@ -190,21 +191,25 @@ namespace
     }
   };
 
+  struct Search
+  {
+    uint32_t voters, probes, neighbours, candidates;
+  };
+
+  // Pairs that must agree on how a cover lies before its other features are looked up.
+  constexpr int LEAST_POINTS = 4;
+
   struct Found
   {
     uint32_t row;
     Placement placement;
+    Confirmation confirmation;
   };
 
-  struct Search
+  // How the covers with the most votes, and `besides`, may lie in the photo.
+  std::vector<Found> place_candidates(const Catalog &catalog, const Features &photo, double frame, const Search &search, const std::vector<uint32_t> &besides)
   {
-    uint32_t probes, neighbours, candidates, points;
-  };
-
-  // Covers that lie in the photo, with at least so many points that agree.
-  std::vector<Found> find(const Catalog &catalog, const Features &photo, double frame, const Search &search, const std::vector<uint32_t> &besides)
-  {
-    const Votes votes = vote(catalog, photo, search.probes, search.neighbours);
+    const Votes votes = vote(catalog, photo, search.voters, search.probes, search.neighbours);
     std::vector<uint32_t> rows;
     for (size_t i = 0; i < std::min<size_t>(search.candidates, votes.rows.size()); i++)
       rows.push_back(votes.rows[i].second);
@@ -215,7 +220,7 @@ namespace
     for (const uint32_t row : rows)
     {
       auto pairs = std::equal_range(votes.pairs.begin(), votes.pairs.end(), Pair{row, 0, 0, {}, {}}, [](const Pair &a, const Pair &b) { return a.row < b.row; });
-      if (pairs.second - pairs.first < search.points)
+      if (pairs.second - pairs.first < LEAST_POINTS)
         continue;
       std::vector<Match> matches;
       for (auto pair = pairs.first; pair != pairs.second; ++pair)
@@ -223,8 +228,37 @@ namespace
       std::stable_sort(matches.begin(), matches.end(), [](const Match &a, const Match &b) { return a.weight > b.weight; });
       const Size &size = catalog.sizes[row];
       const Placement placement = place(matches, size.width, size.height, frame);
-      if (placement.points >= static_cast<int>(search.points))
-        found.push_back({row, placement});
+      if (placement.points >= LEAST_POINTS)
+        found.push_back({row, placement, {}});
+    }
+    return found;
+  }
+
+  // All features of the covers that were found, in their order.
+  std::vector<Described> features_of(const Catalog &catalog, const std::vector<Found> &found)
+  {
+    std::vector<Described> features(found.size());
+    std::vector<uint32_t> number(catalog.covers, UINT32_MAX); // of each row among those found
+    for (uint32_t i = 0; i < found.size(); i++)
+      number[found[i].row] = i;
+    for (uint64_t i = 0; i < catalog.features; i++)
+      if (const uint32_t row = catalog.rows[i]; row < catalog.covers && number[row] != UINT32_MAX)
+        features[number[row]].add(catalog.codes[i], catalog.places[i]);
+    return features;
+  }
+
+  // Covers that may lie in the photo, each with what speaks for it.
+  std::vector<Found> find(const Catalog &catalog, const Features &features, double width, double height, const Search &search, const std::vector<uint32_t> &besides)
+  {
+    auto found = place_candidates(catalog, features, width * height, search, besides);
+    if (found.empty())
+      return found;
+    const auto covers = features_of(catalog, found);
+    const Photo photo(features, width, height);
+    for (size_t i = 0; i < found.size(); i++)
+    {
+      const Size &size = catalog.sizes[found[i].row];
+      found[i].confirmation = confirm(found[i].placement, covers[i], photo, size.width, size.height);
     }
     return found;
   }
@@ -267,21 +301,21 @@ namespace
       return file_;
     }
 
-    // identify({ codes, places }, width, height, { probes, neighbours, candidates, points }, rows) → [{ row, points, outline }]
+    // identify({ codes, places }, width, height, { voters, probes, neighbours, candidates }, rows) → [{ row, points, cells, visible, outline }]
     Napi::Value identify(const Napi::CallbackInfo &info)
     {
       const auto given = info[0].As<Napi::Object>();
       Features photo{copy<Code>(given.Get("codes"), "codes"), copy<Place>(given.Get("places"), "places")};
       if (photo.codes.size() != photo.places.size() || photo.codes.size() > MOST_FEATURES)
         throw Napi::RangeError::New(info.Env(), "Expected as many places as codes, and not too many.");
-      const double frame = static_cast<double>(number(info[1], 1, MOST_PIXELS, "width")) * number(info[2], 1, MOST_PIXELS, "height");
+      const double width = number(info[1], 1, MOST_PIXELS, "width"), height = number(info[2], 1, MOST_PIXELS, "height");
       const auto options = info[3].As<Napi::Object>();
-      const Search search{number(options.Get("probes"), 1, 4096, "probes"), number(options.Get("neighbours"), 2, 1000, "neighbours"),
-                          number(options.Get("candidates"), 0, 10000, "candidates"), number(options.Get("points"), 4, 10000, "points")};
+      const Search search{number(options.Get("voters"), 1, MOST_FEATURES, "voters"), number(options.Get("probes"), 1, 4096, "probes"), number(options.Get("neighbours"), 2, 1000, "neighbours"),
+                          number(options.Get("candidates"), 0, 10000, "candidates")};
       auto besides = copy<uint32_t>(info[4], "rows");
       return Work<std::vector<Found>>::start(
           info.Env(),
-          [file = opened(info.Env()), photo = std::move(photo), frame, search, besides = std::move(besides)] { return find(file->catalog, photo, frame, search, besides); },
+          [file = opened(info.Env()), photo = std::move(photo), width, height, search, besides = std::move(besides)] { return find(file->catalog, photo, width, height, search, besides); },
           [](Napi::Env env, std::vector<Found> &found) {
             auto list = Napi::Array::New(env, found.size());
             for (uint32_t i = 0; i < found.size(); i++)
@@ -291,12 +325,14 @@ namespace
               for (uint32_t c = 0; c < 4; c++)
               {
                 auto corner = Napi::Array::New(env, 2);
-                corner[0u] = found[i].placement.outline[c].x;
-                corner[1u] = found[i].placement.outline[c].y;
+                corner[0u] = found[i].confirmation.outline[c].x;
+                corner[1u] = found[i].confirmation.outline[c].y;
                 outline[c] = corner;
               }
               one["row"] = found[i].row;
-              one["points"] = found[i].placement.points;
+              one["points"] = found[i].confirmation.points;
+              one["cells"] = found[i].confirmation.cells;
+              one["visible"] = found[i].confirmation.visible;
               one["outline"] = outline;
               list[i] = one;
             }

@@ -187,12 +187,18 @@ namespace identify
     return std::max(has_arc(brighter) ? above : 0, has_arc(darker) ? below : 0);
   }
 
+  // The circle as distances in a row of pixels after the other.
+  inline void circle_in(const Grey &level, int (&circle)[16])
+  {
+    for (int i = 0; i < 16; i++)
+      circle[i] = CIRCLE[i][1] * level.width + CIRCLE[i][0];
+  }
+
   // Corners that no neighbour beats.
   inline std::vector<Corner> find_corners(const Grey &level, int threshold)
   {
     int circle[16];
-    for (int i = 0; i < 16; i++)
-      circle[i] = CIRCLE[i][1] * level.width + CIRCLE[i][0];
+    circle_in(level, circle);
     const int from = MARGIN, to = level.width - MARGIN;
     std::vector<uint8_t> marks(level.width);
     std::vector<uint16_t> scores(static_cast<size_t>(level.width) * 3, 0); // of the last three rows
@@ -370,10 +376,13 @@ namespace identify
     return code;
   }
 
-  // At most `most` features, the finer levels having the larger share.
+  // At most `most` features, the finer levels having the larger share. The strongest of all levels come first, so that a
+  // beginning of them is about what would be found where fewer are asked for; those that only the lower threshold finds
+  // come last, since they are the strongest of their cell where there is nothing else.
   inline Features extract(Grey picture, size_t most)
   {
     Features found;
+    std::vector<std::pair<float, uint32_t>> order; // how late it comes, which one
     const float share = (1 - 1 / SCALE) / (1 - std::pow(1 / SCALE, static_cast<float>(LEVELS)));
     const int width = picture.width, height = picture.height;
     Grey level = std::move(picture);
@@ -400,14 +409,26 @@ namespace identify
       if (corners.empty())
         continue;
       const Grey blurred = blur(level);
+      int circle[16];
+      circle_in(level, circle);
       const float sx = static_cast<float>(width) / w, sy = static_cast<float>(height) / h;
-      for (const Corner &corner : corners)
+      for (size_t i = 0; i < corners.size(); i++)
       {
+        const Corner &corner = corners[i];
         const uint8_t direction = direction_of(level, corner.x, corner.y);
+        const bool clear = fast_score(level.row(corner.y) + corner.x, circle, THRESHOLDS[0]) > 0;
+        order.push_back({static_cast<float>(i) / budget + (clear ? 0 : 1), static_cast<uint32_t>(order.size())});
         found.codes.push_back(code_of(blurred, corner.x, corner.y, direction));
         found.places.push_back({static_cast<uint16_t>(std::lround((corner.x + 0.5f) * sx * PLACE_UNIT)), static_cast<uint16_t>(std::lround((corner.y + 0.5f) * sy * PLACE_UNIT)), direction, static_cast<uint8_t>(l)});
       }
     }
-    return found;
+    std::sort(order.begin(), order.end());
+    Features sorted;
+    for (const auto &[_, i] : order)
+    {
+      sorted.codes.push_back(found.codes[i]);
+      sorted.places.push_back(found.places[i]);
+    }
+    return sorted;
   }
 }

@@ -186,7 +186,7 @@ namespace identify
     return static_cast<int>(std::min(cover.size(), photo.size()));
   }
 
-  // In how many cells of a grid of 8 x 8 over the cover the points lie.
+  // In how many cells of a grid of 8 x 8 over the cover the matches lie.
   inline int spread(const std::vector<const Match *> &matches, double width, double height)
   {
     uint64_t cells = 0;
@@ -198,12 +198,10 @@ namespace identify
     return __builtin_popcountll(cells);
   }
 
-  // Fewer cells are what two covers may share that are not the same: a label's mark, a sticker.
-  constexpr int LEAST_SPREAD = 6;
-
   struct Placement
   {
     int points = 0; // that agree, and are distinct
+    Transform transform;
     std::array<Point, 4> outline;
   };
 
@@ -238,6 +236,8 @@ namespace identify
   // Pairs that a placement is tried from, the nearest in code first, and how many of these are fitted.
   constexpr size_t STARTS = 150;
   constexpr size_t FITTED = 4;
+  // Fewer pairs say little about perspective: an affine transform is nearer to how the cover lies.
+  constexpr size_t LEAST_PROJECTIVE = 8;
 
   // The placement of a cover that most matches agree with; `matches` are sorted, the surest first.
   inline Placement place(const std::vector<Match> &matches, double width, double height, double frame)
@@ -266,13 +266,14 @@ namespace identify
       for (int round = 0; round < 3 && fitted; round++)
         if ((fitted = fit<6>(inliers, t)))
           inliers = agreeing(t, matches, round == 0 ? ROUGH : CLOSE);
-      for (int round = 0; round < 4 && fitted; round++)
-        if ((fitted = inliers.size() >= 4 && fit<8>(inliers, t)))
+      for (int round = 0; round < 4 && fitted && inliers.size() >= LEAST_PROJECTIVE; round++)
+        if ((fitted = fit<8>(inliers, t)))
           inliers = agreeing(t, matches, round < 2 ? CLOSE : EXACT);
       Placement found;
-      if (!fitted || spread(inliers, width, height) < LEAST_SPREAD || !outline_of(t, width, height, frame, found.outline))
+      if (!fitted || !outline_of(t, width, height, frame, found.outline))
         continue;
       found.points = distinct(inliers);
+      found.transform = t;
       if (found.points > best.points)
         best = found;
     }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <future>
 #include <vector>
 #include "features.h"
 
@@ -151,15 +152,15 @@ namespace identify
     std::vector<std::pair<float, uint32_t>> rows; // their votes and the covers, best first
   };
 
-  // Each feature of the photo votes for the covers of its nearest neighbours, the more the nearer they are in comparison
-  // with the last of them: what is like everything votes for nothing.
-  inline Votes vote(const Catalog &catalog, const Features &photo, uint32_t probes, uint32_t neighbours)
+  // Each feature of the photo from the one to before the other votes for the covers of its nearest neighbours, the more the
+  // nearer they are in comparison with the last of them: what is like everything votes for nothing.
+  inline std::vector<Pair> pairs_of(const Catalog &catalog, const Features &photo, size_t from, size_t to, uint32_t probes, uint32_t neighbours)
   {
     constexpr float LEAST_WEIGHT = 0.02f;
-    Votes votes;
+    std::vector<Pair> pairs;
     Nearest lists(std::min(probes, catalog.lists)), nearest(neighbours);
     std::vector<uint32_t> seen;
-    for (uint32_t feature = 0; feature < photo.codes.size(); feature++)
+    for (size_t feature = from; feature < to; feature++)
     {
       const Code &code = photo.codes[feature];
       lists.clear();
@@ -180,9 +181,21 @@ namespace identify
         if (weight <= LEAST_WEIGHT || row >= catalog.covers || std::find(seen.begin(), seen.end(), row) != seen.end())
           continue;
         seen.push_back(row);
-        votes.pairs.push_back({row, feature, one.distance, weight, catalog.places[one.at]});
+        pairs.push_back({row, static_cast<uint32_t>(feature), one.distance, weight, catalog.places[one.at]});
       }
     }
+    return pairs;
+  }
+
+  // The first `voters` features of the photo vote, in two threads: it takes the most time of all, and the machines that
+  // this is made for have two cores.
+  inline Votes vote(const Catalog &catalog, const Features &photo, size_t voters, uint32_t probes, uint32_t neighbours)
+  {
+    const size_t all = std::min(voters, photo.codes.size());
+    auto second = std::async(std::launch::async, [&] { return pairs_of(catalog, photo, all / 2, all, probes, neighbours); });
+    Votes votes{pairs_of(catalog, photo, 0, all / 2, probes, neighbours), {}};
+    const auto others = second.get();
+    votes.pairs.insert(votes.pairs.end(), others.begin(), others.end());
     std::stable_sort(votes.pairs.begin(), votes.pairs.end(), [](const Pair &a, const Pair &b) { return a.row < b.row; });
     for (const Pair &pair : votes.pairs)
     {
