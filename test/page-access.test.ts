@@ -3,6 +3,7 @@ import { describe as suite, test } from 'node:test';
 import { AxeBuilder } from '@axe-core/playwright';
 import type { Page } from 'playwright-core';
 import { browserSkip, screens, Site } from './support/browser.ts';
+import { answerPictures, answerWith, stubHealth, type Outline } from './support/identification.ts';
 import {
   asFile,
   cards,
@@ -65,6 +66,24 @@ const stubUnruly = async (page: Page) => {
   );
 };
 
+/** Two albums of long names are recognised, one of them beyond the picture's edge; of another there are three. */
+const stubRecognised = (page: Page) =>
+  page.route('**/api/search-by-image?*', (route) => {
+    const [nameless, long, longer] = unruly.map(({ album_id, artist, album_name }, at) => ({
+      ...{ album_id, artist, album_name, points: 40 },
+      outline: [
+        [0.1 + 0.4 * at, 0.1],
+        [0.5 + 0.4 * at, 0.2],
+        [0.5 + 0.4 * at, 0.7],
+        [0.1 + 0.4 * at, 0.6],
+      ],
+      alternatives: at === 1 ? [1, 2, 3] : [],
+    }));
+    const rest = { ...unruly[1], album_id: 4 };
+    const identified = [long, nameless, longer];
+    return route.fulfill({ json: { results: [...unruly, rest], identified } });
+  });
+
 /** The page in its main states: how it gets there, and where from. */
 const states: Record<
   string,
@@ -108,9 +127,12 @@ const states: Record<
   'the live picture of the camera': {
     path: '/',
     reach: async (page) => {
-      // on phones the page leaves this to the camera's own program: here only for its looks
-      await page.evaluate(`document.getElementById('camera').showModal()`);
+      await stubHealth(page, true);
+      await page.reload();
+      await page.locator('#starter-note').waitFor();
+      await page.locator('#photograph').click();
       await page.getByRole('dialog', { name: /photo/ }).waitFor();
+      await page.locator('#camera-status').getByText(/…/).waitFor();
     },
   },
   'the note of the starter set': {
@@ -124,6 +146,42 @@ const states: Record<
   'results of a picture': {
     path: '/',
     reach: async (page) => {
+      await pick(page, asFile(cover));
+      await searchByStage(page);
+      await results(page);
+    },
+  },
+  'albums that were recognised': {
+    path: '/',
+    reach: async (page) => {
+      await stubRecognised(page);
+      await pick(page, asFile(await onTable(cover)));
+      await searchByStage(page);
+      await results(page, 4);
+      await page.locator('.alternatives').waitFor();
+    },
+  },
+  'one album that was recognised': {
+    path: '/',
+    reach: async (page) => {
+      const outline: Outline = [
+        [0.3, 0.2],
+        [0.7, 0.2],
+        [0.7, 0.8],
+        [0.3, 0.8],
+      ];
+      const findings = [{ at: 17, outline, alternatives: [starterAlbum(3).id] }];
+      await answerPictures(page, () => answerWith(findings));
+      await pick(page, asFile(await onTable(cover)));
+      await searchByStage(page);
+      await results(page);
+      await page.locator('.alternatives').waitFor();
+    },
+  },
+  'a picture in which nothing was recognised': {
+    path: '/',
+    reach: async (page) => {
+      await answerPictures(page, () => answerWith([]));
       await pick(page, asFile(cover));
       await searchByStage(page);
       await results(page);

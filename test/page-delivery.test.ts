@@ -10,6 +10,7 @@ import { fr } from '../web/language/fr.ts';
 import { browserSkip, screens, Site } from './support/browser.ts';
 import {
   asFile,
+  byPicture,
   cards,
   describe,
   pick,
@@ -209,7 +210,7 @@ suite('the page hosted elsewhere', { skip: browserSkip }, () => {
       await page.getByRole('button', { name: 'Remove the filter Rock' }).click();
       await pick(page, asFile(cover));
       await searchByStage(page);
-      await page.getByRole('heading', { level: 1, name: 'Covers like your picture' }).waitFor();
+      await page.getByRole('heading', { level: 1, name: byPicture }).waitFor();
       await results(page);
       assert.equal((await shownIds(page))[0], id);
       const docs = page.getByRole('link', { name: 'The API: documentation' });

@@ -50,6 +50,9 @@ export interface PageElement {
   textContent: string | null;
 }
 
+/** The heading over what was found by a picture, whether something was recognised in it or not. */
+export const byPicture = /^(Covers like your picture|This is .+)$/;
+
 /** Ids of the albums shown, in their order. */
 export const shownIds = (page: Page): Promise<number[]> =>
   cards(page)

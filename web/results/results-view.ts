@@ -98,7 +98,8 @@ export class ResultsView {
     const words = language.words.identified;
     this.#subject.show(run.request, identified);
     this.#findings.show(run, address);
-    this.#listTitle.hidden = identified === null;
+    const onlyFindings = identified !== null && run.ended && run.others.length === 0;
+    this.#listTitle.hidden = identified === null || onlyFindings;
     if (identified)
       this.#listTitle.textContent =
         identified.length > 0 ? words.others(identified.length) : words.nearest;
