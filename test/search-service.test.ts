@@ -217,13 +217,15 @@ describe('searches of the index', () => {
 });
 
 describe('albums in a picture', () => {
-  /** Row 7 small, row 5 large with row 6 as surely, and row 4 at the same place, less surely. */
+  const sure = { cells: 20, visible: 100 };
+  /** Row 7 small, row 5 large with row 6 as surely, row 4 at the same place, less surely, and row 3 too unsure. */
   const sightings = () =>
     Promise.resolve([
-      { row: 7, points: 20, outline: square(60, 150, 20) },
-      { row: 5, points: 50, outline: square(0, 0, 50) },
-      { row: 6, points: 45, outline: square(1, 1, 50) },
-      { row: 4, points: 30, outline: square(0, 0, 50) },
+      { ...sure, row: 7, points: 20, outline: square(60, 150, 20) },
+      { ...sure, row: 5, points: 50, outline: square(0, 0, 50) },
+      { ...sure, row: 6, points: 45, outline: square(1, 1, 50) },
+      { ...sure, row: 4, points: 30, outline: square(0, 0, 50) },
+      { ...sure, row: 3, points: 5, outline: square(60, 0, 20) },
     ]);
   /** Rows 0, 1, 2, … are the nearest, in this order. */
   const search = (_query: Float32Array, k: number, rows?: Uint32Array) => {

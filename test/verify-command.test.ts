@@ -336,7 +336,7 @@ describe('the command line', () => {
     if (canIdentify()) {
       const { output } = await cli(['search', 'image', image, '-k', '1']);
       assert.match(output, /^This is .+ – .+ {2}#17 {2}\(\d+ points agree\)\n {2}1 {2}1\.000 {2}/);
-      const nothing = join(root, 'test', 'fixtures', 'clip', 'pictures', 'plain.png');
+      const nothing = join(root, 'test', 'fixtures', 'clip', 'pictures', 'landscape.jpg');
       const none = await cli(['search', 'image', nothing, '-k', '1']);
       assert.match(none.output, /^No album of this catalog was recognised in the picture\. /);
     }
