@@ -13,6 +13,10 @@ const zones = [
       .filter((other) => other !== part)
       .map((other) => ({ target: `lib/${part}`, from: `lib/${other}` })),
   ),
+  ...['clip', 'vectors', 'catalog', 'search', 'http'].map((part) => ({
+    target: 'lib/identify',
+    from: `lib/${part}`,
+  })),
   { target: 'lib/search', from: 'lib/http' },
   ...['functions', 'infra', 'cli', 'test', 'bench', 'tools'].map((from) => ({
     target: 'web',

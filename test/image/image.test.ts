@@ -85,6 +85,8 @@ describe('the image', { skip: imageSkip, timeout: 1_800_000 }, () => {
     const search = await door(upload(cover, '?k=3'));
     assert.equal(search.status, 200);
     assert.equal(firstId(search.body.toString()), id);
+    const [named] = json<{ identified: { album_id: number }[] }>(search).identified;
+    assert.equal(named?.album_id, id, 'the addon and the features are in the image');
     const words = await door(get('/api/search-by-text?query=a+red+circle&k=3'));
     assert.equal(words.status, 200);
     assert.deepEqual((await door(get(`/api/image/${String(id)}`))).body, cover);
