@@ -5,10 +5,12 @@ import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { canIdentify } from '../lib/identify/native.ts';
 import { httpDoor } from './support/doors.ts';
 import { json } from './support/cases.ts';
 import { noise } from './support/pictures.ts';
 import { coverFile, get, root, starter, starterIds, upload } from './support/requests.ts';
+import { photoOf } from './support/identification.ts';
 import { startServer, type ServerProcess } from './support/server.ts';
 import { beginUpload, chunk, fileHead, formEnd, openWire, uploadHead } from './support/wire.ts';
 
@@ -494,3 +496,39 @@ test('a thousand searches by four clients at a time lose nothing', async () => {
   assert.ok(!server.log.some((line) => line['code'] !== undefined));
   await server.stop();
 });
+
+test(
+  'a photo of two sleeves on a table names both, and says where they lie',
+  { skip: canIdentify() ? false : 'the addon is not built: there is no C++ compiler' },
+  async () => {
+    const server = await startServer();
+    const door = httpDoor(server.url);
+    const ids = [71, 17];
+    const [large = Buffer.alloc(0), small = Buffer.alloc(0)] = ids.map(coverFile);
+    const { photo, outlines } = await photoOf(
+      [
+        { cover: large, x: 480, y: 500, edge: 520, angle: -9 },
+        { cover: small, x: 1030, y: 620, edge: 400, angle: 16 },
+      ],
+      { width: 1400, height: 1050 },
+    );
+    const answer = json<{
+      identified: { album_id: number; outline: [number, number][] }[];
+      results: { album_id: number }[];
+    }>(await door(upload(photo, '?k=2')));
+    assert.deepEqual(
+      answer.identified.map(({ album_id }) => album_id),
+      ids,
+    );
+    assert.deepEqual(
+      answer.results.map(({ album_id }) => album_id),
+      ids,
+    );
+    for (const [i, { outline }] of answer.identified.entries())
+      for (const [corner, [x, y]] of outline.entries()) {
+        const [expectedX = NaN, expectedY = NaN] = outlines[i]?.[corner] ?? [];
+        assert.ok(Math.hypot(x - expectedX, y - expectedY) < 0.005, JSON.stringify(outline));
+      }
+    await server.stop();
+  },
+);
