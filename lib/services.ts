@@ -98,10 +98,10 @@ export function createServices(
       },
       ({ type, size, dimension }) => ({ type, vectors: size, dimension }),
     );
-    const features = stage(
+    const loadFeatures = stage(
       'features',
       async () => {
-        const path = config.identify === false ? null : await (await assets()).features();
+        const path = await (await assets()).features();
         // What the manifest does not name is of another set.
         const described = (await manifest())?.files;
         if (path === null || (described && !described[featuresName])) return null;
@@ -123,6 +123,7 @@ export function createServices(
       },
       (opened) => ({ identification: opened !== null }),
     );
+    const features = config.identify === false ? lazy(() => Promise.resolve(null)) : loadFeatures;
     return new Corpus({ catalog, index, features });
   };
   let corpus = makeCorpus();

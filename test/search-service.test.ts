@@ -217,7 +217,13 @@ describe('searches of the index', () => {
 });
 
 describe('albums in a picture', () => {
-  const sure = { cells: 20, visible: 100 };
+  const sure = {
+    ...{ cells: 20, visible: 100 },
+    get spots() {
+      // below all of the others' outlines
+      return Float32Array.from({ length: 60 }, (_, i) => (i % 3 === 2 ? i / 3 : 190));
+    },
+  };
   /** Row 7 small, row 5 large with row 6 as surely, row 4 at the same place, less surely, and row 3 too unsure. */
   const sightings = () =>
     Promise.resolve([

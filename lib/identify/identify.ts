@@ -34,7 +34,11 @@ const fewestCells = 8;
  * How surely a cover lies in the photo; from 1 on it is named. docs/identify.md says how sure those are that lie there,
  * and those that don't.
  */
-export const surenessOf = ({ points, cells, visible }: Sighting): number =>
+export const surenessOf = ({
+  points,
+  cells,
+  visible,
+}: Pick<Sighting, 'points' | 'cells' | 'visible'>): number =>
   Math.min(points / (fewestPoints + fewestShare * visible), cells / fewestCells);
 
 /** Share of the best one's points that an alternative has at least. */
@@ -61,7 +65,7 @@ export function findingsIn(
   sightings: readonly Sighting[],
   { width, height }: { width: number; height: number },
 ): Finding[] {
-  return mergeSightings(sightings.filter((sighting) => surenessOf(sighting) >= 1))
+  return mergeSightings(sightings)
     .map((finding) => ({ finding, area: areaOf(finding.outline) }))
     .sort((a, b) => b.area - a.area)
     .map(({ finding: { outline, ...rest } }) => {
@@ -71,20 +75,46 @@ export function findingsIn(
     });
 }
 
-/** Of the sightings at one place the one with the most points is the finding. */
-export function mergeSightings(
-  sightings: readonly Pick<Sighting, 'row' | 'points' | 'outline'>[],
-): Finding[] {
+/**
+ * Of the sightings at one place the one with the most points is the finding. A point of the photo speaks for one sleeve:
+ * what lies in the outline of a finding does not make another one sure. Two covers with the same lettering, say, agree
+ * where it is.
+ */
+export function mergeSightings(sightings: readonly Sighting[]): Finding[] {
   const findings: Finding[] = [];
-  for (const { row, points, outline } of [...sightings].sort(
-    (a, b) => b.points - a.points || a.row - b.row,
-  )) {
+  for (const sighting of [...sightings].sort((a, b) => b.points - a.points || a.row - b.row)) {
+    const { row, points, outline } = sighting;
+    if (surenessOf(sighting) < 1) continue;
     const same = findings.find((finding) => isSamePlace(finding.outline, outline));
-    if (!same) findings.push({ row, points, outline, alternatives: [] });
-    else if (points >= alternativeShare * same.points) same.alternatives.push(row);
+    if (same) {
+      if (points >= alternativeShare * same.points) same.alternatives.push(row);
+    } else if (surenessOf({ ...sighting, ...outsideOf(findings, sighting) }) >= 1)
+      findings.push({ row, points, outline, alternatives: [] });
   }
   return findings;
 }
+
+/** The points of a sighting that lie in no finding's outline. */
+function outsideOf(
+  findings: readonly Finding[],
+  { spots }: Sighting,
+): { points: number; cells: number } {
+  const cells = new Set<number>();
+  let points = 0;
+  for (let at = 0; at < spots.length; at += 3) {
+    const [x = NaN, y = NaN, cell = NaN] = spots.subarray(at, at + 3);
+    if (findings.some(({ outline }) => isInside(outline, [x, y]))) continue;
+    cells.add(cell);
+    points += 1;
+  }
+  return { points, cells: cells.size };
+}
+
+const isInside = (corners: Outline, [x, y]: Point): boolean =>
+  corners.every(([ax, ay], i) => {
+    const [bx, by] = corners[(i + 1) % 4] ?? [ax, ay];
+    return (bx - ax) * (y - ay) - (by - ay) * (x - ax) >= 0;
+  });
 
 function isSamePlace(a: Outline, b: Outline): boolean {
   return areaOf(intersection(a, b)) >= samePlace * Math.min(areaOf(a), areaOf(b));

@@ -26,6 +26,8 @@ export interface Sighting {
   /** Features of the cover whose place is in the photo. */
   visible: number;
   outline: Outline;
+  /** Of each point x and y in the photo, and its cell. */
+  spots: Float32Array;
 }
 
 export interface SightingOptions {

@@ -301,7 +301,7 @@ namespace
       return file_;
     }
 
-    // identify({ codes, places }, width, height, { voters, probes, neighbours, candidates }, rows) → [{ row, points, cells, visible, outline }]
+    // identify({ codes, places }, width, height, { voters, probes, neighbours, candidates }, rows) → [{ row, points, cells, visible, outline, spots }]
     Napi::Value identify(const Napi::CallbackInfo &info)
     {
       const auto given = info[0].As<Napi::Object>();
@@ -334,6 +334,10 @@ namespace
               one["cells"] = found[i].confirmation.cells;
               one["visible"] = found[i].confirmation.visible;
               one["outline"] = outline;
+              const auto &spots = found[i].confirmation.spots;
+              auto numbers = Napi::Float32Array::New(env, spots.size());
+              std::copy(spots.begin(), spots.end(), numbers.Data());
+              one["spots"] = numbers;
               list[i] = one;
             }
             return list;

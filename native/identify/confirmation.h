@@ -61,6 +61,7 @@ namespace identify
     int cells = 0;   // in which these lie, of a grid of 8 x 8 over the cover
     int visible = 0; // features of the cover whose place is in the photo
     std::array<Point, 4> outline;
+    std::vector<float> spots; // x and y in the photo of each point, and its cell
   };
 
   struct Agreement
@@ -138,6 +139,8 @@ namespace identify
     const auto matches = distinct_kinds(found, cover);
     result.points = static_cast<int>(matches.size());
     result.cells = spread(matches, width, height);
+    for (const Match *match : matches)
+      result.spots.insert(result.spots.end(), {static_cast<float>(match->photo.x), static_cast<float>(match->photo.y), static_cast<float>(cell_of(match->cover, width, height))});
     return result;
   }
 }

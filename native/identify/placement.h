@@ -186,15 +186,19 @@ namespace identify
     return static_cast<int>(std::min(cover.size(), photo.size()));
   }
 
-  // In how many cells of a grid of 8 x 8 over the cover the matches lie.
+  // The cell of a grid of 8 x 8 over the cover that a place on it lies in, row by row.
+  inline int cell_of(const Oriented &place, double width, double height)
+  {
+    const int column = std::clamp(static_cast<int>(place.x / width * 8), 0, 7), row = std::clamp(static_cast<int>(place.y / height * 8), 0, 7);
+    return row * 8 + column;
+  }
+
+  // In how many cells the matches lie.
   inline int spread(const std::vector<const Match *> &matches, double width, double height)
   {
     uint64_t cells = 0;
     for (const Match *match : matches)
-    {
-      const int column = std::clamp(static_cast<int>(match->cover.x / width * 8), 0, 7), row = std::clamp(static_cast<int>(match->cover.y / height * 8), 0, 7);
-      cells |= uint64_t(1) << (row * 8 + column);
-    }
+      cells |= uint64_t(1) << cell_of(match->cover, width, height);
     return __builtin_popcountll(cells);
   }
 
