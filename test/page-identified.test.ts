@@ -349,7 +349,13 @@ describe('the page names the album in the picture', { skip: browserSkip }, () =>
         await answerPictures(page, () => ({ results: albums, ...identified }));
         await pickAndSearch(page, album.cover);
         await heading(page, 'Covers like your picture');
-        assert.equal(await page.getByText('recognised').count(), 0);
+        assert.equal(
+          await page
+            .locator('main')
+            .getByText(/^This is|^Not recognised/)
+            .count(),
+          0,
+        );
         assert.ok(await page.locator('#list-title').isHidden());
         assert.ok(await page.locator('#verdict').isHidden());
         assert.equal(await page.locator('#grid .card').count(), 24);
