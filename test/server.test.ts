@@ -241,7 +241,13 @@ describe('the life of the process', () => {
   test('the log has one line per stage with its duration, says that this is the starter set, and one line per request', async () => {
     const server = await startServer();
     const stages = server.log.filter((line) => line.msg === 'loaded').map((line) => line['stage']);
-    assert.deepEqual(stages.sort(), ['catalog', 'image_encoder', 'index', 'text_encoder']);
+    assert.deepEqual(stages.sort(), [
+      'catalog',
+      'features',
+      'image_encoder',
+      'index',
+      'text_encoder',
+    ]);
     for (const line of server.log.filter((one) => one.msg === 'loaded'))
       assert.equal(typeof line['ms'], 'number');
     assert.ok(
@@ -303,7 +309,7 @@ describe('the life of the process', () => {
     assert.deepEqual(new Set(answers.map((answer) => answer.status)), new Set([200]));
     await server.logged((line) => line.msg === 'ready');
     const loads = server.log.filter((line) => line.msg === 'loaded');
-    assert.equal(loads.length, 4);
+    assert.equal(loads.length, 5);
     await server.stop();
   });
 
