@@ -10,6 +10,11 @@ const text = (expected: string) => z.string().trim().min(1).describe(expected);
 /** How deep one may page into an answer: the best so many albums can be had. */
 export const maxDepth = 200;
 
+const flag = z
+  .enum(['true', 'false'])
+  .transform((word) => word === 'true')
+  .describe('true or false');
+
 /** A bucket, and maybe a prefix in it. */
 const s3Uri = z
   .string()
@@ -39,14 +44,14 @@ const environment = z.object({
     .url({ protocol: /^https?$/ })
     .describe('an http(s) URL')
     .optional(),
-  S3_PATH_STYLE: z.enum(['true', 'false']).describe('true or false').optional(),
+  S3_PATH_STYLE: flag.optional(),
   CLIP_DTYPE: z.enum(['fp32', 'fp16', 'q8']).describe('fp32, fp16 or q8').optional(),
   HF_ENDPOINT: z
     .url({ protocol: /^https?$/ })
     .describe('an http(s) URL')
     .default('https://huggingface.co'),
   HF_TOKEN: text('a token').optional(),
-  IDENTIFY: z.enum(['true', 'false']).describe('true or false').optional(),
+  IDENTIFY: flag.optional(),
   ENCODER_WORKERS: integer(1, 64).optional(),
   ENCODER_THREADS: integer(1, 256).optional(),
   MAX_UPLOAD_MB: integer(1, 1024).default(10),
@@ -181,14 +186,12 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
       cacheDir: value.CACHE_DIR,
       // Whoever names an endpoint of their own has no DNS name for each bucket there.
       pathStyle:
-        value.S3_PATH_STYLE === undefined
-          ? 'AWS_ENDPOINT_URL_S3' in given || 'AWS_ENDPOINT_URL' in given
-          : value.S3_PATH_STYLE === 'true',
+        value.S3_PATH_STYLE ?? ('AWS_ENDPOINT_URL_S3' in given || 'AWS_ENDPOINT_URL' in given),
     }),
     hub: Object.freeze({ endpoint: withoutSlash(value.HF_ENDPOINT), token: value.HF_TOKEN }),
     cdnUrl: value.CDN_URL && withoutSlash(value.CDN_URL),
     dtype: value.CLIP_DTYPE,
-    identify: value.IDENTIFY === undefined ? undefined : value.IDENTIFY === 'true',
+    identify: value.IDENTIFY,
     encoder: Object.freeze({ workers: value.ENCODER_WORKERS, threads: value.ENCODER_THREADS }),
     limits: Object.freeze({
       uploadBytes: value.MAX_UPLOAD_MB * 1024 * 1024,

@@ -111,9 +111,9 @@ export function createServices(
           );
           return null;
         }
-        const opened = await FeatureIndex.open(path);
         const { size } = await catalog();
         await assertDescribed(await manifest(), featuresName, path);
+        const opened = await FeatureIndex.open(path);
         if (opened.size === size) return opened;
         opened.close();
         throw new AppError(
@@ -136,14 +136,19 @@ export function createServices(
    */
   const reload = async (): Promise<void> => {
     const next = makeCorpus();
-    const { dimension } = await next.index();
-    await next.features();
-    const encoder = imageEncoder.made ?? textEncoder.made;
-    if (encoder && encoder.dimension !== dimension)
-      throw new AppError(
-        'assets_inconsistent',
-        `The new ${indexName} holds vectors of ${String(dimension)} dimensions but the model gives ${String(encoder.dimension)}.`,
-      );
+    try {
+      const { dimension } = await next.index();
+      await next.features();
+      const encoder = imageEncoder.made ?? textEncoder.made;
+      if (encoder && encoder.dimension !== dimension)
+        throw new AppError(
+          'assets_inconsistent',
+          `The new ${indexName} holds vectors of ${String(dimension)} dimensions but the model gives ${String(encoder.dimension)}.`,
+        );
+    } catch (error) {
+      next.retire(); // nobody will search it
+      throw error;
+    }
     corpus.retire();
     corpus = next;
   };

@@ -625,6 +625,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
         const dir = join(folder, `later-${String(manifest)}`);
         assert.equal((await cli(buildArgs(dir, '--no-features'))).status, 0);
         if (!manifest) await rm(join(dir, 'manifest.json'));
+        await writeFile(`${featuresIn(dir)}.new`, 'what a run that was killed has left');
         const { status, output, errors } = await cli([
           ...['index', 'features', '--index', dir, '--images', catalog.imagesDir],
         ]);

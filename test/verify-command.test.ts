@@ -100,8 +100,9 @@ describe('the command verify', { timeout: 1_800_000 }, () => {
       const cut = await copy();
       await truncate(join(cut, featuresName), 20_000);
       const other = await copy();
-      const first = (await FeatureIndex.open(join(other, featuresName))).covers();
-      const { value } = (await first.next()) as { value: CoverFeatures };
+      const index = await FeatureIndex.open(join(other, featuresName));
+      const { value } = (await index.covers().next()) as { value: CoverFeatures };
+      index.close(); // before it is written over
       await writeFeatureFile(join(other, featuresName), [value]);
       const changed = await copy({ manifest: true });
       await cp(join(other, featuresName), join(changed, featuresName));

@@ -84,8 +84,9 @@ const openTower = {
         );
         return Promise.all(
           decoded.map(async (one) => {
-            const embedding = 'pixels' in one ? embeddings.shift() : undefined;
-            if (!('pixels' in one) || !embedding) return one as PlainError;
+            if ('message' in one) return one;
+            const embedding = embeddings.shift();
+            if (!embedding) throw new Error('The model gave fewer embeddings than pictures');
             const features = await one.features;
             return features ? { embedding, features } : embedding;
           }),

@@ -1,8 +1,8 @@
-import { open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { open, type FileHandle } from 'node:fs/promises';
 import pLimit from 'p-limit';
 import { usableCores } from '../cores.ts';
 import { AppError } from '../errors.ts';
-import { nameBeside, writeAt } from '../files.ts';
+import { writeAt } from '../files.ts';
 import { countOf, type PictureFeatures } from './features.ts';
 import { native } from './native.ts';
 
@@ -80,8 +80,9 @@ export interface CoverFeatures extends PictureFeatures {
 }
 
 /**
- * Writes a feature file beside its place and renames it. All features are held in memory meanwhile.
+ * Writes a feature file. All features are held in memory meanwhile.
  *
+ * @param path where it goes; written as it is, not beside: never over one that is mapped
  * @param covers in the order of their rows
  * @param centres of the file whose lists the features name; without it lists are made of the features given
  * @throws Error of the file system; AppError `index_unreadable` where the addon is not built
@@ -100,19 +101,12 @@ export async function writeFeatureFile(
     features: all.reduce((sum, cover) => sum + countOf(cover), 0),
   };
   const listOf = await assignLists(all, lists, centres !== undefined);
-  const beside = nameBeside(path);
+  const file = await open(path, 'w');
   try {
-    const file = await open(beside, 'w');
-    try {
-      await writeParts(file, head, all, lists, listOf);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(beside, path);
-  } catch (error) {
-    await rm(beside, { force: true });
-    throw error;
+    await writeParts(file, head, all, lists, listOf);
+    await file.sync();
+  } finally {
+    await file.close();
   }
   return head;
 }

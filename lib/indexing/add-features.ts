@@ -1,12 +1,11 @@
 import { join } from 'node:path';
 import { Catalog } from '../catalog/catalog.ts';
-import { replaceFile } from '../files.ts';
 import { inLockedFolder } from '../folder-lock.ts';
 import { writeFeatureFile } from '../identify/feature-file.ts';
-import { featuresName, manifestName, metadataName } from '../storage/assets.ts';
+import { featuresName, metadataName } from '../storage/assets.ts';
 import { makeFeatures, type FeatureEvent } from './cover-features.ts';
 import { FileSet } from './file-set.ts';
-import { digestFile, manifestText, readManifest } from './manifest.ts';
+import { readManifest } from './manifest.ts';
 
 export type AddFeaturesEvent =
   FeatureEvent | { type: 'wrote_features'; path: string; covers: number; bytes: number };
@@ -29,13 +28,15 @@ export const addFeatures = (
     await FileSet.recover(dir);
     const catalog = await Catalog.open(join(dir, metadataName));
     const manifest = await readManifest(dir);
-    const covers = yield* makeFeatures(catalog.albums(), imagesDir, signal);
-    const path = join(dir, featuresName);
-    await writeFeatureFile(path, covers);
-    const digest = await digestFile(path);
-    if (manifest) {
-      const files = { ...manifest.files, [featuresName]: digest };
-      await replaceFile(join(dir, manifestName), manifestText({ ...manifest, files }));
+    const set = await FileSet.begin(dir);
+    try {
+      const covers = yield* makeFeatures(catalog.albums(), imagesDir, signal);
+      await writeFeatureFile(set.featuresPath, covers);
+      const { bytes } = await set.finishFeatures(manifest);
+      const path = join(dir, featuresName);
+      yield { type: 'wrote_features', path, covers: covers.length, bytes };
+    } catch (error) {
+      await set.abandon();
+      throw error;
     }
-    yield { type: 'wrote_features', path, covers: covers.length, bytes: digest.bytes };
   });

@@ -50,7 +50,7 @@ export type BuildEvent =
   | { type: 'written'; outDir: string; manifest: Manifest };
 
 /**
- * Embeds the cover of every album, and writes index, metadata and manifest. Whatever ends it before that, the
+ * Embeds the cover of every album, and writes index, metadata, features and manifest. Whatever ends it before that, the
  * set that was there before stays; what has been embedded is kept for `resume`, and the result is the same
  * to the last bit as that of a run that nothing disturbed.
  *
@@ -71,9 +71,9 @@ async function* build(options: BuildOptions): AsyncGenerator<BuildEvent> {
   const text = (await readMetadata(metadataPath)).text;
   const identity = await identifyModel(modelDir, options.dtype);
   const { from, to } = rangeOf(catalog.size, shard);
+  const albums = catalog.albums().slice(from, to);
   const journal = yield* embedCovers({
-    albums: catalog.albums().slice(from, to),
-    ...{ imagesDir, modelDir, outDir, resume, restart, allowMissing, signal },
+    ...{ albums, imagesDir, modelDir, outDir, resume, restart, allowMissing, signal },
     dtype: identity.model.dtype,
     plan: {
       metadata: createHash('sha256').update(text).digest('hex'),
@@ -99,8 +99,7 @@ async function* build(options: BuildOptions): AsyncGenerator<BuildEvent> {
       });
       await set.writeMetadata(joinRows(rows));
       if (options.features !== false && canIdentify()) {
-        const embedded = catalog.albums().slice(from, to).filter(isThere);
-        const covers = yield* makeFeatures(embedded, imagesDir, signal);
+        const covers = yield* makeFeatures(albums.filter(isThere), imagesDir, signal);
         await writeFeatureFile(set.featuresPath, covers);
       } else if (options.features !== false) yield { type: 'no_features' };
       const skipped = journal.skipped.map(({ albumId }) => albumId);

@@ -7,6 +7,7 @@ import type { ClipDtype } from '../clip/model-files.ts';
 import { AppError } from '../errors.ts';
 import { writeFeatureFile, type CoverFeatures } from '../identify/feature-file.ts';
 import { FeatureIndex } from '../identify/feature-index.ts';
+import { native } from '../identify/native.ts';
 import { featuresName, indexName, metadataName } from '../storage/assets.ts';
 import { inLockedFolder } from '../folder-lock.ts';
 import { openEmbeddings } from '../vectors/open-embeddings.ts';
@@ -26,6 +27,7 @@ export type ChangeEvent =
 
 /** A set of files that is there already. */
 interface Present {
+  dir: string;
   index: VectorIndex;
   catalog: Catalog;
   /** The metadata's elements as they are written. */
@@ -37,10 +39,10 @@ interface Present {
 interface Change {
   rows: readonly string[];
   skipped: number[];
-  /** Rows whose features are left out. */
-  gone?: ReadonlySet<number>;
+  /** Old rows that are left out. */
+  gone: ReadonlySet<number>;
   /** Features of the albums behind the old ones. */
-  newFeatures?: readonly CoverFeatures[];
+  newFeatures: readonly CoverFeatures[];
 }
 
 export interface AddOptions {
@@ -113,8 +115,9 @@ async function* add(options: AddOptions): AsyncGenerator<ChangeEvent> {
         )
       : [];
     const skipped = journal.skipped.map(({ albumId }) => albumId);
-    const manifest = await writeSet(dir, present, {
+    const manifest = await writeSet(present, {
       rows: [...present.rows, ...added.map(({ row }) => row)],
+      gone: new Set(),
       newFeatures,
       skipped: [...new Set([...present.manifest.skipped, ...skipped])],
     });
@@ -154,10 +157,10 @@ async function* remove(dir: string, albumIds: readonly number[]): AsyncGenerator
       `These are all the albums in ${dir}: a set needs one, so nothing is removed.`,
     );
   const kept = present.rows.filter((_, row) => !gone.has(row));
-  const change = { rows: kept, skipped: present.manifest.skipped, gone };
+  const change = { rows: kept, skipped: present.manifest.skipped, gone, newFeatures: [] };
   const manifest = present.index.removesRows
-    ? (present.index.remove([...gone]), await writeSet(dir, present, change))
-    : await rebuildSet(dir, present, gone, change);
+    ? (present.index.remove([...gone]), await writeSet(present, change))
+    : await rebuildSet(present, change);
   yield { type: 'removed', albums: gone.size };
   yield { type: 'written', outDir: dir, manifest };
 }
@@ -171,6 +174,7 @@ async function openSet(dir: string): Promise<Present> {
       'assets_missing',
       `${dir} has no manifest.json, so what its index was made with is not known: build it with index build.`,
     );
+  if (manifest.files[featuresName]) native(); // without it they can't be changed: told before an hour of embedding
   const catalog = await Catalog.open(join(dir, metadataName));
   const { index } = await openEmbeddings(join(dir, indexName), catalog.ids());
   if (index.hasOwnOrder)
@@ -179,7 +183,7 @@ async function openSet(dir: string): Promise<Present> {
       `The index in ${dir} names its vectors by ids, so that albums can't be added or removed here: build it with index build.`,
     );
   const rows = splitRows((await readMetadata(join(dir, metadataName))).text);
-  return { index, catalog, rows, manifest };
+  return { dir, index, catalog, rows, manifest };
 }
 
 function assertSameModel(
@@ -194,31 +198,24 @@ function assertSameModel(
   );
 }
 
-async function writeSet(
-  dir: string,
-  { index, manifest }: Present,
-  change: Change,
-): Promise<Manifest> {
+async function writeSet(present: Present, change: Change): Promise<Manifest> {
+  const { dir, index, manifest } = present;
   const set = await FileSet.begin(dir);
   try {
     await index.write(set.indexPath);
-    return await finishSet(dir, set, manifest, { ...manifest.index, vectors: index.size }, change);
+    return await finishSet(set, present, { ...manifest.index, vectors: index.size }, change);
   } catch (error) {
     await set.abandon();
     throw error;
   }
 }
 
-async function rebuildSet(
-  dir: string,
-  { index, manifest }: Present,
-  gone: ReadonlySet<number>,
-  change: Change,
-): Promise<Manifest> {
+async function rebuildSet(present: Present, change: Change): Promise<Manifest> {
+  const { dir, index, manifest } = present;
   const set = await FileSet.begin(dir);
   try {
     const assembling = assembleIndex(set.indexPath, {
-      vectors: () => keptVectors(index, gone),
+      vectors: () => keptVectors(index, change.gone),
       dimension: index.dimension,
       size: change.rows.length,
       type: manifest.index.type,
@@ -226,7 +223,7 @@ async function rebuildSet(
     });
     let step = await assembling.next();
     while (step.done !== true) step = await assembling.next();
-    return await finishSet(dir, set, manifest, step.value, change);
+    return await finishSet(set, present, step.value, change);
   } catch (error) {
     await set.abandon();
     throw error;
@@ -234,9 +231,8 @@ async function rebuildSet(
 }
 
 async function finishSet(
-  dir: string,
   set: FileSet,
-  manifest: Manifest,
+  { dir, manifest }: Present,
   index: Manifest['index'],
   { rows, skipped, gone, newFeatures }: Change,
 ): Promise<Manifest> {
@@ -251,8 +247,8 @@ async function finishSet(
 async function changeFeatures(
   from: string,
   to: string,
-  gone: ReadonlySet<number> = new Set(),
-  added: readonly CoverFeatures[] = [],
+  gone: ReadonlySet<number>,
+  added: readonly CoverFeatures[],
 ): Promise<void> {
   const index = await FeatureIndex.open(from);
   try {

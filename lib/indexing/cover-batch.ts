@@ -48,7 +48,8 @@ export async function embedCoverBatch(
 
 type CoverFile = Omit<Skipped, 'reason'> & { bytes: Buffer };
 
-async function readCover(
+/** The file of an album's cover, or why it can't be read. @throws Error that is no fault of the cover's, e.g. EMFILE */
+export async function readCover(
   imagesDir: string,
   album: CoverOwner,
   position: number,

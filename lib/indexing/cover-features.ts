@@ -1,11 +1,10 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { usableCores } from '../cores.ts';
 import { isAppError } from '../errors.ts';
 import type { CoverFeatures } from '../identify/feature-file.ts';
 import { featuresOfCover } from '../identify/features.ts';
 import { mapInOrder } from '../map-in-order.ts';
-import { coverFileIn, type CoverOwner } from '../storage/covers.ts';
+import type { CoverOwner } from '../storage/covers.ts';
+import { readCover } from './cover-batch.ts';
 
 export interface FeatureEvent {
   type: 'features';
@@ -35,9 +34,10 @@ export async function* makeFeatures(
 ): AsyncGenerator<FeatureEvent, CoverFeatures[]> {
   const made: CoverFeatures[] = [];
   const total = albums.length;
-  for await (const one of mapInOrder(albums, usableCores() + 1, (album) =>
-    featuresOf(album, imagesDir),
-  )) {
+  const making = mapInOrder([...albums.entries()], usableCores() + 1, ([position, album]) =>
+    featuresOf(album, imagesDir, position),
+  );
+  for await (const one of making) {
     made.push(one);
     signal?.throwIfAborted();
     if (made.length % toldEach === 0 || made.length === total)
@@ -46,12 +46,15 @@ export async function* makeFeatures(
   return made;
 }
 
-async function featuresOf(album: CoverOwner, imagesDir: string): Promise<CoverFeatures> {
-  const file = await coverFileIn(imagesDir, album);
-  const bytes = file === null ? null : await readFile(join(imagesDir, file)).catch(() => null);
-  if (!bytes) return none;
+async function featuresOf(
+  album: CoverOwner,
+  imagesDir: string,
+  position: number,
+): Promise<CoverFeatures> {
+  const cover = await readCover(imagesDir, album, position);
+  if (!('bytes' in cover)) return none;
   try {
-    return await featuresOfCover(bytes);
+    return await featuresOfCover(cover.bytes);
   } catch (error) {
     if (isAppError(error) && error.code !== 'index_unreadable') return none; // it is the picture's fault
     throw error;

@@ -2,7 +2,7 @@ import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeSynced } from '../files.ts';
 import { featuresName, indexName, manifestName, metadataName } from '../storage/assets.ts';
-import { digestFile, manifestText, readManifestFile, type Manifest } from './manifest.ts';
+import { digestFile, readManifestFile, type FileDigest, type Manifest } from './manifest.ts';
 
 /** The files that a manifest describes; the features of the covers may be missing. */
 const describedNames = [featuresName, indexName, metadataName] as const;
@@ -39,7 +39,7 @@ export class FileSet {
       if (!(await fits(set.#beside(name), manifest.files[name]))) return;
       beside.push(name);
     }
-    for (const name of [...beside, manifestName]) await rename(set.#beside(name), join(dir, name));
+    await set.#putInPlace([...beside, manifestName]);
     await set.#removeForeignFeatures(manifest);
   }
 
@@ -59,7 +59,10 @@ export class FileSet {
 
   /** Writes the manifest and puts all of them in their place. */
   async finish(about: Omit<Manifest, 'format' | 'files'>): Promise<Manifest> {
-    const features = await digestFile(this.featuresPath).catch(() => null);
+    const features = await digestFile(this.featuresPath).catch((error: unknown) => {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+      throw error;
+    });
     const manifest: Manifest = {
       format: 1,
       ...about,
@@ -69,18 +72,39 @@ export class FileSet {
         [metadataName]: await digestFile(this.#beside(metadataName)),
       },
     };
-    await writeSynced(this.#beside(manifestName), manifestText(manifest));
-    for (const name of [...describedNames, manifestName])
-      if (name !== featuresName || features)
-        await rename(this.#beside(name), join(this.#dir, name));
+    await this.#writeManifest(manifest);
+    await this.#putInPlace([
+      ...describedNames.filter((name) => name in manifest.files),
+      manifestName,
+    ]);
     await this.#removeForeignFeatures(manifest);
     return manifest;
+  }
+
+  /** Puts features alone in their place; the manifest that is there, if any, names them then. */
+  async finishFeatures(manifest: Manifest | null): Promise<FileDigest> {
+    const digest = await digestFile(this.featuresPath);
+    if (manifest)
+      await this.#writeManifest({
+        ...manifest,
+        files: { ...manifest.files, [featuresName]: digest },
+      });
+    await this.#putInPlace([featuresName, ...(manifest ? [manifestName] : [])]);
+    return digest;
   }
 
   /** Removes what has been written and is not in its place. */
   async abandon(): Promise<void> {
     for (const name of [...describedNames, manifestName])
       await rm(this.#beside(name), { force: true });
+  }
+
+  #writeManifest(manifest: Manifest): Promise<void> {
+    return writeSynced(this.#beside(manifestName), `${JSON.stringify(manifest, null, 2)}\n`);
+  }
+
+  async #putInPlace(names: readonly string[]): Promise<void> {
+    for (const name of names) await rename(this.#beside(name), join(this.#dir, name));
   }
 
   /** Those of an earlier set, where this one has none. */

@@ -44,10 +44,6 @@ const manifest = z.object({
 });
 
 export type Manifest = z.output<typeof manifest>;
-
-/** A manifest as it is written. */
-export const manifestText = (one: Manifest): string => `${JSON.stringify(one, null, 2)}\n`;
-
 export type FileDigest = z.output<typeof digest>;
 export type Shard = z.output<typeof shard>;
 

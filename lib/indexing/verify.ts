@@ -217,7 +217,7 @@ async function* checkFeatures(dir: string, catalog: Catalog): AsyncGenerator<Ver
     );
   else
     yield plain.length === 0
-      ? finding('features', 'ok', `every cover can be recognised in a photo`)
+      ? finding('features', 'ok', 'every cover can be recognised in a photo')
       : finding(
           'features',
           'note',

@@ -38,8 +38,8 @@ export interface Album extends Omit<AlbumResult, 'similarity_score'> {
 export interface Health {
   /** `null` until the service knows. */
   starter_set: boolean | null;
-  /** Whether albums are recognised in pictures; absent from services that can't. */
-  identification?: boolean;
+  /** Whether albums are recognised in pictures; `null` until the service knows. */
+  identification?: boolean | null;
 }
 
 export interface GenreCount {
