@@ -1,4 +1,4 @@
-// The nearest vectors of one query: over all rows, or exactly over those that a caller names.
+// The nearest vectors of a query, or of several: over all rows, or exactly over those that a caller names.
 #pragma once
 
 #include <algorithm>
@@ -112,17 +112,27 @@ namespace nearest
   // Memory, not arithmetic, is the limit: more threads gain nothing.
   constexpr size_t MOST_THREADS = 4;
 
-  // Distances of the query to n rows. The threads end with the search, so that none spins while the model runs.
-  inline std::vector<float> flat_distances(const faiss::IndexFlat &index, const float *query, const uint32_t *rows, size_t n)
+  // Rows that all queries are compared with before the next ones are read: they stay in the processor's second cache.
+  constexpr size_t FLOATS_A_BLOCK = 1 << 15;
+
+  // Distances of each query to n rows, query by query: all are done in one pass over the vectors, which takes as long to read
+  // from memory as three queries take to compare. The threads end with the search, so that none spins while the model runs.
+  inline std::vector<float> flat_distances(const faiss::IndexFlat &index, const float *queries, size_t count, const uint32_t *rows, size_t n)
   {
     const auto kernel = index.metric_type == faiss::METRIC_L2 ? squared_distances : inner_products;
     const size_t d = index.d;
     const float *x = index.get_xb();
-    std::vector<float> out(n);
+    std::vector<float> out(count * n);
     const size_t most = std::clamp<size_t>(cores / std::max<size_t>(searches, 1), 1, MOST_THREADS);
     const size_t threads = std::clamp<size_t>(n * d / FLOATS_A_THREAD, 1, most);
+    const size_t block = std::max<size_t>(FLOATS_A_BLOCK / std::max<size_t>(d, 1), 1);
     std::vector<std::thread> helpers;
-    const auto part = [&](size_t t) { kernel(x, query, d, rows, n * t / threads, n * (t + 1) / threads, out.data()); };
+    const auto part = [&](size_t t) {
+      const size_t end = n * (t + 1) / threads;
+      for (size_t from = n * t / threads; from < end; from += block)
+        for (size_t q = 0; q < count; q++)
+          kernel(x, queries + q * d, d, rows, from, std::min(from + block, end), out.data() + q * n);
+    };
     for (size_t t = 1; t < threads; t++)
     {
       try
@@ -142,13 +152,13 @@ namespace nearest
 
   // The k best of n distances, best first; of equal ones the lower row first, as in FAISS. What is no number is near
   // to nothing, and never found.
-  inline Found best_of(const std::vector<float> &distances, const uint32_t *rows, size_t k, bool larger_is_better)
+  inline Found best_of(const float *distances, size_t n, const uint32_t *rows, size_t k, bool larger_is_better)
   {
     const float sign = larger_is_better ? -1 : 1;
     using Candidate = std::pair<float, idx_t>;
     std::vector<Candidate> best; // a heap whose top is the worst
     best.reserve(k + 1);
-    for (size_t i = 0; i < distances.size(); i++)
+    for (size_t i = 0; i < n; i++)
     {
       const float cost = sign * distances[i];
       if (std::isnan(cost) || (best.size() == k && cost > best.front().first))
@@ -176,6 +186,20 @@ namespace nearest
     return found;
   }
 
+  // The k nearest to each query, exactly, in an index that keeps its vectors as they are.
+  inline std::vector<Found> flat_search(const faiss::IndexFlat &index, const float *queries, size_t count, size_t k, const Rows &rows)
+  {
+    const size_t n = rows.given ? rows.length : index.ntotal;
+    k = std::min(k, n);
+    if (k == 0)
+      return std::vector<Found>(count);
+    const auto distances = flat_distances(index, queries, count, rows.data, n);
+    std::vector<Found> found;
+    for (size_t q = 0; q < count; q++)
+      found.push_back(best_of(distances.data() + q * n, n, rows.data, k, index.metric_type == faiss::METRIC_INNER_PRODUCT));
+    return found;
+  }
+
   // Distances to the rows named, by what the index itself stores of them.
   inline std::vector<float> stored_distances(const faiss::Index &index, const float *query, const uint32_t *rows, size_t n)
   {
@@ -198,7 +222,7 @@ namespace nearest
       return {};
     const bool larger_is_better = index.metric_type == faiss::METRIC_INNER_PRODUCT;
     if (const auto *flat = dynamic_cast<const faiss::IndexFlat *>(&index))
-      return best_of(flat_distances(*flat, query, rows.data, n), rows.data, k, larger_is_better);
+      return flat_search(*flat, query, 1, k, rows).front();
     if (rows.given)
     {
       // What FAISS wraps, it can not filter: the parts are asked themselves.
@@ -213,7 +237,7 @@ namespace nearest
     }
     const auto *ivf = dynamic_cast<const faiss::IndexIVF *>(&index);
     if (rows.given && !ivf)
-      return best_of(stored_distances(index, query, rows.data, n), rows.data, k, larger_is_better);
+      return best_of(stored_distances(index, query, rows.data, n).data(), n, rows.data, k, larger_is_better);
 
     Found found{std::vector<float>(k), std::vector<idx_t>(k)};
     if (rows.given)
@@ -230,6 +254,17 @@ namespace nearest
     const size_t count = std::find(found.rows.begin(), found.rows.end(), -1) - found.rows.begin();
     found.distances.resize(count);
     found.rows.resize(count);
+    return found;
+  }
+
+  // The same for several queries, one after the other in memory.
+  inline std::vector<Found> search(const faiss::Index &index, const float *queries, size_t count, size_t k, const Rows &rows)
+  {
+    if (const auto *flat = dynamic_cast<const faiss::IndexFlat *>(&index))
+      return flat_search(*flat, queries, count, k, rows);
+    std::vector<Found> found;
+    for (size_t q = 0; q < count; q++)
+      found.push_back(search(index, queries + q * index.d, k, rows));
     return found;
   }
 }

@@ -249,13 +249,13 @@ describe('a search beside the thread of JavaScript', () => {
 
   test('one that is under way ends rightly though the index is disposed of, and none begins after that', async () => {
     const index = await makeLarge();
-    const searches = [3, 19_999].map((row) => index.search(own(row), 1));
+    const searches = [3, 4567, 19_999].map((row) => index.search(own(row), 1));
     const lengths = index.lengthsOf(Uint32Array.of(0, 19_999));
     index.dispose();
-    await assert.rejects(index.search(own(3), 1), /The index is empty/);
+    await assert.rejects(index.search(own(3), 1), /The index was disposed of/);
     assert.deepEqual(
       (await Promise.all(searches)).map(({ rows }) => rows[0]),
-      [3, 19_999],
+      [3, 4567, 19_999],
     );
     for (const length of await lengths) assert.ok(Math.abs(length - 1) < 1e-5);
   });
@@ -268,6 +268,21 @@ describe('a search beside the thread of JavaScript', () => {
     rows.fill(2 ** 32 - 1);
     assert.deepEqual([...(await searching).rows], [77]);
   });
+
+  for (const type of ['Flat', 'SQ8', 'IVF64,Flat'])
+    test(`many at a time find in ${type} what each finds alone`, async () => {
+      const index = await make(type);
+      const asked = all.slice(0, 50).map((row) => ({ query: vectorOf(row), k: 1 + (row % 40) }));
+      const alone: Neighbours[] = [];
+      for (const { query, k } of asked) alone.push(await index.search(query, k));
+      const together = await Promise.all(asked.map(({ query, k }) => index.search(query, k)));
+      assert.deepEqual(together, alone);
+      // One cell of an inverted file has fewer vectors than were asked for.
+      assert.ok(
+        alone.every(({ rows }, i) => type.startsWith('IVF') || rows.length === 1 + (i % 40)),
+      );
+      assert.ok(alone.every(({ rows }) => rows.length > 0 && !rows.includes(-1)));
+    });
 
   test('nothing changes the index while it lasts', async () => {
     const index = await makeLarge();

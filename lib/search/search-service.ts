@@ -87,7 +87,7 @@ export interface SearchParts {
 /** The main job: encode the query, find the nearest covers, name their albums. */
 export class SearchService {
   readonly #parts: SearchParts;
-  /** Searches of the index at a time: those that are under way share the cores. */
+  /** Searches at a time that can't be done together: those that are under way share the cores. */
   readonly #indexTurns = pLimit(usableCores());
   readonly #pictures: Gate;
   readonly #texts: Gate;
@@ -179,7 +179,7 @@ export class SearchService {
     });
   }
 
-  /** Searches of the index and of the features take turns: each of them takes a core. */
+  /** Searches among some rows, and of the features, take turns: each of them takes a core. */
   #inTurn<T>(signal: AbortSignal | undefined, search: () => Promise<T>): Promise<T> {
     return this.#indexTurns(() => {
       signal?.throwIfAborted();
@@ -194,7 +194,7 @@ export class SearchService {
     signal: AbortSignal | undefined,
   ): Promise<Finding[]> {
     const index = await corpus.index();
-    const { rows } = await this.#inTurn(signal, () => index.search(embedding, alsoLookedAt));
+    const { rows } = await index.search(embedding, alsoLookedAt);
     return this.#inTurn(signal, () => identify(features, photo, [...rows]));
   }
 
@@ -217,7 +217,9 @@ export class SearchService {
       (row) => allowed?.includes(row) ?? true,
     );
     const search = async (count: number, rows?: Uint32Array) => {
-      const found = await this.#inTurn(signal, () => index.search(embedding, count, rows));
+      const found = await (rows
+        ? this.#inTurn(signal, () => index.search(embedding, count, rows))
+        : index.search(embedding, count));
       return Array.from(found.rows, (row, i) => ({
         row,
         similarity: index.similarity(found.distances[i] ?? NaN),

@@ -1,5 +1,5 @@
 import { rename, rm } from 'node:fs/promises';
-import type { Index } from 'faiss-node';
+import type { Index, TypedSearchResult } from 'faiss-node';
 import { usableCores } from '../cores.ts';
 import { nameBeside } from '../files.ts';
 import { AppError } from '../errors.ts';
@@ -18,6 +18,16 @@ export interface Neighbours {
   /** FAISS's distances, in the same order: inner products, or squared Euclidean distances. */
   distances: Float32Array;
 }
+
+interface Asked {
+  query: Float32Array;
+  k: number;
+  resolve: (found: TypedSearchResult) => void;
+  reject: (error: unknown) => void;
+}
+
+/** Each has a distance for every vector until its best are chosen: at a million vectors 64 MB for all. */
+const mostTogether = 16;
 
 /** faiss-node is loaded when an index is first opened: a handler that needs none never loads it. */
 const loadFaiss = lazy(async () => {
@@ -41,6 +51,10 @@ export class VectorIndex {
   readonly #index: Index;
   /** The row of each place in the file, and the reverse, where the file has its vectors in another order. */
   #order: { rowAt: Int32Array; placeOf: Uint32Array } | undefined;
+  /** Searches that have not begun. */
+  readonly #asked: Asked[] = [];
+  #searching = false;
+  #disposed = false;
   readonly dimension: number;
   readonly metric: Metric;
   /** E.g. `Flat`, `SQ`, `HNSW`. */
@@ -155,11 +169,12 @@ export class VectorIndex {
   }
 
   /**
-   * Frees the vectors now, and not when the garbage is collected; a search under way ends first. Nothing else may be
-   * called after it.
+   * Frees the vectors now, and not when the garbage is collected; what was asked for before is searched first. Nothing else
+   * may be called after it.
    */
   dispose(): void {
-    if ('dispose' in this.#index) this.#index.dispose();
+    this.#disposed = true;
+    if ('dispose' in this.#index && !this.#searching) this.#index.dispose();
   }
 
   /** Number of vectors. */
@@ -204,6 +219,7 @@ export class VectorIndex {
   /**
    * The nearest rows: the best `k` of all, or exactly the best `k` of those given, whatever the type of the
    * index; all of them where there are fewer. It is done in a thread of its own, and the index can't be changed meanwhile.
+   * Searches of all rows that are asked for while another is under way are done together, in one pass over the vectors.
    *
    * @param query `Float32Array` of `dimension`, finite
    * @param k an integer of 1 or more
@@ -211,6 +227,7 @@ export class VectorIndex {
    * @throws RangeError where the query has another length, or holds what is no number
    */
   async search(query: Float32Array, k: number, rows?: Uint32Array): Promise<Neighbours> {
+    if (this.#disposed) throw new Error('The index was disposed of.');
     if (query.length !== this.dimension)
       throw new RangeError(
         `Expected a query of ${String(this.dimension)} dimensions but received ${String(query.length)}.`,
@@ -220,8 +237,48 @@ export class VectorIndex {
     if (!('nearest' in this.#index)) return this.#searchUnpatched(query, k, rows);
     const order = this.#order;
     const places = order && rows ? rows.map((row) => order.placeOf[row] ?? 0) : rows;
-    const { labels, distances } = await this.#index.nearest(query, k, places);
+    const { labels, distances } = places
+      ? await this.#index.nearest(query, k, places)
+      : await this.#searchTogether(query, k);
     return { rows: order ? labels.map((place) => order.rowAt[place] ?? -1) : labels, distances };
+  }
+
+  #searchTogether(query: Float32Array, k: number): Promise<TypedSearchResult> {
+    return new Promise((resolve, reject) => {
+      this.#asked.push({ query: query.slice(), k, resolve, reject });
+      if (!this.#searching) void this.#pass();
+    });
+  }
+
+  /** Passes over the vectors, each for those that have come meanwhile, until none waits. */
+  async #pass(): Promise<void> {
+    const { dimension } = this;
+    this.#searching = true;
+    while (this.#asked.length > 0) {
+      const together = this.#asked.splice(0, mostTogether);
+      const queries = new Float32Array(together.length * dimension);
+      for (const [i, { query }] of together.entries()) queries.set(query, i * dimension);
+      try {
+        const { labels, distances } = await this.#index.nearest(
+          queries,
+          Math.max(...together.map(({ k }) => k)),
+        );
+        const width = labels.length / together.length;
+        for (const [i, { k, resolve }] of together.entries()) {
+          const found = labels.subarray(i * width, i * width + Math.min(k, width));
+          const none = found.indexOf(-1);
+          const count = none < 0 ? found.length : none;
+          resolve({
+            labels: found.slice(0, count),
+            distances: distances.slice(i * width, i * width + count),
+          });
+        }
+      } catch (error) {
+        for (const { reject } of together) reject(error);
+      }
+    }
+    this.#searching = false;
+    if (this.#disposed) this.dispose();
   }
 
   /**
