@@ -13,6 +13,7 @@ import { lazy, type Lazy } from './lazy.ts';
 import { SearchService } from './search/search-service.ts';
 import { featuresName, indexName, metadataName } from './storage/assets.ts';
 import { locateLocalAssets } from './storage/local-assets.ts';
+import { trimMemory } from './vectors/vector-index.ts';
 import { openEmbeddings } from './vectors/open-embeddings.ts';
 
 export type Services = ReturnType<typeof createServices>;
@@ -151,6 +152,7 @@ export function createServices(
     }
     corpus.retire();
     corpus = next;
+    await trimMemory();
   };
 
   /**
@@ -174,7 +176,10 @@ export function createServices(
     });
     try {
       const { dimension } = await index();
-      if (pool.dimension === dimension) return pool;
+      if (pool.dimension === dimension) {
+        await trimMemory();
+        return pool;
+      }
       const { place } = await assets();
       throw new AppError(
         'assets_inconsistent',

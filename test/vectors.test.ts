@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { AppError } from '../lib/errors.ts';
-import { VectorIndex, type Neighbours } from '../lib/vectors/vector-index.ts';
+import { trimMemory, VectorIndex, type Neighbours } from '../lib/vectors/vector-index.ts';
 import { noise } from './support/pictures.ts';
 import { references } from './support/reference.ts';
 import { root } from './support/requests.ts';
@@ -260,6 +260,21 @@ describe('a search beside the thread of JavaScript', () => {
     for (const length of await lengths) assert.ok(Math.abs(length - 1) < 1e-5);
   });
 
+  const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } };
+  const noGlibc = header.glibcVersionRuntime === undefined && 'malloc is not the one of glibc';
+  test('memory that was freed goes back to the system', { skip: noGlibc }, async () => {
+    const index = await VectorIndex.create({ dimension: 4, metric: 'l2', type: 'HNSW32' });
+    for (let i = 0; i < 20; i += 1) index.add(unitVectors(5000, 4));
+    const kept = await make('Flat'); // lies above what is freed, so that malloc itself can't give that back
+    index.dispose();
+    await new Promise((done) => setTimeout(done, 200));
+    const before = process.memoryUsage.rss();
+    await trimMemory();
+    const freed = before - process.memoryUsage.rss();
+    assert.ok(freed > 2e6, `${String(freed)} bytes`);
+    assert.equal(kept.size, count);
+  });
+
   test('query and rows may be used for something else as soon as it has begun', async () => {
     const index = await makeLarge();
     const [asked, rows] = [own(77), Uint32Array.of(77, 4, 5)];
@@ -283,6 +298,19 @@ describe('a search beside the thread of JavaScript', () => {
       );
       assert.ok(alone.every(({ rows }) => rows.length > 0 && !rows.includes(-1)));
     });
+
+  test('one that waits for another is left out when nobody waits for it any more', async () => {
+    const index = await makeLarge();
+    const leaving = new AbortController();
+    const first = index.search(own(3), 1);
+    const left = assert.rejects(index.search(own(4), 1, undefined, leaving.signal), {
+      name: 'AbortError',
+    });
+    const last = index.search(own(5), 1);
+    leaving.abort();
+    await left;
+    assert.deepEqual([(await first).rows[0], (await last).rows[0]], [3, 5]);
+  });
 
   test('nothing changes the index while it lasts', async () => {
     const index = await makeLarge();

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -32,10 +32,16 @@ export async function measureBuild(options: BuildOptions) {
     metadata,
     JSON.stringify(Array.from({ length: covers }, (_, id) => ({ local_id: id, artist: 'x' }))),
   );
+  const program = resolve(checkout, 'dist', 'cli', 'shazam-visual.cjs');
+  const help = spawnSync(process.execPath, [program, 'index', 'build', '--help'], {
+    encoding: 'utf8',
+  });
   const child = spawn(
     process.execPath,
     [
-      resolve(checkout, 'dist', 'cli', 'shazam-visual.cjs'),
+      program,
+      // Servers are measured without identification, and a checkout from before it knows no features.
+      ...(help.stdout.includes('--no-features') ? ['--no-features'] : []),
       ...['index', 'build', '--images', imagesDir, '--metadata', metadata],
       ...['--out', join(folder, 'out'), '--model', modelDir, '--dtype', dtype, '--json'],
     ],

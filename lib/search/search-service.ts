@@ -194,7 +194,7 @@ export class SearchService {
     signal: AbortSignal | undefined,
   ): Promise<Finding[]> {
     const index = await corpus.index();
-    const { rows } = await index.search(embedding, alsoLookedAt);
+    const { rows } = await index.search(embedding, alsoLookedAt, undefined, signal);
     return this.#inTurn(signal, () => identify(features, photo, [...rows]));
   }
 
@@ -219,7 +219,7 @@ export class SearchService {
     const search = async (count: number, rows?: Uint32Array) => {
       const found = await (rows
         ? this.#inTurn(signal, () => index.search(embedding, count, rows))
-        : index.search(embedding, count));
+        : index.search(embedding, count, undefined, signal));
       return Array.from(found.rows, (row, i) => ({
         row,
         similarity: index.similarity(found.distances[i] ?? NaN),
