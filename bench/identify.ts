@@ -140,11 +140,13 @@ const strongest = (features: CoverFeatures, amount: number): CoverFeatures => ({
 /** What is named in a photo, how sure the rows were that might have been, and what it took. */
 async function look(index: FeatureIndex, bytes: Buffer) {
   const [grey, decode] = await timed(() => decodeGrey(bytes, { side: photoSide }));
+  const start = performance.now();
   const [photo, features] = await timed(() => featuresOfGrey(grey, photoFeatures));
   const [sightings, find] = await timed(() => index.sightings(photo, search));
+  const wall = performance.now() - start;
   const rows = new Set(findingsIn(sightings, photo).map(({ row }) => row));
   const sureness = new Map(sightings.map((sighting) => [sighting.row, surenessOf(sighting)]));
-  return { rows, sureness, ms: { decode, features, find } };
+  return { rows, sureness, ms: { decode, features, find, wall } };
 }
 type Look = Awaited<ReturnType<typeof look>>;
 
@@ -248,18 +250,18 @@ const files = await featureFiles(covers, shown.length);
 console.log(machine());
 console.log(`${String(covers.length)} covers; ${basename(folder)}`);
 console.log(
-  '| covers | features a cover | named | wrong | true ones out | KB a cover | all MB | decode / features / find ms |',
+  '| covers | features a cover | named | wrong | true ones out | KB a cover | all MB | decode / features / find ms | features and find, wall clock ms |',
 );
 for (const { amount, all, without } of files) {
   const rowOf = new Map(rowed.slice(0, shown.length).map(({ name, row }) => [name, row]));
   const { tally, ms } = await lookAtPhotos(all, rowOf);
   const out = await lookAtPhotos(without, new Map());
   const { size } = await stat(all);
-  const times = (['decode', 'features', 'find'] as const).map((part) =>
-    median(ms.map((one) => one[part])).toFixed(0),
+  const [decode, features, find, wall] = (['decode', 'features', 'find', 'wall'] as const).map(
+    (part) => median(ms.map((one) => one[part])).toFixed(0),
   );
   console.log(
-    `| ${[covers.length, amount, tally.namedShare, tally.wrongShare, out.tally.wrongShare, (size / covers.length / 1024).toFixed(1), (size / 2 ** 20).toFixed(0), times.join(' / ')].join(' | ')} |`,
+    `| ${[covers.length, amount, tally.namedShare, tally.wrongShare, out.tally.wrongShare, (size / covers.length / 1024).toFixed(1), (size / 2 ** 20).toFixed(0), [decode, features, find].join(' / '), wall].join(' | ')} |`,
   );
   console.log(`sureness (1: is named): ${tally.margins}; true ones out: ${out.tally.margins}`);
   for (const [kind, count, of] of [

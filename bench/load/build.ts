@@ -40,10 +40,10 @@ export async function measureBuild(options: BuildOptions) {
     process.execPath,
     [
       program,
-      // Servers are measured without identification, and a checkout from before it knows no features.
-      ...(help.stdout.includes('--no-features') ? ['--no-features'] : []),
       ...['index', 'build', '--images', imagesDir, '--metadata', metadata],
       ...['--out', join(folder, 'out'), '--model', modelDir, '--dtype', dtype, '--json'],
+      // Servers are measured without identification, and a checkout from before it knows no features.
+      ...(help.stdout.includes('--no-features') ? ['--no-features'] : []),
     ],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );

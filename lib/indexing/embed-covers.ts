@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises';
-import { EncoderPool } from '../clip/encoder-pool.ts';
+import { EncoderPool, workersForThroughput } from '../clip/encoder-pool.ts';
 import type { ClipDtype } from '../clip/model-files.ts';
 import { AppError } from '../errors.ts';
 import { mapInOrder } from '../map-in-order.ts';
@@ -51,7 +51,14 @@ export async function* embedCovers(options: EmbedOptions): AsyncGenerator<EmbedE
   const { albums, imagesDir, modelDir, dtype, outDir, resume, restart, check, signal } = options;
   const total = albums.length;
   await assertCovers(options);
-  const encoder = await EncoderPool.open({ tower: 'vision', modelDir, dtype, batchesEach });
+  const workers = workersForThroughput();
+  const encoder = await EncoderPool.open({
+    tower: 'vision',
+    modelDir,
+    dtype,
+    workers,
+    batchesEach,
+  });
   try {
     const { dimension } = encoder;
     await check?.(dimension);
