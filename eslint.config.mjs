@@ -38,7 +38,7 @@ const onlyIn = [
     packages: ['undici'],
     files: ['lib/shipping/polite-fetch.ts', 'lib/importing/public-fetch.ts'],
   },
-  { packages: ['@aws-sdk/client-s3'], files: ['lib/storage/s3.ts'] },
+  { packages: ['@aws-sdk/client-s3'], files: ['lib/assets/s3.ts'] },
 ];
 
 const restricted = (except) => [

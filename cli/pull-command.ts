@@ -5,7 +5,7 @@ import type { Config } from '../lib/config.ts';
 import type { Depot } from '../lib/shipping/depot.ts';
 import { pullFiles, type PullOptions, type Wish } from '../lib/shipping/pull-files.ts';
 import { catalogWish, modelWish, weightsWish } from '../lib/shipping/set-layout.ts';
-import { clipName } from '../lib/storage/assets.ts';
+import { clipName } from '../lib/assets/assets.ts';
 import { depotAt, placeHelp, withAttempts, type DepotFlags } from './depot-option.ts';
 import { bytesText, counted } from './output.ts';
 import { runTask, wholeNumber, withJson, type Task } from './run.ts';

@@ -12,8 +12,8 @@ import {
   PutObjectCommand,
   S3Client,
 } from '@aws-sdk/client-s3';
-import { refreshCopy } from '../lib/storage/download.ts';
-import { S3Folder } from '../lib/storage/s3.ts';
+import { refreshCopy } from '../lib/assets/download.ts';
+import { S3Folder } from '../lib/assets/s3.ts';
 import { json } from './support/cases.ts';
 import { httpDoor } from './support/doors.ts';
 import { startFaultProxy, type Fault, type FaultProxy } from './support/fault-proxy.ts';

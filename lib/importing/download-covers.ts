@@ -5,7 +5,7 @@ import pLimit, { type LimitFunction } from 'p-limit';
 import { isAppError } from '../errors.ts';
 import { replaceFile } from '../files.ts';
 import { asJpeg } from '../imaging/raster.ts';
-import { coverName } from '../storage/covers.ts';
+import { coverName } from '../assets/covers.ts';
 import { isWebCover, type CsvAlbum } from './csv-catalog.ts';
 import { FetchError, PublicFetcher } from './public-fetch.ts';
 

@@ -3,14 +3,8 @@ import { dirname, join, sep } from 'node:path';
 import { Catalog } from '../catalog/catalog.ts';
 import { externalDataOf } from '../clip/external-data.ts';
 import { AppError } from '../errors.ts';
-import {
-  clipName,
-  featuresName,
-  indexName,
-  manifestName,
-  metadataName,
-} from '../storage/assets.ts';
-import { coverFileIn, coverName, isCoverName } from '../storage/covers.ts';
+import { clipName, featuresName, indexName, manifestName, metadataName } from '../assets/assets.ts';
+import { coverFileIn, coverName, isCoverName } from '../assets/covers.ts';
 import { isSame } from './content-hash.ts';
 import type { Depot, DepotFile, LocalFile } from './depot.ts';
 import { depotPaths, setNames } from './set-layout.ts';

@@ -1,7 +1,7 @@
 import pLimit from 'p-limit';
 import { AppError } from '../errors.ts';
 import { mapInOrder } from '../map-in-order.ts';
-import { S3Folder } from '../storage/s3.ts';
+import { S3Folder } from '../assets/s3.ts';
 import { hashOf } from './content-hash.ts';
 import type { Depot, DepotFile, DepotStream, LocalFile } from './depot.ts';
 import { depotPaths } from './set-layout.ts';

@@ -1,14 +1,8 @@
 import { join, posix } from 'node:path';
 import { externalDataOf } from '../clip/external-data.ts';
 import { modelNames, towerFiles, type ClipDtype } from '../clip/model-files.ts';
-import {
-  clipName,
-  featuresName,
-  indexName,
-  manifestName,
-  metadataName,
-} from '../storage/assets.ts';
-import { isCoverName } from '../storage/covers.ts';
+import { clipName, featuresName, indexName, manifestName, metadataName } from '../assets/assets.ts';
+import { isCoverName } from '../assets/covers.ts';
 import type { Depot } from './depot.ts';
 import type { Wish } from './pull-files.ts';
 

@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isAppError } from '../../lib/errors.ts';
 import { HubDepot } from '../../lib/shipping/hub-depot.ts';
-import { refreshCopy } from '../../lib/storage/download.ts';
-import { S3Folder } from '../../lib/storage/s3.ts';
-import { Uploads } from '../../lib/storage/uploads.ts';
+import { refreshCopy } from '../../lib/assets/download.ts';
+import { S3Folder } from '../../lib/assets/s3.ts';
+import { Uploads } from '../../lib/assets/uploads.ts';
 import { hostileTexts, jsonTokens, tryAll } from './hostile.ts';
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
