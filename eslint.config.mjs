@@ -33,10 +33,10 @@ const onlyIn = [
   { packages: ['sharp'], files: ['lib/imaging/raster.ts'] },
   { packages: ['onnxruntime-node'], files: ['lib/clip/onnx.ts'] },
   { packages: ['faiss-node'], files: ['lib/vectors/vector-index.ts'] },
-  { packages: ['@huggingface/hub'], files: ['lib/shipping/hub-depot.ts'] },
+  { packages: ['@huggingface/hub'], files: ['lib/sync/hub-remote.ts'] },
   {
     packages: ['undici'],
-    files: ['lib/shipping/polite-fetch.ts', 'lib/importing/public-fetch.ts'],
+    files: ['lib/sync/polite-fetch.ts', 'lib/importing/public-fetch.ts'],
   },
   { packages: ['@aws-sdk/client-s3'], files: ['lib/assets/s3.ts'] },
 ];

@@ -30,7 +30,7 @@ const answerMs = 6_000;
 /** Largest file that is held in memory while it is written, in bytes. */
 const bufferedBytes = 16 * 2 ** 20;
 
-type Deed = 'read from' | 'written to';
+type Operation = 'read from' | 'written to';
 
 /** What S3 says of an object. */
 export interface ObjectInfo {
@@ -307,22 +307,26 @@ export class S3Folder {
     }
   }
 
-  async #ask<T>(name: string, ask: () => Promise<T>, deed: Deed = 'read from'): Promise<T> {
+  async #ask<T>(
+    name: string,
+    ask: () => Promise<T>,
+    operation: Operation = 'read from',
+  ): Promise<T> {
     try {
       return await ask();
     } catch (error) {
-      throw this.#unavailable(name, error, deed);
+      throw this.#unavailable(name, error, operation);
     }
   }
 
-  #unavailable(name: string, cause: unknown, deed: Deed = 'read from'): AppError {
+  #unavailable(name: string, cause: unknown, operation: Operation = 'read from'): AppError {
     const reason = nameOf(cause);
-    const right = deed === 'read from' ? 'read' : 'write';
+    const right = operation === 'read from' ? 'read' : 'write';
     const advice =
       statusOf(cause) === 403 ? `; the role or key must be allowed to ${right} it` : '';
     return new AppError(
       'storage_unavailable',
-      `${this.uri(name)} could not be ${deed} S3 (${reason}${advice}).`,
+      `${this.uri(name)} could not be ${operation} S3 (${reason}${advice}).`,
       { cause },
     );
   }

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isAppError } from '../../lib/errors.ts';
-import { HubDepot } from '../../lib/shipping/hub-depot.ts';
+import { HubRemote } from '../../lib/sync/hub-remote.ts';
 import { refreshCopy } from '../../lib/assets/download.ts';
 import { S3Folder } from '../../lib/assets/s3.ts';
 import { Uploads } from '../../lib/assets/uploads.ts';
@@ -61,7 +61,7 @@ const saying =
   };
 
 const hubOf = (endpoint: string) =>
-  new HubDepot({ type: 'dataset', name: 'me/covers' }, 'main', { endpoint, token: undefined }, 1);
+  new HubRemote({ type: 'dataset', name: 'me/covers' }, 'main', { endpoint, token: undefined }, 1);
 
 /** As much of it as anybody wants. */
 async function drain(items: AsyncIterable<unknown>): Promise<void> {
@@ -111,9 +111,9 @@ export const hub = (seed: number) =>
       answers,
       async (answer) => {
         answerBy(answer);
-        const depot = hubOf(endpoint);
-        await drain(depot.list()).catch(asAnswer);
-        const { body } = await depot.read('models/a', 5);
+        const remote = hubOf(endpoint);
+        await drain(remote.list()).catch(asAnswer);
+        const { body } = await remote.read('models/a', 5);
         await drain(body);
       },
       isError,

@@ -8,7 +8,7 @@ import {
   type RepoType,
 } from '@huggingface/hub';
 import { AppError } from '../errors.ts';
-import type { Depot, DepotFile, DepotStream, LocalFile } from './depot.ts';
+import type { Remote, RemoteFile, RemoteStream, LocalFile } from './remote.ts';
 import { politeFetch } from './polite-fetch.ts';
 import { reasonOf } from './reason.ts';
 
@@ -23,7 +23,7 @@ export interface HubOptions {
 const filesInCommit = 200;
 
 /** A repository on the Hugging Face Hub: the one user of its client library. */
-export class HubDepot implements Depot {
+export class HubRemote implements Remote {
   readonly name: string;
   readonly #repo: { type: RepoType; name: string };
   readonly #revision: string;
@@ -49,7 +49,7 @@ export class HubDepot implements Depot {
     this.name = `${repo.type} ${repo.name} (${revision}) on the Hub`;
   }
 
-  async *list(signal?: AbortSignal): AsyncGenerator<DepotFile> {
+  async *list(signal?: AbortSignal): AsyncGenerator<RemoteFile> {
     try {
       const common = this.#common(signal);
       const listing = { ...common, fetch: forListing(common.fetch) };
@@ -82,7 +82,7 @@ export class HubDepot implements Depot {
     }
   }
 
-  async read(path: string, from: number, signal?: AbortSignal): Promise<DepotStream> {
+  async read(path: string, from: number, signal?: AbortSignal): Promise<RemoteStream> {
     const { endpoint, token } = this.#options;
     const folder = this.#repo.type === 'model' ? '' : `${this.#repo.type}s/`;
     const name = path.split('/').map(encodeURIComponent).join('/');

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import { politeFetch } from '../lib/shipping/polite-fetch.ts';
+import { politeFetch } from '../lib/sync/polite-fetch.ts';
 import { cli, eventsOf, startCli } from './support/cli.ts';
 import { filesUnder } from './support/files.ts';
 import { hubToken, startHubServer, type HubRequest, type HubServer } from './support/hub-server.ts';
@@ -29,7 +29,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
   let made = 0;
 
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'shipping-hub-'));
+    folder = await mkdtemp(join(tmpdir(), 'sync-hub-'));
     hub = await startHubServer();
     catalog = await smallSet(join(folder, 'set'), 60);
     set = await filesUnder(join(folder, 'set'));
