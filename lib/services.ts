@@ -81,10 +81,10 @@ export function createServices(
         for (const issue of opened.issues) log.warn(issue);
         return opened;
       },
-      ({ size, dirtyRows, blemishes }) => ({
+      ({ size, dirtyRows, dataIssues }) => ({
         albums: size,
         dirty_rows: dirtyRows,
-        ...Object.fromEntries(blemishes),
+        ...Object.fromEntries(dataIssues),
       }),
     );
     const index = stage(

@@ -240,14 +240,14 @@ function* checkRows(catalog: Catalog): Generator<VerifyEvent> {
     { last, gaps: last + 1 - ids.length, moved },
   );
   for (const issue of catalog.issues) yield finding('columns', 'warning', issue);
-  const { dirtyRows, blemishes } = catalog;
+  const { dirtyRows, dataIssues } = catalog;
   yield dirtyRows === 0
     ? finding('rows', 'ok', 'no dirty rows')
     : finding(
         'rows',
         'note',
-        `${plural(dirtyRows, 'dirty row')}, read round: ${[...blemishes].map(([what, count]) => `${what.replaceAll('_', ' ')} ${String(count)}`).join(', ')}`,
-        Object.fromEntries(blemishes),
+        `${plural(dirtyRows, 'dirty row')}, read round: ${[...dataIssues].map(([what, count]) => `${what.replaceAll('_', ' ')} ${String(count)}`).join(', ')}`,
+        Object.fromEntries(dataIssues),
       );
 }
 
