@@ -36,7 +36,7 @@ const onlyIn = [
   { packages: ['@huggingface/hub'], files: ['lib/sync/hub-remote.ts'] },
   {
     packages: ['undici'],
-    files: ['lib/sync/polite-fetch.ts', 'lib/csv-import/public-fetch.ts'],
+    files: ['lib/sync/retrying-fetch.ts', 'lib/csv-import/public-fetch.ts'],
   },
   { packages: ['@aws-sdk/client-s3'], files: ['lib/assets/s3.ts'] },
 ];

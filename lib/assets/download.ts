@@ -12,10 +12,10 @@ import { isOtherVersion, type ObjectInfo, type S3Folder } from './s3.ts';
 const rangeBytes = 8 * 2 ** 20;
 const rangesAtATime = 4;
 
-/** Times that one range is begun anew when its bytes do not come, and the whole file when they are wrong. */
+/** Retries of one range whose bytes do not come, and of the whole file when they are wrong. */
 const rangeRetries = 4;
 const fileRetries = 2;
-/** Pause before the second attempt, in milliseconds; it doubles. */
+/** Pause before the first retry, in milliseconds; it doubles. */
 const pauseMs = 100;
 
 /**
@@ -27,7 +27,11 @@ const pauseMs = 100;
  * @throws AppError `assets_missing` where there is no such object, `storage_unavailable` where it can't be
  *   had whole and right, or the disk is full
  */
-export async function refreshCopy(folder: S3Folder, name: string, path: string): Promise<boolean> {
+export async function revalidateCopy(
+  folder: S3Folder,
+  name: string,
+  path: string,
+): Promise<boolean> {
   const refresh = async () => {
     const info = await folder.info(name);
     if (info === null) throw new AppError('assets_missing', `${folder.uri(name)} is missing.`);

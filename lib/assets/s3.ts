@@ -20,12 +20,12 @@ import { AppError, isAppError, preconditionFailed, rangeNotSatisfiable } from '.
 
 /** Times that the SDK sends one request, with its own back-off between. */
 const attempts = 4;
-/** Time in which a connection must stand, in milliseconds. */
-const connectMs = 2_000;
-/** Time without a byte of a body after which it is given up, in milliseconds. */
-const silenceMs = 5_000;
-/** The same before the body begins; longer, so that a body is given up in our words. */
-const answerMs = 6_000;
+/** Connection timeout, in milliseconds. */
+const connectTimeoutMs = 2_000;
+/** Idle timeout of a body, in milliseconds: time without a byte. */
+const idleTimeoutMs = 5_000;
+/** The socket's idle timeout; longer, so that a body fails with our message. */
+const responseTimeoutMs = 6_000;
 
 /** Largest file that is held in memory while it is written, in bytes. */
 const bufferedBytes = 16 * 2 ** 20;
@@ -99,7 +99,7 @@ export class S3Folder {
     const client = new S3Client({
       forcePathStyle: pathStyle,
       maxAttempts: attempts,
-      requestHandler: { connectionTimeout: connectMs, socketTimeout: answerMs },
+      requestHandler: { connectionTimeout: connectTimeoutMs, socketTimeout: responseTimeoutMs },
       // Other makes of S3 do not know the SDK's newer checksums; what is fetched is checked here.
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
@@ -164,7 +164,7 @@ export class S3Folder {
         }),
         options.signal ? { abortSignal: options.signal } : {},
       );
-    const again = { retries: attempts - 1, shouldRetry: isPassing };
+    const again = { retries: attempts - 1, shouldRetry: isTransient };
     await this.#ask(name, () => (small ? send() : pRetry(send, again)), 'written to');
   }
 
@@ -215,7 +215,7 @@ export class S3Folder {
       ),
     );
     if (answer === null || answer === 'not_modified') return answer;
-    return { ...answer, Body: endSilence(answer.Body as Readable) };
+    return { ...answer, Body: withIdleTimeout(answer.Body as Readable) };
   }
 
   /** Deletes an object; one that is not there is no error. @throws AppError `storage_unavailable` */
@@ -339,8 +339,8 @@ const nameOf = (error: unknown): string => {
   return 'code' in error ? String(error.code) : error.message;
 };
 
-/** An error of the network, or one that S3 has for a while. */
-const isPassing = ({ error }: { error: unknown }): boolean => {
+/** A network error, or a response that says to retry. */
+const isTransient = ({ error }: { error: unknown }): boolean => {
   const status = statusOf(error);
   return status === undefined || status === 429 || status >= 500;
 };
@@ -352,18 +352,18 @@ const silent = Object.fromEntries(
 /** An ETag is the MD5 of the content where it looks like one: an upload in parts has another. */
 const plainMd5 = (etag: string): string | undefined => /^"([0-9a-f]{32})"$/.exec(etag)?.[1];
 
-/** Room between S3 and a slow reader, in bytes: more than a cover or a range of a download has. */
-const roomBytes = 16 * 2 ** 20;
+/** Buffer between S3 and a slow reader, in bytes: more than a cover or a range of a download has. */
+const bufferBytes = 16 * 2 ** 20;
 
 /**
- * Fails a stream from which nothing comes for a while: a socket may stay open for ever. A reader that is
- * slow is another thing, and is given room.
+ * Fails a stream that delivers nothing for a while: a socket may stay open for ever. A slow reader does not count:
+ * the buffer takes what arrives meanwhile.
  */
-function endSilence(body: Readable): Readable {
-  const through = new PassThrough({ highWaterMark: roomBytes });
+function withIdleTimeout(body: Readable): Readable {
+  const through = new PassThrough({ highWaterMark: bufferBytes });
   const timer = setTimeout(() => {
-    body.destroy(new Error(`nothing came from S3 for ${String(silenceMs / 1000)} s`));
-  }, silenceMs);
+    body.destroy(new Error(`nothing came from S3 for ${String(idleTimeoutMs / 1000)} s`));
+  }, idleTimeoutMs);
   body.on('data', () => timer.refresh());
   pipeline(body, through, () => {
     clearTimeout(timer); // the error, where there is one, reaches the reader

@@ -9,7 +9,7 @@ import {
 } from '@huggingface/hub';
 import { AppError } from '../errors.ts';
 import type { Remote, RemoteFile, RemoteStream, LocalFile } from './remote.ts';
-import { politeFetch } from './polite-fetch.ts';
+import { retryingFetch } from './retrying-fetch.ts';
 import { reasonOf } from './reason.ts';
 
 export interface HubOptions {
@@ -45,7 +45,7 @@ export class HubRemote implements Remote {
     this.#repo = repo;
     this.#revision = revision;
     this.#options = options;
-    this.#fetch = politeFetch(attempts);
+    this.#fetch = retryingFetch(attempts);
     this.name = `${repo.type} ${repo.name} (${revision}) on the Hub`;
   }
 

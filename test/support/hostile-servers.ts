@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isAppError } from '../../lib/errors.ts';
 import { HubRemote } from '../../lib/sync/hub-remote.ts';
-import { refreshCopy } from '../../lib/assets/download.ts';
+import { revalidateCopy } from '../../lib/assets/download.ts';
 import { S3Folder } from '../../lib/assets/s3.ts';
 import { Uploads } from '../../lib/assets/uploads.ts';
 import { hostileTexts, jsonTokens, tryAll } from './hostile.ts';
@@ -164,7 +164,7 @@ export const s3 = (seed: number) =>
       return await tryAll(answers, async (answer) => {
         answerBy(answer);
         if (answer !== answers[2]) await drain(folder.all()).catch(asAnswer);
-        await refreshCopy(folder, 'index', join(dir, 'index')).catch(asAnswer);
+        await revalidateCopy(folder, 'index', join(dir, 'index')).catch(asAnswer);
         await uploads.take('0f8fad5b-d9cb-469f-a165-70867728950e');
       });
     } finally {

@@ -29,7 +29,7 @@ const worthAnother = (status: number): boolean =>
  * @param attempts times that a request is sent at most, beside those that the server asked to be put off, of which
  *   there are ten at most
  */
-export function politeFetch(attempts: number): typeof fetch {
+export function retryingFetch(attempts: number): typeof fetch {
   const dispatcher = new ProxiedDispatcher();
   let waitUntil = 0;
   // The same fetch as Node's own, of another version, whose types are told apart.
