@@ -1,5 +1,6 @@
 import { lookup } from 'node:dns';
-import { BlockList, isIP } from 'node:net';
+import { isIP } from 'node:net';
+import ipaddr from 'ipaddr.js';
 import { buildConnector, Agent, request, type Dispatcher } from 'undici';
 
 /** Times in which an answer must begin, and in which the next bytes of it must come, in milliseconds. */
@@ -7,33 +8,6 @@ const answerMs = 15_000;
 
 /** Redirects that are followed. */
 const mostRedirects = 5;
-
-/**
- * Addresses that a URL from a list must not lead to: this machine, its network, and what is no host at all.
- * (IPv4 addresses written as IPv6 ones are compared with the IPv4 networks.)
- */
-const notPublic = new BlockList();
-for (const [network, prefix] of [
-  ['0.0.0.0', 8],
-  ['10.0.0.0', 8],
-  ['100.64.0.0', 10],
-  ['127.0.0.0', 8],
-  ['169.254.0.0', 16],
-  ['172.16.0.0', 12],
-  ['192.0.0.0', 24],
-  ['192.168.0.0', 16],
-  ['198.18.0.0', 15],
-  ['224.0.0.0', 3],
-] as const)
-  notPublic.addSubnet(network, prefix, 'ipv4');
-for (const [network, prefix] of [
-  ['::', 127],
-  ['64:ff9b::', 96],
-  ['fc00::', 7],
-  ['fe80::', 10],
-  ['ff00::', 8],
-] as const)
-  notPublic.addSubnet(network, prefix, 'ipv6');
 
 /** Why a file could not be had. `retry`: whether it is worth trying again, and after how many seconds. */
 export class FetchError extends Error {
@@ -60,8 +34,9 @@ export function parseUrl(text: string, base?: URL): URL | null {
   }
 }
 
+/** Whether an address is one of the public internet: not of this machine, its network or a reserved range. */
 export const isPublicAddress = (address: string): boolean =>
-  !notPublic.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+  ipaddr.process(address).range() === 'unicast';
 
 /** A connection only to public addresses: what a name means is looked at when it is connected to, not before. */
 function publicAgent(): Agent {
