@@ -1,10 +1,9 @@
 import type { Readable } from 'node:stream';
-import pRetry from 'p-retry';
 import { AppError, isAppError } from '../errors.ts';
+import { withRetries } from '../retry.ts';
 
-/** Retries of a body that breaks off, and the pause before the first, in milliseconds. */
-const retries = 3;
-const pauseMs = 100;
+/** Times that a body that breaks off is requested, and the pause before the first retry, in milliseconds. */
+const policy = { attempts: 4, pauseMs: 100 };
 
 /**
  * Reads a body to its end.
@@ -32,11 +31,7 @@ export async function readWhole(body: Readable, length: number): Promise<Buffer>
  */
 export async function retryRead<T>(uri: string, ask: () => Promise<T>): Promise<T> {
   try {
-    return await pRetry(ask, {
-      retries,
-      minTimeout: pauseMs,
-      shouldRetry: ({ error }) => !isAppError(error),
-    });
+    return await withRetries(ask, policy);
   } catch (error) {
     if (isAppError(error)) throw error;
     const reason = error instanceof Error ? error.message : 'unknown error';

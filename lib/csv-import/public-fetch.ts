@@ -3,25 +3,22 @@ import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { buildConnector, Agent, request, type Dispatcher } from 'undici';
 
-/** Times in which an answer must begin, and in which the next bytes of it must come, in milliseconds. */
-const answerMs = 15_000;
+/** Timeout of a connection, of a response's start and of its next bytes, in milliseconds. */
+const timeoutMs = 15_000;
 
 /** Redirects that are followed. */
-const mostRedirects = 5;
+const maxRedirects = 5;
 
-/** Why a file could not be had. `retry`: whether it is worth trying again, and after how many seconds. */
+/** Why a file could not be had. `retry`: whether a retry may help; `retryAfter`: the server's, in seconds. */
 export class FetchError extends Error {
   readonly retry: boolean;
-  readonly afterSeconds: number | undefined;
+  readonly retryAfter: number | undefined;
 
-  constructor(
-    message: string,
-    options: { retry: boolean; afterSeconds?: number; cause?: unknown },
-  ) {
+  constructor(message: string, options: { retry: boolean; retryAfter?: number; cause?: unknown }) {
     super(message, { cause: options.cause });
     this.name = 'FetchError';
     this.retry = options.retry;
-    this.afterSeconds = options.afterSeconds;
+    this.retryAfter = options.retryAfter;
   }
 }
 
@@ -41,7 +38,7 @@ export const isPublicAddress = (address: string): boolean =>
 /** A connection only to public addresses: what a name means is looked at when it is connected to, not before. */
 function publicAgent(): Agent {
   const connect = buildConnector({
-    timeout: answerMs,
+    timeout: timeoutMs,
     lookup: (host, options, callback) => {
       lookup(host, { ...options, all: true }, (error, addresses) => {
         if (error) {
@@ -56,7 +53,7 @@ function publicAgent(): Agent {
       });
     },
   });
-  return new Agent({ connect, headersTimeout: answerMs, bodyTimeout: answerMs });
+  return new Agent({ connect, headersTimeout: timeoutMs, bodyTimeout: timeoutMs });
 }
 
 type AllCallback = (error: null, addresses: { address: string; family: number }[]) => void;
@@ -64,7 +61,7 @@ type AllCallback = (error: null, addresses: { address: string; family: number }[
 const privateAddress = (host: string): Error & { code: string } =>
   Object.assign(new Error(`${host} is a private address`), { code: 'PRIVATE_ADDRESS' });
 
-/** Fetches files from the web, politely to a network of one's own. */
+/** Fetches files from the web, and from private addresses only where they are allowed. */
 export class PublicFetcher {
   readonly #dispatcher: Dispatcher;
   readonly #allowPrivate: boolean;
@@ -73,7 +70,7 @@ export class PublicFetcher {
   constructor({ allowPrivate }: { allowPrivate: boolean }) {
     this.#allowPrivate = allowPrivate;
     this.#dispatcher = allowPrivate
-      ? new Agent({ headersTimeout: answerMs, bodyTimeout: answerMs })
+      ? new Agent({ headersTimeout: timeoutMs, bodyTimeout: timeoutMs })
       : publicAgent();
   }
 
@@ -83,7 +80,7 @@ export class PublicFetcher {
    */
   async get(url: string, maxBytes: number): Promise<Buffer> {
     let at = new URL(url);
-    for (let hop = 0; hop <= mostRedirects; hop += 1) {
+    for (let hop = 0; hop <= maxRedirects; hop += 1) {
       const answer = await this.#ask(at);
       const { location } = answer.headers;
       if (answer.statusCode >= 300 && answer.statusCode < 400 && typeof location === 'string') {
@@ -100,7 +97,7 @@ export class PublicFetcher {
       }
       return readBody(answer, maxBytes);
     }
-    throw new FetchError(`it was redirected ${String(mostRedirects)} times`, { retry: false });
+    throw new FetchError(`it was redirected ${String(maxRedirects)} times`, { retry: false });
   }
 
   close(): Promise<void> {
@@ -119,8 +116,8 @@ export class PublicFetcher {
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? String(error.code) : '';
       const message = error instanceof Error ? error.message : 'unknown error';
-      const hopeless = ['PRIVATE_ADDRESS', 'ENOTFOUND', 'ERR_TLS_CERT_ALTNAME_INVALID'];
-      throw new FetchError(message || code, { retry: !hopeless.includes(code), cause: error });
+      const permanent = ['PRIVATE_ADDRESS', 'ENOTFOUND', 'ERR_TLS_CERT_ALTNAME_INVALID'];
+      throw new FetchError(message || code, { retry: !permanent.includes(code), cause: error });
     }
   }
 }
@@ -138,7 +135,7 @@ async function readBody(
     throw giveUp(
       new FetchError(`the server answers ${String(statusCode)}`, {
         retry: statusCode === 408 || statusCode === 429 || statusCode >= 500,
-        ...(Number.isFinite(wait) && { afterSeconds: wait }),
+        ...(Number.isFinite(wait) && { retryAfter: wait }),
       }),
     );
   }

@@ -1,9 +1,9 @@
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
-import pRetry from 'p-retry';
 import { AppError, isAppError } from '../errors.ts';
 import { writeAt } from '../files.ts';
 import { mapInOrder } from '../map-in-order.ts';
+import { isTransient, withRetries } from '../retry.ts';
 import { manifestName } from '../assets/assets.ts';
 import { isCoverName } from '../assets/covers.ts';
 import { isSame, isWhole } from './content-hash.ts';
@@ -43,10 +43,6 @@ interface Wanted extends RemoteFile {
 
 /** Files that can't be had, after each was tried again: then the rest is not tried. */
 const mostFailures = 20;
-
-/** Pause before the first retry of a file, in milliseconds; it doubles up to the longest. */
-const pauseMs = 300;
-const longestPauseMs = 30_000;
 
 /**
  * Fetches the files that are missing or differ. A cover is put in place when all of it has come and its checksum is
@@ -177,16 +173,9 @@ async function fetchFile(file: Wanted, options: PullOptions): Promise<void> {
     throw new Error('what came is not what the checksum says');
   };
   try {
-    await pRetry(attempt, {
-      retries: attempts - 1,
-      minTimeout: pauseMs,
-      maxTimeout: longestPauseMs,
-      signal,
-      shouldRetry: ({ error }) =>
-        !isAppError(error) && !isDiskError(error) && signal?.aborted !== true,
-    });
+    await withRetries(attempt, { attempts, signal });
   } catch (error) {
-    if (isAppError(error) || isDiskError(error) || signal?.aborted === true) throw error;
+    if (!isTransient(error) || signal?.aborted === true) throw error;
     throw new AppError(
       'storage_unavailable',
       `${file.path} from ${remote.name}: ${reasonOf(error)}.`,
@@ -220,8 +209,3 @@ async function fetchRest(
     await out.close();
   }
 }
-
-const isDiskError = (error: unknown): boolean =>
-  error instanceof Error &&
-  'code' in error &&
-  ['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EIO'].includes(String(error.code));
