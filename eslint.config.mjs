@@ -38,7 +38,7 @@ const onlyIn = [
     packages: ['undici'],
     files: ['lib/sync/retrying-fetch.ts', 'lib/csv-import/public-fetch.ts'],
   },
-  { packages: ['@aws-sdk/client-s3'], files: ['lib/assets/s3.ts'] },
+  { packages: ['@aws-sdk/client-s3', '@aws-sdk/lib-storage'], files: ['lib/assets/s3.ts'] },
 ];
 
 const restricted = (except) => [

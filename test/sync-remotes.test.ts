@@ -286,7 +286,7 @@ describe('pull and push', { timeout: 1_800_000 }, () => {
     });
 
     test('uploads that are throttled or broken off are sent again', async () => {
-      // One is too large to be held in memory: it is read anew each time.
+      // One goes in parts, each of which is sent again by itself.
       const large = noise(17_000_000);
       await cp(catalog.imagesDir, join(here, 'images'), { recursive: true });
       await writeFile(join(here, cover()), large);
@@ -308,6 +308,8 @@ describe('pull and push', { timeout: 1_800_000 }, () => {
       );
       assert.equal(status, 0, errors);
       assert.ok(hurt.length > 5 && hurt.some((path) => path.includes(cover())));
+      const parts = written().flatMap(({ path }) => /[?&]partNumber=(\d)/.exec(path)?.[1] ?? []);
+      assert.deepEqual(parts.sort(), ['1', '1', '2', '2', '3', '3']);
       proxy.reset();
       await rm(here, { recursive: true });
       assert.equal((await pull()).status, 0);

@@ -1,20 +1,18 @@
 import { createReadStream } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
 import { PassThrough, pipeline, type Readable } from 'node:stream';
 import {
   DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
-  PutObjectCommand,
   S3Client,
   type _Object,
   type GetObjectCommandOutput,
   type HeadObjectCommandOutput,
 } from '@aws-sdk/client-s3';
+import { Upload } from '@aws-sdk/lib-storage';
 import { createPresignedPost } from '@aws-sdk/s3-presigned-post';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
-import pRetry from 'p-retry';
 import { withoutSlash } from '../config.ts';
 import { AppError, isAppError, preconditionFailed, rangeNotSatisfiable } from '../errors.ts';
 
@@ -27,8 +25,9 @@ const idleTimeoutMs = 5_000;
 /** The socket's idle timeout; longer, so that a body fails with our message. */
 const responseTimeoutMs = 6_000;
 
-/** Largest file that is held in memory while it is written, in bytes. */
-const bufferedBytes = 16 * 2 ** 20;
+/** Length of a part of an upload, in bytes: a smaller file goes in one request. Parts are held in memory. */
+const partBytes = 8 * 2 ** 20;
+const partsAtATime = 2;
 
 type Operation = 'read from' | 'written to';
 
@@ -143,29 +142,28 @@ export class S3Folder {
   }
 
   /**
-   * Writes an object from a file.
+   * Writes an object from a file; a large one in parts, of which S3 shows nothing until all are there.
    *
    * @throws AppError `storage_unavailable`
    */
   async put(name: string, path: string, options: PutOptions): Promise<void> {
-    const { size } = await stat(path);
-    // What is in memory the SDK sends again by itself; a stream has to be begun anew each time.
-    const small = size <= bufferedBytes ? await readFile(path) : undefined;
-    const send = () =>
-      this.#client.send(
-        new PutObjectCommand({
-          Bucket: this.#bucket,
-          Key: this.#key(name),
-          Body: small ?? createReadStream(path),
-          ContentLength: size,
-          ContentType: options.type,
-          CacheControl: options.cacheControl,
-          Metadata: { sha256: options.sha256 },
-        }),
-        options.signal ? { abortSignal: options.signal } : {},
-      );
-    const again = { retries: attempts - 1, shouldRetry: isTransient };
-    await this.#ask(name, () => (small ? send() : pRetry(send, again)), 'written to');
+    const { signal, type: ContentType, cacheControl: CacheControl, sha256 } = options;
+    const upload = new Upload({
+      client: this.#client,
+      params: {
+        Bucket: this.#bucket,
+        Key: this.#key(name),
+        Body: createReadStream(path),
+        ContentType,
+        CacheControl,
+        Metadata: { sha256 },
+      },
+      partSize: partBytes,
+      queueSize: partsAtATime,
+      // A signal of its own for each, since the library sets `onabort`.
+      abortController: { signal: AbortSignal.any(signal ? [signal] : []), abort: () => undefined },
+    });
+    await this.#ask(name, () => upload.done(), 'written to');
   }
 
   /** @returns `null` where there is no such object @throws AppError `storage_unavailable` */
@@ -337,12 +335,6 @@ const nameOf = (error: unknown): string => {
   if (!(error instanceof Error)) return 'unknown error';
   if (error.name !== 'Error') return error.name;
   return 'code' in error ? String(error.code) : error.message;
-};
-
-/** A network error, or a response that says to retry. */
-const isTransient = ({ error }: { error: unknown }): boolean => {
-  const status = statusOf(error);
-  return status === undefined || status === 429 || status >= 500;
 };
 
 const silent = Object.fromEntries(
