@@ -175,7 +175,7 @@ export class HubRemote implements Remote {
 }
 
 /** Longest page of a listing, in bytes: a thousand files take some 400 KB. */
-const mostPageBytes = 16 * 2 ** 20;
+const maxPageBytes = 16 * 2 ** 20;
 
 /** A `fetch` for one listing, which its server must end: no page comes twice, and none goes on for ever. */
 function forListing(send: typeof fetch): typeof fetch {
@@ -189,7 +189,7 @@ function forListing(send: typeof fetch): typeof fetch {
     const limit = new TransformStream<Uint8Array, Uint8Array>({
       transform: (chunk, controller) => {
         size += chunk.length;
-        if (size > mostPageBytes) controller.error(new Error('its listing does not end'));
+        if (size > maxPageBytes) controller.error(new Error('its listing does not end'));
         else controller.enqueue(chunk);
       },
     });

@@ -42,7 +42,7 @@ interface Wanted extends RemoteFile {
 }
 
 /** Files that can't be had, after each was tried again: then the rest is not tried. */
-const mostFailures = 20;
+const maxFailures = 20;
 
 /**
  * Fetches the files that are missing or differ. A cover is put in place when all of it has come and its checksum is
@@ -71,17 +71,17 @@ export async function* pullFiles(options: PullOptions): AsyncGenerator<PullEvent
   const together = lacking.filter((file) => !isCover(file));
   const failed: string[] = [];
   for (const group of [covers, together]) {
-    if (failed.length >= mostFailures) break;
+    if (failed.length >= maxFailures) break;
     for await (const event of fetchAll(group, options)) {
       if (event.type === 'failed') failed.push(event.reason);
       yield event;
-      if (failed.length >= mostFailures) break;
+      if (failed.length >= maxFailures) break;
     }
   }
   if (failed.length > 0)
     throw new AppError(
       'storage_unavailable',
-      `${String(failed.length)} of ${String(wanted.length)} files could not be fetched${failed.length >= mostFailures ? ', so it was given up' : ''}: run it again to go on. The first: ${failed[0] ?? ''}`,
+      `${String(failed.length)} of ${String(wanted.length)} files could not be fetched${failed.length >= maxFailures ? ', so it was given up' : ''}: run it again to go on. The first: ${failed[0] ?? ''}`,
     );
   await putInPlace(together);
   if (together.length > 0)
