@@ -33,12 +33,12 @@ const onlyIn = [
   { packages: ['sharp'], files: ['lib/imaging/raster.ts'] },
   { packages: ['onnxruntime-node'], files: ['lib/clip/onnx.ts'] },
   { packages: ['faiss-node'], files: ['lib/vectors/vector-index.ts'] },
-  { packages: ['@huggingface/hub'], files: ['lib/shipping/hub-depot.ts'] },
+  { packages: ['@huggingface/hub'], files: ['lib/sync/hub-remote.ts'] },
   {
     packages: ['undici'],
-    files: ['lib/shipping/polite-fetch.ts', 'lib/importing/public-fetch.ts'],
+    files: ['lib/sync/retrying-fetch.ts', 'lib/csv-import/public-fetch.ts'],
   },
-  { packages: ['@aws-sdk/client-s3'], files: ['lib/storage/s3.ts'] },
+  { packages: ['@aws-sdk/client-s3', '@aws-sdk/lib-storage'], files: ['lib/assets/s3.ts'] },
 ];
 
 const restricted = (except) => [

@@ -14,7 +14,7 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { Catalog } from '../lib/catalog/catalog.ts';
-import { coverName } from '../lib/storage/covers.ts';
+import { coverName } from '../lib/assets/covers.ts';
 import { machine, root } from './machine.ts';
 
 const { values } = parseArgs({

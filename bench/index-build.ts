@@ -14,7 +14,7 @@ import { createImageEncoder } from '../lib/clip/image-encoder.ts';
 import { clipDtypes } from '../lib/clip/model-files.ts';
 import { buildIndex } from '../lib/indexing/build-index.ts';
 import { batchSize } from '../lib/indexing/cover-batch.ts';
-import { coverName } from '../lib/storage/covers.ts';
+import { coverName } from '../lib/assets/covers.ts';
 import { machine, median } from './machine.ts';
 import { photograph } from './pictures.ts';
 

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { loadConfig } from '../lib/config.ts';
 import { createLogger } from '../lib/log.ts';
 import { createServices } from '../lib/services.ts';
-import { starterPaths } from '../lib/storage/local-assets.ts';
+import { starterPaths } from '../lib/assets/local-assets.ts';
 import { root } from './machine.ts';
 
 const starterDir = join(root, 'models', 'starter');

@@ -2,11 +2,11 @@ import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { clipDtypes, type ClipDtype } from '../lib/clip/model-files.ts';
 import type { Config } from '../lib/config.ts';
-import type { Depot } from '../lib/shipping/depot.ts';
-import { pullFiles, type PullOptions, type Wish } from '../lib/shipping/pull-files.ts';
-import { catalogWish, modelWish, weightsWish } from '../lib/shipping/set-layout.ts';
-import { clipName } from '../lib/storage/assets.ts';
-import { depotAt, placeHelp, withAttempts, type DepotFlags } from './depot-option.ts';
+import type { Remote } from '../lib/sync/remote.ts';
+import { pullFiles, type PullOptions, type PullPlan } from '../lib/sync/pull-files.ts';
+import { catalogPlan, modelPlan, weightsPlan } from '../lib/sync/set-layout.ts';
+import { clipName } from '../lib/assets/assets.ts';
+import { remoteAt, placeHelp, withAttempts, type RemoteFlags } from './remote-option.ts';
 import { bytesText, counted } from './output.ts';
 import { runTask, wholeNumber, withJson, type Task } from './run.ts';
 
@@ -25,12 +25,12 @@ export const pullCommand = (config: Config): Command =>
     .addCommand(pullModel(config))
     .addCommand(pullCatalog(config));
 
-interface PullFlags extends DepotFlags {
+interface PullFlags extends RemoteFlags {
   concurrency: number;
   json?: boolean;
 }
 
-const withPatience = (command: Command): Command =>
+const withPullOptions = (command: Command): Command =>
   withJson(withAttempts(command)).option(
     '--concurrency <n>',
     'files at a time',
@@ -39,7 +39,7 @@ const withPatience = (command: Command): Command =>
   );
 
 const pullModel = (config: Config): Command =>
-  withPatience(
+  withPullOptions(
     new Command('model')
       .description('the CLIP model from the Hugging Face Hub')
       .option('--dtype <list>', 'which exports: fp32, fp16, q8', parseDtypes, ['q8'])
@@ -48,13 +48,13 @@ const pullModel = (config: Config): Command =>
   ).action((flags: PullFlags & { dtype: ClipDtype[]; from: string; out?: string }) => {
     const modelDir = flags.out ?? join(config.assets.modelsDir, clipName);
     return pull(config, flags, flags.from, modelDir, [
-      (depot, signal) => modelWish(depot, modelDir, flags.dtype, signal),
-      () => weightsWish(modelDir, flags.dtype),
+      (remote, signal) => modelPlan(remote, modelDir, flags.dtype, signal),
+      () => weightsPlan(modelDir, flags.dtype),
     ]);
   });
 
 const pullCatalog = (config: Config): Command =>
-  withPatience(
+  withPullOptions(
     new Command('catalog')
       .description('index, metadata and covers')
       .argument('<place>', placeHelp)
@@ -66,7 +66,7 @@ const pullCatalog = (config: Config): Command =>
       const modelsDir = flags.models ?? config.assets.modelsDir;
       const imagesDir = flags.covers ? (flags.images ?? config.assets.imagesDir) : undefined;
       const where = imagesDir === undefined ? modelsDir : `${modelsDir} and ${imagesDir}`;
-      return pull(config, flags, place, where, [() => catalogWish({ modelsDir, imagesDir })]);
+      return pull(config, flags, place, where, [() => catalogPlan({ modelsDir, imagesDir })]);
     },
   );
 
@@ -81,15 +81,18 @@ const pull = (
   flags: PullFlags,
   place: string,
   where: string,
-  wishes: readonly ((depot: Depot, signal: AbortSignal) => Wish | null | Promise<Wish | null>)[],
+  plans: readonly ((
+    remote: Remote,
+    signal: AbortSignal,
+  ) => PullPlan | null | Promise<PullPlan | null>)[],
 ): Promise<void> =>
   runTask(flags, async (task) => {
     const { concurrency, attempts } = flags;
-    const depot = depotAt(place, flags, config);
-    const options = { depot, concurrency, attempts, signal: task.signal };
-    for (const ask of wishes) {
-      const wish = await ask(depot, task.signal);
-      if (wish) await drawPull({ ...options, wish }, task, where);
+    const remote = remoteAt(place, flags, config);
+    const options = { remote, concurrency, attempts, signal: task.signal };
+    for (const ask of plans) {
+      const plan = await ask(remote, task.signal);
+      if (plan) await drawPull({ ...options, plan }, task, where);
     }
     return undefined;
   });
@@ -102,7 +105,7 @@ async function drawPull(options: PullOptions, { output }: Task, where: string): 
         ({ files } = event);
         output.result(
           event,
-          `${counted(files, 'file')}, ${bytesText(event.bytes)}, in ${options.depot.name}`,
+          `${counted(files, 'file')}, ${bytesText(event.bytes)}, in ${options.remote.name}`,
         );
         break;
       case 'checked':

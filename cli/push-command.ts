@@ -1,11 +1,11 @@
 import { Command } from 'commander';
 import type { Config } from '../lib/config.ts';
-import { pushFiles, type PushEvent } from '../lib/shipping/push-files.ts';
-import { depotAt, placeHelp, withAttempts, type DepotFlags } from './depot-option.ts';
+import { pushFiles, type PushEvent } from '../lib/sync/push-files.ts';
+import { remoteAt, placeHelp, withAttempts, type RemoteFlags } from './remote-option.ts';
 import { counted, type Output } from './output.ts';
 import { runTask, withJson } from './run.ts';
 
-interface PushFlags extends DepotFlags {
+interface PushFlags extends RemoteFlags {
   models?: string;
   images?: string;
   covers: boolean;
@@ -33,7 +33,7 @@ export const pushCommand = (config: Config): Command =>
     return runTask(flags, async ({ output, signal }) => {
       const { assets } = config;
       for await (const event of pushFiles({
-        depot: depotAt(place, flags, config),
+        remote: remoteAt(place, flags, config),
         modelsDir: flags.models ?? assets.modelsDir,
         imagesDir: flags.covers ? (flags.images ?? assets.imagesDir) : undefined,
         withModel: flags.withModel === true,

@@ -4,7 +4,7 @@ import { loadConfig } from '../lib/config.ts';
 import { renderSvgToJpeg } from '../lib/imaging/raster.ts';
 import { buildIndex } from '../lib/indexing/build-index.ts';
 import { drawStarterCatalog } from '../lib/starter/prepare.ts';
-import { starterPaths } from '../lib/storage/local-assets.ts';
+import { starterPaths } from '../lib/assets/local-assets.ts';
 
 /**
  * Draws the starter set's covers and indexes them, in a folder beside the one that is served, which it

@@ -3,6 +3,12 @@ import { open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promis
 import { basename, dirname, join } from 'node:path';
 import { AppError } from './errors.ts';
 
+/** Of the disk, not of a connection: a retry would not help. */
+export const isDiskError = (error: unknown): boolean =>
+  error instanceof Error &&
+  'code' in error &&
+  ['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EIO', 'EFBIG'].includes(String(error.code));
+
 /** A name beside a file for what is not whole yet, which no other call and no other process takes. */
 export const nameBeside = (path: string): string => `${path}.${randomUUID()}.new`;
 

@@ -11,8 +11,8 @@ import { canIdentify } from './identify/native.ts';
 import { assertDescribed } from './indexing/quick-check.ts';
 import { lazy, type Lazy } from './lazy.ts';
 import { SearchService } from './search/search-service.ts';
-import { featuresName, indexName, metadataName } from './storage/assets.ts';
-import { locateLocalAssets } from './storage/local-assets.ts';
+import { featuresName, indexName, metadataName } from './assets/assets.ts';
+import { locateLocalAssets } from './assets/local-assets.ts';
 import { trimMemory } from './vectors/vector-index.ts';
 import { openEmbeddings } from './vectors/open-embeddings.ts';
 
@@ -48,7 +48,7 @@ export function createServices(
     const { assetsUri, cacheDir, pathStyle } = config.s3;
     if (assetsUri !== undefined) {
       // The AWS SDK is loaded only where it is needed.
-      const { remoteAssets } = await import('./storage/remote-assets.ts');
+      const { remoteAssets } = await import('./assets/remote-assets.ts');
       return remoteAssets({
         uri: assetsUri,
         cacheDir,
@@ -81,10 +81,10 @@ export function createServices(
         for (const issue of opened.issues) log.warn(issue);
         return opened;
       },
-      ({ size, dirtyRows, blemishes }) => ({
+      ({ size, dirtyRows, dataIssues }) => ({
         albums: size,
         dirty_rows: dirtyRows,
-        ...Object.fromEntries(blemishes),
+        ...Object.fromEntries(dataIssues),
       }),
     );
     const index = stage(
@@ -205,7 +205,7 @@ export function createServices(
         'uploads_disabled',
         'This server takes pictures only with the search itself: send the file to POST /api/search-by-image.',
       );
-    const { Uploads } = await import('./storage/uploads.ts');
+    const { Uploads } = await import('./assets/uploads.ts');
     return new Uploads(uploadsUri, { pathStyle, maxBytes: config.limits.uploadBytes });
   });
 

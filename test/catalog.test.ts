@@ -69,7 +69,7 @@ describe('catalog', () => {
     assert.equal(catalog.atRow(1).bestNewMusic, true);
     assert.equal(catalog.atRow(2).genre, null);
     assert.equal(catalog.dirtyRows, 3);
-    assert.deepEqual(Object.fromEntries(catalog.blemishes), {
+    assert.deepEqual(Object.fromEntries(catalog.dataIssues), {
       missing_artist: 1,
       numeric_artist: 1,
       sentence_as_genre: 1,
@@ -162,8 +162,8 @@ describe('catalog', () => {
         const catalog = await Catalog.open(path);
         assert.equal(catalog.size, rows);
         assert.ok(catalog.dirtyRows >= atLeast);
-        assert.equal(catalog.blemishes.get('numeric_artist'), 2);
-        assert.equal(catalog.blemishes.get('sentence_as_genre'), 1);
+        assert.equal(catalog.dataIssues.get('numeric_artist'), 2);
+        assert.equal(catalog.dataIssues.get('sentence_as_genre'), 1);
         assert.deepEqual(
           catalog
             .genres()

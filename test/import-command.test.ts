@@ -9,8 +9,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import sharp from 'sharp';
-import { readCsvCatalog } from '../lib/importing/csv-catalog.ts';
-import { isPublicAddress } from '../lib/importing/public-fetch.ts';
+import { readCsvCatalog } from '../lib/csv-import/csv-catalog.ts';
+import { isPublicAddress } from '../lib/csv-import/public-fetch.ts';
 import { cli, eventsOf, startCli } from './support/cli.ts';
 import { coverFile, starter, starterIds } from './support/requests.ts';
 
@@ -256,6 +256,9 @@ describe('the command import csv', { timeout: 1_800_000 }, () => {
       'fd00::1',
       '::ffff:10.0.0.1',
       '224.0.0.1',
+      '64:ff9b::7f00:1',
+      '2002:7f00:1::',
+      'fec0::1',
     ])
       assert.ok(!isPublicAddress(address), address);
     for (const address of ['8.8.8.8', '1.1.1.1', '172.32.0.1', '2606:4700::1111'])

@@ -131,7 +131,7 @@ describe('lists of albums as people have them', () => {
       { ...usual, local_id: 5, album_name: 'Post\uFFFD' },
       { ...usual, local_id: 6, artist: 'Ãlan Âge' },
     ]);
-    assert.deepEqual(Object.fromEntries(catalog.blemishes), { garbled_text: 2 });
+    assert.deepEqual(Object.fromEntries(catalog.dataIssues), { garbled_text: 2 });
   });
 
   for (const row of [
@@ -207,7 +207,7 @@ describe('lists of albums as people have them', () => {
       [0, 1, 2].map((row) => ten.atRow(row).score),
       [8.1, 9, null],
     );
-    assert.deepEqual(Object.fromEntries(ten.blemishes), { implausible_value: 1 });
+    assert.deepEqual(Object.fromEntries(ten.dataIssues), { implausible_value: 1 });
   });
 
   for (const absent of ['NULL', 'None', 'N/A', 'nan', '', '  ', '<NA>', null])
@@ -227,7 +227,7 @@ describe('lists of albums as people have them', () => {
         [artist, albumName, genre, releaseYear, score],
         [null, null, null, null, null],
       );
-      assert.equal(catalog.blemishes.get('implausible_value'), undefined);
+      assert.equal(catalog.dataIssues.get('implausible_value'), undefined);
     });
 
   test('what no album has is said', async () => {
@@ -242,6 +242,6 @@ describe('lists of albums as people have them', () => {
 
   test('what can not be a year or a score is counted', async () => {
     const catalog = await open([{ ...usual, release_year: 'soon', score: 'good' }]);
-    assert.deepEqual(Object.fromEntries(catalog.blemishes), { implausible_value: 2 });
+    assert.deepEqual(Object.fromEntries(catalog.dataIssues), { implausible_value: 2 });
   });
 });

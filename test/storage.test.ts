@@ -12,8 +12,8 @@ import {
   PutObjectCommand,
   S3Client,
 } from '@aws-sdk/client-s3';
-import { refreshCopy } from '../lib/storage/download.ts';
-import { S3Folder } from '../lib/storage/s3.ts';
+import { revalidateCopy } from '../lib/assets/download.ts';
+import { S3Folder } from '../lib/assets/s3.ts';
 import { json } from './support/cases.ts';
 import { httpDoor } from './support/doors.ts';
 import { startFaultProxy, type Fault, type FaultProxy } from './support/fault-proxy.ts';
@@ -200,12 +200,12 @@ describe('assets in S3', { skip: s3Skip, timeout: 1_800_000 }, () => {
     for (const left of [old ?? '', young ?? '']) await writeFile(left, 'left');
     await utimes(old ?? '', 0, 0);
     await Promise.all(
-      Array.from({ length: 4 }, () => refreshCopy(models, 'album_covers.index', path)),
+      Array.from({ length: 4 }, () => revalidateCopy(models, 'album_covers.index', path)),
     );
     assert.ok((await readFile(path)).equals(await readFile(starter.indexPath)));
     // Where two ended at once the note may be of the other's copy: then it is not believed, and fetched once more.
-    await refreshCopy(models, 'album_covers.index', path);
-    assert.equal(await refreshCopy(models, 'album_covers.index', path), false);
+    await revalidateCopy(models, 'album_covers.index', path);
+    assert.equal(await revalidateCopy(models, 'album_covers.index', path), false);
     assert.deepEqual((await cached()).sort(), [
       'album_covers.index',
       `album_covers.index.${'2'.repeat(36)}.new`,

@@ -11,7 +11,7 @@ import { Navigation, type Place } from './navigation.ts';
 import { Camera, isPhone } from './picture/camera.ts';
 import { wholePicture } from './picture/crop.ts';
 import { Stage, type ChosenPicture } from './picture/stage.ts';
-import { watchDrop, watchPaste, watchPickers } from './picture/ways-in.ts';
+import { watchDrop, watchPaste, watchPickers } from './picture/upload-sources.ts';
 import { Detail } from './results/detail.ts';
 import { ResultsView } from './results/results-view.ts';
 import { SearchRun } from './results/search-run.ts';

@@ -8,7 +8,7 @@ import { splitRows } from '../../lib/catalog/metadata-rows.ts';
 import { createImageEncoder } from '../../lib/clip/image-encoder.ts';
 import { createTextEncoder } from '../../lib/clip/text-encoder.ts';
 import { isAppError } from '../../lib/errors.ts';
-import { readCsvCatalog } from '../../lib/importing/csv-catalog.ts';
+import { readCsvCatalog } from '../../lib/csv-import/csv-catalog.ts';
 import { Journal } from '../../lib/indexing/journal.ts';
 import { readManifestFile } from '../../lib/indexing/manifest.ts';
 import { openEmbeddings } from '../../lib/vectors/open-embeddings.ts';

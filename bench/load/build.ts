@@ -2,7 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
-import { coverName } from '../../lib/storage/covers.ts';
+import { coverName } from '../../lib/assets/covers.ts';
 import { processorSeconds } from '../process.ts';
 
 export interface BuildOptions {

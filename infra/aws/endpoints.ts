@@ -1,4 +1,4 @@
-import { clipName, featuresName, indexName, metadataName } from '../../lib/storage/assets.ts';
+import { clipName, featuresName, indexName, metadataName } from '../../lib/assets/assets.ts';
 
 // Keys in the assets bucket below the prefix; `*` stands for any characters.
 const index = `models/${indexName}`;

@@ -30,8 +30,8 @@ export interface Album {
   readonly filename: string | null;
 }
 
-/** What was wrong with a row and was read round. */
-export type Blemish =
+/** A defect of a row that reading it tolerates. */
+export type DataIssue =
   | 'missing_artist'
   | 'numeric_artist'
   | 'missing_title'
@@ -58,7 +58,7 @@ export interface AlbumReader {
 export function readAlbum(
   row: unknown,
   { columns, scoreScale }: AlbumReader,
-): { album: Album; blemishes: Blemish[] } | null {
+): { album: Album; dataIssues: DataIssue[] } | null {
   if (typeof row !== 'object' || row === null) return null;
   const field = (column: Column): unknown => {
     const name = columns[column];
@@ -67,22 +67,22 @@ export function readAlbum(
   const id = idOf(field('id'));
   if (id === null) return null;
 
-  const blemishes: Blemish[] = [];
+  const dataIssues: DataIssue[] = [];
   const artist = textOf(field('artist'));
-  if (artist === null) blemishes.push('missing_artist');
-  else if (typeof field('artist') === 'number') blemishes.push('numeric_artist');
+  if (artist === null) dataIssues.push('missing_artist');
+  else if (typeof field('artist') === 'number') dataIssues.push('numeric_artist');
   const albumName = textOf(field('albumName'));
-  if (albumName === null) blemishes.push('missing_title');
-  if (isGarbled(artist) || isGarbled(albumName)) blemishes.push('garbled_text');
+  if (albumName === null) dataIssues.push('missing_title');
+  if (isGarbled(artist) || isGarbled(albumName)) dataIssues.push('garbled_text');
 
   const genres = genresIn(field('genre'));
-  if (!genres) blemishes.push('sentence_as_genre');
+  if (!genres) dataIssues.push('sentence_as_genre');
   const given = scoreOf(field('score'));
   const score = given && outOfTen(given, scoreScale);
-  if (score === undefined) blemishes.push('implausible_value');
-  if (score === null) blemishes.push('missing_score');
+  if (score === undefined) dataIssues.push('implausible_value');
+  if (score === null) dataIssues.push('missing_score');
   const year = yearOf(field('releaseYear'));
-  if (year === undefined) blemishes.push('implausible_value');
+  if (year === undefined) dataIssues.push('implausible_value');
 
   const album: Album = {
     id,
@@ -97,7 +97,7 @@ export function readAlbum(
     coverUrl: textOf(field('coverUrl')),
     filename: textOf(field('filename')),
   };
-  return { album, blemishes };
+  return { album, dataIssues };
 }
 
 /** UTF-8 that was taken for Latin-1 (`Ã¶` for `ö`, `â€™` for `’`), and U+FFFD, which stands for what was lost. */

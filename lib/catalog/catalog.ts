@@ -1,6 +1,6 @@
 import { closestMatch } from 'leven';
 import { AppError } from '../errors.ts';
-import { readAlbum, type Album, type Blemish } from './album.ts';
+import { readAlbum, type Album, type DataIssue } from './album.ts';
 import { inTurns } from '../in-turns.ts';
 import { albumMatcher, isEmptyFilter, type AlbumFilter } from './filter.ts';
 import { columns, findColumns, scoreScale } from './columns.ts';
@@ -16,8 +16,8 @@ export class Catalog {
   readonly #rowById: ReadonlyMap<number, number>;
   /** Names of the genres by their lower case; made when they are first asked for. */
   #genres: ReadonlyMap<string, string> | undefined;
-  /** How many rows had each kind of blemish; a row may have several. */
-  readonly blemishes: ReadonlyMap<Blemish, number>;
+  /** How many rows had each kind of data issue; a row may have several. */
+  readonly dataIssues: ReadonlyMap<DataIssue, number>;
   /** How many rows had any. */
   readonly dirtyRows: number;
 
@@ -27,11 +27,11 @@ export class Catalog {
   private constructor(
     albums: readonly Album[],
     rowById: ReadonlyMap<number, number>,
-    found: Pick<Catalog, 'blemishes' | 'dirtyRows' | 'issues'>,
+    found: Pick<Catalog, 'dataIssues' | 'dirtyRows' | 'issues'>,
   ) {
     this.#albums = albums;
     this.#rowById = rowById;
-    this.blemishes = found.blemishes;
+    this.dataIssues = found.dataIssues;
     this.dirtyRows = found.dirtyRows;
     this.issues = found.issues;
   }
@@ -65,7 +65,7 @@ export class Catalog {
     const reader = { columns: found, scoreScale: scoreScale(scores) };
     const albums: Album[] = [];
     const rowById = new Map<number, number>();
-    const blemishes = new Map<Blemish, number>();
+    const dataIssues = new Map<DataIssue, number>();
     let dirtyRows = 0;
     await inTurns(rows, (row, index) => {
       const read = readAlbum(row, reader);
@@ -80,9 +80,8 @@ export class Catalog {
         );
       albums.push(album);
       rowById.set(album.id, index);
-      if (read.blemishes.length > 0) dirtyRows += 1;
-      for (const blemish of read.blemishes)
-        blemishes.set(blemish, (blemishes.get(blemish) ?? 0) + 1);
+      if (read.dataIssues.length > 0) dirtyRows += 1;
+      for (const issue of read.dataIssues) dataIssues.set(issue, (dataIssues.get(issue) ?? 0) + 1);
     });
     const issues = [
       ...notes,
@@ -94,7 +93,7 @@ export class Catalog {
         ? ['No album is marked as Best New Music or not: expected a column best_new_music.']
         : []),
     ];
-    return new Catalog(albums, rowById, { blemishes, dirtyRows, issues });
+    return new Catalog(albums, rowById, { dataIssues, dirtyRows, issues });
   }
 
   get size(): number {

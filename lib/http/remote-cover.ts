@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Request, Response } from 'express';
 import { AppError } from '../errors.ts';
-import type { RemoteCovers } from '../storage/covers.ts';
+import type { RemoteCovers } from '../assets/covers.ts';
 
 /** How long a signed URL is good for, and how long one may keep the redirect to it, in seconds. */
 const signedSeconds = 300;

@@ -77,6 +77,9 @@ function startsAsSvg(head: Uint8Array): boolean {
 /**
  * Recognises a picture by its magic numbers, whatever it is called.
  *
+ * Not the library `file-type`: it knows no SVG, and takes AVIF of the major brand `mif1` for HEIC, `heim` and `hevm`
+ * for MP4.
+ *
  * @param head the first bytes of the file; {@link sniffLength} of them are enough
  * @returns the format, or `null` where the bytes are not the start of any picture known here
  */

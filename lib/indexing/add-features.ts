@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { Catalog } from '../catalog/catalog.ts';
 import { inLockedFolder } from '../folder-lock.ts';
 import { writeFeatureFile } from '../identify/feature-file.ts';
-import { featuresName, metadataName } from '../storage/assets.ts';
+import { featuresName, metadataName } from '../assets/assets.ts';
 import { makeFeatures, type FeatureEvent } from './cover-features.ts';
 import { FileSet } from './file-set.ts';
 import { readManifest } from './manifest.ts';

@@ -8,7 +8,7 @@ import { AppError } from '../errors.ts';
 import { writeFeatureFile, type CoverFeatures } from '../identify/feature-file.ts';
 import { FeatureIndex } from '../identify/feature-index.ts';
 import { native } from '../identify/native.ts';
-import { featuresName, indexName, metadataName } from '../storage/assets.ts';
+import { featuresName, indexName, metadataName } from '../assets/assets.ts';
 import { inLockedFolder } from '../folder-lock.ts';
 import { openEmbeddings } from '../vectors/open-embeddings.ts';
 import type { VectorIndex } from '../vectors/vector-index.ts';

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { EncoderPool } from '../clip/encoder-pool.ts';
 import { fromPlainError } from '../errors.ts';
-import { coverFileIn, coverNames, type CoverOwner } from '../storage/covers.ts';
+import { coverFileIn, coverNames, type CoverOwner } from '../assets/covers.ts';
 import type { Skipped } from './journal.ts';
 
 /**

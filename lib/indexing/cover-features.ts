@@ -3,7 +3,7 @@ import { isAppError } from '../errors.ts';
 import type { CoverFeatures } from '../identify/feature-file.ts';
 import { featuresOfCover } from '../identify/features.ts';
 import { mapInOrder } from '../map-in-order.ts';
-import type { CoverOwner } from '../storage/covers.ts';
+import type { CoverOwner } from '../assets/covers.ts';
 import { readCover } from './cover-batch.ts';
 
 export interface FeatureEvent {

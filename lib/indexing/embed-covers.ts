@@ -3,7 +3,7 @@ import { EncoderPool, workersForThroughput } from '../clip/encoder-pool.ts';
 import type { ClipDtype } from '../clip/model-files.ts';
 import { AppError } from '../errors.ts';
 import { mapInOrder } from '../map-in-order.ts';
-import { coverFileIn, coverNames, type CoverOwner } from '../storage/covers.ts';
+import { coverFileIn, coverNames, type CoverOwner } from '../assets/covers.ts';
 import { batchSize, embedCoverBatch, isVector } from './cover-batch.ts';
 import { Journal, type Skipped } from './journal.ts';
 

@@ -1,7 +1,7 @@
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeSynced } from '../files.ts';
-import { featuresName, indexName, manifestName, metadataName } from '../storage/assets.ts';
+import { featuresName, indexName, manifestName, metadataName } from '../assets/assets.ts';
 import { digestFile, readManifestFile, type FileDigest, type Manifest } from './manifest.ts';
 
 /** The files that a manifest describes; the features of the covers may be missing. */

@@ -6,7 +6,7 @@ import { AppError } from '../errors.ts';
 import { inLockedFolder } from '../folder-lock.ts';
 import { writeFeatureFile, type CoverFeatures } from '../identify/feature-file.ts';
 import { FeatureIndex } from '../identify/feature-index.ts';
-import { featuresName, indexName, metadataName } from '../storage/assets.ts';
+import { featuresName, indexName, metadataName } from '../assets/assets.ts';
 import { readFlatIndex } from '../vectors/flat-file.ts';
 import { assembleIndex, type AssembleEvent } from './assemble.ts';
 import { FileSet } from './file-set.ts';

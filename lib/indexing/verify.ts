@@ -8,8 +8,8 @@ import { FeatureIndex } from '../identify/feature-index.ts';
 import { fewestFeatures } from '../identify/features.ts';
 import { canIdentify } from '../identify/native.ts';
 import { shrinkCover } from '../imaging/raster.ts';
-import { featuresName, indexName, manifestName, metadataName } from '../storage/assets.ts';
-import { coverFileIn } from '../storage/covers.ts';
+import { featuresName, indexName, manifestName, metadataName } from '../assets/assets.ts';
+import { coverFileIn } from '../assets/covers.ts';
 import { findOddRows, prepareEmbeddings } from '../vectors/open-embeddings.ts';
 import { VectorIndex } from '../vectors/vector-index.ts';
 import { digestFile, identifyModel, readManifest, type Manifest } from './manifest.ts';
@@ -240,14 +240,14 @@ function* checkRows(catalog: Catalog): Generator<VerifyEvent> {
     { last, gaps: last + 1 - ids.length, moved },
   );
   for (const issue of catalog.issues) yield finding('columns', 'warning', issue);
-  const { dirtyRows, blemishes } = catalog;
+  const { dirtyRows, dataIssues } = catalog;
   yield dirtyRows === 0
     ? finding('rows', 'ok', 'no dirty rows')
     : finding(
         'rows',
         'note',
-        `${plural(dirtyRows, 'dirty row')}, read round: ${[...blemishes].map(([what, count]) => `${what.replaceAll('_', ' ')} ${String(count)}`).join(', ')}`,
-        Object.fromEntries(blemishes),
+        `${plural(dirtyRows, 'dirty row')}, read round: ${[...dataIssues].map(([what, count]) => `${what.replaceAll('_', ' ')} ${String(count)}`).join(', ')}`,
+        Object.fromEntries(dataIssues),
       );
 }
 

@@ -1,5 +1,5 @@
 import { AppError } from '../errors.ts';
-import { metadataName } from '../storage/assets.ts';
+import { metadataName } from '../assets/assets.ts';
 import { VectorIndex } from './vector-index.ts';
 
 /** How far a vector's length may be from 1 where it is stored as float32. */

@@ -5,10 +5,10 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isAppError } from '../../lib/errors.ts';
-import { HubDepot } from '../../lib/shipping/hub-depot.ts';
-import { refreshCopy } from '../../lib/storage/download.ts';
-import { S3Folder } from '../../lib/storage/s3.ts';
-import { Uploads } from '../../lib/storage/uploads.ts';
+import { HubRemote } from '../../lib/sync/hub-remote.ts';
+import { revalidateCopy } from '../../lib/assets/download.ts';
+import { S3Folder } from '../../lib/assets/s3.ts';
+import { Uploads } from '../../lib/assets/uploads.ts';
 import { hostileTexts, jsonTokens, tryAll } from './hostile.ts';
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
@@ -61,7 +61,7 @@ const saying =
   };
 
 const hubOf = (endpoint: string) =>
-  new HubDepot({ type: 'dataset', name: 'me/covers' }, 'main', { endpoint, token: undefined }, 1);
+  new HubRemote({ type: 'dataset', name: 'me/covers' }, 'main', { endpoint, token: undefined }, 1);
 
 /** As much of it as anybody wants. */
 async function drain(items: AsyncIterable<unknown>): Promise<void> {
@@ -111,9 +111,9 @@ export const hub = (seed: number) =>
       answers,
       async (answer) => {
         answerBy(answer);
-        const depot = hubOf(endpoint);
-        await drain(depot.list()).catch(asAnswer);
-        const { body } = await depot.read('models/a', 5);
+        const remote = hubOf(endpoint);
+        await drain(remote.list()).catch(asAnswer);
+        const { body } = await remote.read('models/a', 5);
         await drain(body);
       },
       isError,
@@ -164,7 +164,7 @@ export const s3 = (seed: number) =>
       return await tryAll(answers, async (answer) => {
         answerBy(answer);
         if (answer !== answers[2]) await drain(folder.all()).catch(asAnswer);
-        await refreshCopy(folder, 'index', join(dir, 'index')).catch(asAnswer);
+        await revalidateCopy(folder, 'index', join(dir, 'index')).catch(asAnswer);
         await uploads.take('0f8fad5b-d9cb-469f-a165-70867728950e');
       });
     } finally {

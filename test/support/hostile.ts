@@ -18,10 +18,10 @@ import {
 } from '../../lib/http/parameters.ts';
 import { readUpload } from '../../lib/http/upload.ts';
 import { decodeForModel, sniffImage } from '../../lib/imaging/raster.ts';
-import { readCsvCatalog } from '../../lib/importing/csv-catalog.ts';
+import { readCsvCatalog } from '../../lib/csv-import/csv-catalog.ts';
 import { Journal } from '../../lib/indexing/journal.ts';
 import { readManifestFile } from '../../lib/indexing/manifest.ts';
-import { S3Folder } from '../../lib/storage/s3.ts';
+import { S3Folder } from '../../lib/assets/s3.ts';
 import { readFaissHeader, whatFileIs } from '../../lib/vectors/file-header.ts';
 import { VectorIndex } from '../../lib/vectors/vector-index.ts';
 

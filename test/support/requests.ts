@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { starterPaths } from '../../lib/storage/local-assets.ts';
+import { starterPaths } from '../../lib/assets/local-assets.ts';
 
 /** A request as a table of cases states it; every door sends the same. */
 export interface TestRequest {

@@ -7,7 +7,7 @@ import {
   findCover,
   type CoverOwner,
   type Covers,
-} from '../../storage/covers.ts';
+} from '../../assets/covers.ts';
 import type { HttpContext } from '../context.ts';
 import { allowOnly } from '../middleware.ts';
 import { readAlbumId, readThumbnailSize } from '../parameters.ts';

@@ -1,36 +1,35 @@
 import { createReadStream } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
 import { PassThrough, pipeline, type Readable } from 'node:stream';
 import {
   DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
-  PutObjectCommand,
   S3Client,
   type _Object,
   type GetObjectCommandOutput,
   type HeadObjectCommandOutput,
 } from '@aws-sdk/client-s3';
+import { Upload } from '@aws-sdk/lib-storage';
 import { createPresignedPost } from '@aws-sdk/s3-presigned-post';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
-import pRetry from 'p-retry';
 import { withoutSlash } from '../config.ts';
 import { AppError, isAppError, preconditionFailed, rangeNotSatisfiable } from '../errors.ts';
 
 /** Times that the SDK sends one request, with its own back-off between. */
 const attempts = 4;
-/** Time in which a connection must stand, in milliseconds. */
-const connectMs = 2_000;
-/** Time without a byte of a body after which it is given up, in milliseconds. */
-const silenceMs = 5_000;
-/** The same before the body begins; longer, so that a body is given up in our words. */
-const answerMs = 6_000;
+/** Connection timeout, in milliseconds. */
+const connectTimeoutMs = 2_000;
+/** Idle timeout of a body, in milliseconds: time without a byte. */
+const idleTimeoutMs = 5_000;
+/** The socket's idle timeout; longer, so that a body fails with our message. */
+const responseTimeoutMs = 6_000;
 
-/** Largest file that is held in memory while it is written, in bytes. */
-const bufferedBytes = 16 * 2 ** 20;
+/** Length of a part of an upload, in bytes: a smaller file goes in one request. Parts are held in memory. */
+const partBytes = 8 * 2 ** 20;
+const partsAtATime = 2;
 
-type Deed = 'read from' | 'written to';
+type Operation = 'read from' | 'written to';
 
 /** What S3 says of an object. */
 export interface ObjectInfo {
@@ -99,7 +98,7 @@ export class S3Folder {
     const client = new S3Client({
       forcePathStyle: pathStyle,
       maxAttempts: attempts,
-      requestHandler: { connectionTimeout: connectMs, socketTimeout: answerMs },
+      requestHandler: { connectionTimeout: connectTimeoutMs, socketTimeout: responseTimeoutMs },
       // Other makes of S3 do not know the SDK's newer checksums; what is fetched is checked here.
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
@@ -143,29 +142,28 @@ export class S3Folder {
   }
 
   /**
-   * Writes an object from a file.
+   * Writes an object from a file; a large one in parts, of which S3 shows nothing until all are there.
    *
    * @throws AppError `storage_unavailable`
    */
   async put(name: string, path: string, options: PutOptions): Promise<void> {
-    const { size } = await stat(path);
-    // What is in memory the SDK sends again by itself; a stream has to be begun anew each time.
-    const small = size <= bufferedBytes ? await readFile(path) : undefined;
-    const send = () =>
-      this.#client.send(
-        new PutObjectCommand({
-          Bucket: this.#bucket,
-          Key: this.#key(name),
-          Body: small ?? createReadStream(path),
-          ContentLength: size,
-          ContentType: options.type,
-          CacheControl: options.cacheControl,
-          Metadata: { sha256: options.sha256 },
-        }),
-        options.signal ? { abortSignal: options.signal } : {},
-      );
-    const again = { retries: attempts - 1, shouldRetry: isPassing };
-    await this.#ask(name, () => (small ? send() : pRetry(send, again)), 'written to');
+    const { signal, type: ContentType, cacheControl: CacheControl, sha256 } = options;
+    const upload = new Upload({
+      client: this.#client,
+      params: {
+        Bucket: this.#bucket,
+        Key: this.#key(name),
+        Body: createReadStream(path),
+        ContentType,
+        CacheControl,
+        Metadata: { sha256 },
+      },
+      partSize: partBytes,
+      queueSize: partsAtATime,
+      // A signal of its own for each, since the library sets `onabort`.
+      abortController: { signal: AbortSignal.any(signal ? [signal] : []), abort: () => undefined },
+    });
+    await this.#ask(name, () => upload.done(), 'written to');
   }
 
   /** @returns `null` where there is no such object @throws AppError `storage_unavailable` */
@@ -215,7 +213,7 @@ export class S3Folder {
       ),
     );
     if (answer === null || answer === 'not_modified') return answer;
-    return { ...answer, Body: endSilence(answer.Body as Readable) };
+    return { ...answer, Body: withIdleTimeout(answer.Body as Readable) };
   }
 
   /** Deletes an object; one that is not there is no error. @throws AppError `storage_unavailable` */
@@ -307,22 +305,26 @@ export class S3Folder {
     }
   }
 
-  async #ask<T>(name: string, ask: () => Promise<T>, deed: Deed = 'read from'): Promise<T> {
+  async #ask<T>(
+    name: string,
+    ask: () => Promise<T>,
+    operation: Operation = 'read from',
+  ): Promise<T> {
     try {
       return await ask();
     } catch (error) {
-      throw this.#unavailable(name, error, deed);
+      throw this.#unavailable(name, error, operation);
     }
   }
 
-  #unavailable(name: string, cause: unknown, deed: Deed = 'read from'): AppError {
+  #unavailable(name: string, cause: unknown, operation: Operation = 'read from'): AppError {
     const reason = nameOf(cause);
-    const right = deed === 'read from' ? 'read' : 'write';
+    const right = operation === 'read from' ? 'read' : 'write';
     const advice =
       statusOf(cause) === 403 ? `; the role or key must be allowed to ${right} it` : '';
     return new AppError(
       'storage_unavailable',
-      `${this.uri(name)} could not be ${deed} S3 (${reason}${advice}).`,
+      `${this.uri(name)} could not be ${operation} S3 (${reason}${advice}).`,
       { cause },
     );
   }
@@ -335,12 +337,6 @@ const nameOf = (error: unknown): string => {
   return 'code' in error ? String(error.code) : error.message;
 };
 
-/** An error of the network, or one that S3 has for a while. */
-const isPassing = ({ error }: { error: unknown }): boolean => {
-  const status = statusOf(error);
-  return status === undefined || status === 429 || status >= 500;
-};
-
 const silent = Object.fromEntries(
   (['trace', 'debug', 'info', 'warn', 'error'] as const).map((level) => [level, () => undefined]),
 ) as Record<'trace' | 'debug' | 'info' | 'warn' | 'error', () => void>;
@@ -348,18 +344,18 @@ const silent = Object.fromEntries(
 /** An ETag is the MD5 of the content where it looks like one: an upload in parts has another. */
 const plainMd5 = (etag: string): string | undefined => /^"([0-9a-f]{32})"$/.exec(etag)?.[1];
 
-/** Room between S3 and a slow reader, in bytes: more than a cover or a range of a download has. */
-const roomBytes = 16 * 2 ** 20;
+/** Buffer between S3 and a slow reader, in bytes: more than a cover or a range of a download has. */
+const bufferBytes = 16 * 2 ** 20;
 
 /**
- * Fails a stream from which nothing comes for a while: a socket may stay open for ever. A reader that is
- * slow is another thing, and is given room.
+ * Fails a stream that delivers nothing for a while: a socket may stay open for ever. A slow reader does not count:
+ * the buffer takes what arrives meanwhile.
  */
-function endSilence(body: Readable): Readable {
-  const through = new PassThrough({ highWaterMark: roomBytes });
+function withIdleTimeout(body: Readable): Readable {
+  const through = new PassThrough({ highWaterMark: bufferBytes });
   const timer = setTimeout(() => {
-    body.destroy(new Error(`nothing came from S3 for ${String(silenceMs / 1000)} s`));
-  }, silenceMs);
+    body.destroy(new Error(`nothing came from S3 for ${String(idleTimeoutMs / 1000)} s`));
+  }, idleTimeoutMs);
   body.on('data', () => timer.refresh());
   pipeline(body, through, () => {
     clearTimeout(timer); // the error, where there is one, reaches the reader

@@ -1,10 +1,10 @@
 import pLimit from 'p-limit';
 import { AppError } from '../errors.ts';
 import { mapInOrder } from '../map-in-order.ts';
-import { S3Folder } from '../storage/s3.ts';
+import { S3Folder } from '../assets/s3.ts';
 import { hashOf } from './content-hash.ts';
-import type { Depot, DepotFile, DepotStream, LocalFile } from './depot.ts';
-import { depotPaths } from './set-layout.ts';
+import type { Remote, RemoteFile, RemoteStream, LocalFile } from './remote.ts';
+import { remotePaths } from './set-layout.ts';
 
 /** Where a CDN serves covers out of the bucket: as long as the service itself lets them be kept. */
 const coverCaching = 'public, max-age=86400';
@@ -19,7 +19,7 @@ interface S3Object {
 const atATime = 8;
 
 /** A prefix in S3, laid out as `ASSETS_URI` expects it. */
-export class S3Depot implements Depot {
+export class S3Remote implements Remote {
   readonly name: string;
   readonly #folder: S3Folder;
 
@@ -28,14 +28,14 @@ export class S3Depot implements Depot {
     this.#folder = S3Folder.open(uri, options);
   }
 
-  async *list(signal?: AbortSignal): AsyncGenerator<DepotFile> {
+  async *list(signal?: AbortSignal): AsyncGenerator<RemoteFile> {
     const objects: S3Object[] = [];
     for await (const object of this.#folder.all()) {
       signal?.throwIfAborted();
       objects.push(object);
     }
     const trusted = await this.#tagsAreSums(objects);
-    yield* mapInOrder(objects, atATime, async ({ name, size, md5 }): Promise<DepotFile> => {
+    yield* mapInOrder(objects, atATime, async ({ name, size, md5 }): Promise<RemoteFile> => {
       signal?.throwIfAborted();
       if (trusted && md5 !== undefined)
         return { path: name, size, hash: { algorithm: 'md5', value: md5 } };
@@ -52,7 +52,7 @@ export class S3Depot implements Depot {
     return example !== undefined && (await this.#folder.info(example.name))?.md5 !== undefined;
   }
 
-  async read(path: string, from: number, signal?: AbortSignal): Promise<DepotStream> {
+  async read(path: string, from: number, signal?: AbortSignal): Promise<RemoteStream> {
     const range = from > 0 ? `bytes=${String(from)}-` : undefined;
     const found = await this.#folder.open(path, { range, signal });
     if (found === null || found === 'not_modified')
@@ -70,7 +70,7 @@ export class S3Depot implements Depot {
       signal?.throwIfAborted();
       await this.#folder.put(path, localPath, {
         type: contentTypeOf(path),
-        cacheControl: depotPaths.isCover(path) ? coverCaching : undefined,
+        cacheControl: remotePaths.isCover(path) ? coverCaching : undefined,
         sha256: await hashOf(localPath, 'sha256'),
         signal,
       });

@@ -1,53 +1,24 @@
 import { lookup } from 'node:dns';
-import { BlockList, isIP } from 'node:net';
+import { isIP } from 'node:net';
+import ipaddr from 'ipaddr.js';
 import { buildConnector, Agent, request, type Dispatcher } from 'undici';
 
-/** Times in which an answer must begin, and in which the next bytes of it must come, in milliseconds. */
-const answerMs = 15_000;
+/** Timeout of a connection, of a response's start and of its next bytes, in milliseconds. */
+const timeoutMs = 15_000;
 
 /** Redirects that are followed. */
-const mostRedirects = 5;
+const maxRedirects = 5;
 
-/**
- * Addresses that a URL from a list must not lead to: this machine, its network, and what is no host at all.
- * (IPv4 addresses written as IPv6 ones are compared with the IPv4 networks.)
- */
-const notPublic = new BlockList();
-for (const [network, prefix] of [
-  ['0.0.0.0', 8],
-  ['10.0.0.0', 8],
-  ['100.64.0.0', 10],
-  ['127.0.0.0', 8],
-  ['169.254.0.0', 16],
-  ['172.16.0.0', 12],
-  ['192.0.0.0', 24],
-  ['192.168.0.0', 16],
-  ['198.18.0.0', 15],
-  ['224.0.0.0', 3],
-] as const)
-  notPublic.addSubnet(network, prefix, 'ipv4');
-for (const [network, prefix] of [
-  ['::', 127],
-  ['64:ff9b::', 96],
-  ['fc00::', 7],
-  ['fe80::', 10],
-  ['ff00::', 8],
-] as const)
-  notPublic.addSubnet(network, prefix, 'ipv6');
-
-/** Why a file could not be had. `retry`: whether it is worth trying again, and after how many seconds. */
+/** Why a file could not be had. `retry`: whether a retry may help; `retryAfter`: the server's, in seconds. */
 export class FetchError extends Error {
   readonly retry: boolean;
-  readonly afterSeconds: number | undefined;
+  readonly retryAfter: number | undefined;
 
-  constructor(
-    message: string,
-    options: { retry: boolean; afterSeconds?: number; cause?: unknown },
-  ) {
+  constructor(message: string, options: { retry: boolean; retryAfter?: number; cause?: unknown }) {
     super(message, { cause: options.cause });
     this.name = 'FetchError';
     this.retry = options.retry;
-    this.afterSeconds = options.afterSeconds;
+    this.retryAfter = options.retryAfter;
   }
 }
 
@@ -60,13 +31,14 @@ export function parseUrl(text: string, base?: URL): URL | null {
   }
 }
 
+/** Whether an address is one of the public internet: not of this machine, its network or a reserved range. */
 export const isPublicAddress = (address: string): boolean =>
-  !notPublic.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+  ipaddr.process(address).range() === 'unicast';
 
 /** A connection only to public addresses: what a name means is looked at when it is connected to, not before. */
 function publicAgent(): Agent {
   const connect = buildConnector({
-    timeout: answerMs,
+    timeout: timeoutMs,
     lookup: (host, options, callback) => {
       lookup(host, { ...options, all: true }, (error, addresses) => {
         if (error) {
@@ -81,7 +53,7 @@ function publicAgent(): Agent {
       });
     },
   });
-  return new Agent({ connect, headersTimeout: answerMs, bodyTimeout: answerMs });
+  return new Agent({ connect, headersTimeout: timeoutMs, bodyTimeout: timeoutMs });
 }
 
 type AllCallback = (error: null, addresses: { address: string; family: number }[]) => void;
@@ -89,7 +61,7 @@ type AllCallback = (error: null, addresses: { address: string; family: number }[
 const privateAddress = (host: string): Error & { code: string } =>
   Object.assign(new Error(`${host} is a private address`), { code: 'PRIVATE_ADDRESS' });
 
-/** Fetches files from the web, politely to a network of one's own. */
+/** Fetches files from the web, and from private addresses only where they are allowed. */
 export class PublicFetcher {
   readonly #dispatcher: Dispatcher;
   readonly #allowPrivate: boolean;
@@ -98,7 +70,7 @@ export class PublicFetcher {
   constructor({ allowPrivate }: { allowPrivate: boolean }) {
     this.#allowPrivate = allowPrivate;
     this.#dispatcher = allowPrivate
-      ? new Agent({ headersTimeout: answerMs, bodyTimeout: answerMs })
+      ? new Agent({ headersTimeout: timeoutMs, bodyTimeout: timeoutMs })
       : publicAgent();
   }
 
@@ -108,7 +80,7 @@ export class PublicFetcher {
    */
   async get(url: string, maxBytes: number): Promise<Buffer> {
     let at = new URL(url);
-    for (let hop = 0; hop <= mostRedirects; hop += 1) {
+    for (let hop = 0; hop <= maxRedirects; hop += 1) {
       const answer = await this.#ask(at);
       const { location } = answer.headers;
       if (answer.statusCode >= 300 && answer.statusCode < 400 && typeof location === 'string') {
@@ -125,7 +97,7 @@ export class PublicFetcher {
       }
       return readBody(answer, maxBytes);
     }
-    throw new FetchError(`it was redirected ${String(mostRedirects)} times`, { retry: false });
+    throw new FetchError(`it was redirected ${String(maxRedirects)} times`, { retry: false });
   }
 
   close(): Promise<void> {
@@ -144,8 +116,8 @@ export class PublicFetcher {
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? String(error.code) : '';
       const message = error instanceof Error ? error.message : 'unknown error';
-      const hopeless = ['PRIVATE_ADDRESS', 'ENOTFOUND', 'ERR_TLS_CERT_ALTNAME_INVALID'];
-      throw new FetchError(message || code, { retry: !hopeless.includes(code), cause: error });
+      const permanent = ['PRIVATE_ADDRESS', 'ENOTFOUND', 'ERR_TLS_CERT_ALTNAME_INVALID'];
+      throw new FetchError(message || code, { retry: !permanent.includes(code), cause: error });
     }
   }
 }
@@ -163,7 +135,7 @@ async function readBody(
     throw giveUp(
       new FetchError(`the server answers ${String(statusCode)}`, {
         retry: statusCode === 408 || statusCode === 429 || statusCode >= 500,
-        ...(Number.isFinite(wait) && { afterSeconds: wait }),
+        ...(Number.isFinite(wait) && { retryAfter: wait }),
       }),
     );
   }

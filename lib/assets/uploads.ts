@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { AppError } from '../errors.ts';
-import { readWhole, retryBroken } from './read-whole.ts';
+import { readWhole, retryRead } from './read-whole.ts';
 import { S3Folder, type UploadForm } from './s3.ts';
 
 /** How long a form is good for, in seconds. */
@@ -41,7 +41,7 @@ export class Uploads {
    * @throws AppError `upload_not_found`, `upload_too_large` or `storage_unavailable`
    */
   async take(uploadId: string): Promise<Buffer> {
-    const picture = await retryBroken(this.#folder.uri(uploadId), () => this.#read(uploadId));
+    const picture = await retryRead(this.#folder.uri(uploadId), () => this.#read(uploadId));
     await this.#folder.delete(uploadId);
     return picture;
   }

@@ -2,34 +2,36 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { getProxyForUrl } from 'proxy-from-env';
 import { Agent, Dispatcher, fetch as undiciFetch, ProxyAgent } from 'undici';
 
-/** Pause before the second time, in milliseconds; it doubles up to the longest. */
-const pauseMs = 500;
-const longestPauseMs = 30_000;
-/** Longest pause that a server may ask for, in seconds: the Hub counts requests in five minutes. */
-const mostSeconds = 310;
+/** Back-off before the first retry, in milliseconds; it doubles up to the longest. */
+const backOffMs = 500;
+const maxBackOffMs = 30_000;
+/** Longest `Retry-After` that is waited for, in seconds: the Hub counts requests in five minutes. */
+const maxRetryAfter = 310;
 /** Pauses that a server may ask for, and milliseconds in all, that are not counted as attempts: three of the Hub's. */
-const mostPauses = 10;
-const mostPauseMs = 3000 * mostSeconds;
+const maxPauses = 10;
+const maxPausedMs = 3000 * maxRetryAfter;
 
 /**
- * Times in which an answer must begin, and the next bytes of it must come, in milliseconds; the former longer where
- * the server has work to do, as with a commit of many files.
+ * Timeout of a response's start and of its next bytes, in milliseconds; of the start of one to a write longer, since
+ * the Hub has work to do with a commit of many files.
  */
-const answerMs = 20_000;
-const workMs = 300_000;
+const timeoutMs = 20_000;
+const writeTimeoutMs = 300_000;
 
-const worthAnother = (status: number): boolean =>
+const isTransient = (status: number): boolean =>
   status === 408 || status === 429 || status === 500 || (status >= 502 && status <= 504);
 
 /**
- * A `fetch` that asks again where it is throttled or the connection breaks, after as long as the server says.
- * Who is throttled makes the others wait too: many at once must not become a storm. Proxies come from the
- * environment (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`). Bodies must be text or blobs, which can be sent again.
+ * A `fetch` that retries throttled and broken requests, after the server's `Retry-After` or `ratelimit`, which all
+ * requests of the same `fetch` keep to. Proxies come from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
+ * Bodies must be text or blobs, which can be sent again.
+ *
+ * Not undici's `RetryAgent`: below `fetch` it can not send a body again, and its last answer is an error.
  *
  * @param attempts times that a request is sent at most, beside those that the server asked to be put off, of which
  *   there are ten at most
  */
-export function politeFetch(attempts: number): typeof fetch {
+export function retryingFetch(attempts: number): typeof fetch {
   const dispatcher = new ProxiedDispatcher();
   let waitUntil = 0;
   // The same fetch as Node's own, of another version, whose types are told apart.
@@ -39,7 +41,7 @@ export function politeFetch(attempts: number): typeof fetch {
     let [pauses, pausedMs] = [0, 0];
     for (let attempt = 1; ; attempt += 1) {
       while (waitUntil > Date.now()) await rest(waitUntil - Date.now());
-      const backOff = Math.min(longestPauseMs, pauseMs * 2 ** (attempt - 1));
+      const backOff = Math.min(maxBackOffMs, backOffMs * 2 ** (attempt - 1));
       let response: Response;
       try {
         response = await send(input, { ...init, dispatcher });
@@ -48,11 +50,11 @@ export function politeFetch(attempts: number): typeof fetch {
         await rest(backOff);
         continue;
       }
-      if (!worthAnother(response.status)) return response;
-      const seconds = pauseAsked(response.headers);
+      if (!isTransient(response.status)) return response;
+      const seconds = retryAfter(response.headers);
       const ms = Math.max(backOff, 1000 * (seconds ?? 0));
-      const patient = seconds !== undefined && pauses < mostPauses && pausedMs + ms <= mostPauseMs;
-      if ((seconds ?? 0) > mostSeconds || (!patient && attempt >= attempts)) return response;
+      const patient = seconds !== undefined && pauses < maxPauses && pausedMs + ms <= maxPausedMs;
+      if ((seconds ?? 0) > maxRetryAfter || (!patient && attempt >= attempts)) return response;
       await response.body?.cancel().catch(() => undefined); // so that the connection is free again, however long the rest is
       if (seconds === undefined && response.status !== 429) {
         await rest(backOff);
@@ -68,7 +70,7 @@ export function politeFetch(attempts: number): typeof fetch {
 }
 
 /** Seconds that a server asks for: as the Hub says it (`ratelimit: "api";r=0;t=55`), or in the usual header. */
-function pauseAsked(headers: Headers): number | undefined {
+function retryAfter(headers: Headers): number | undefined {
   const reset = /;\s*t=(\d+)/.exec(headers.get('ratelimit') ?? '')?.[1];
   const asked = headers.get('retry-after') ?? reset;
   const seconds = Number(asked ?? NaN);
@@ -84,7 +86,7 @@ class ProxiedDispatcher extends Dispatcher {
     handler: Dispatcher.DispatchHandlers,
   ): boolean {
     const { method, origin } = options;
-    const headersTimeout = method === 'GET' || method === 'HEAD' ? answerMs : workMs;
+    const headersTimeout = method === 'GET' || method === 'HEAD' ? timeoutMs : writeTimeoutMs;
     return this.#agentFor(getProxyForUrl(String(origin))).dispatch(
       { ...options, headersTimeout },
       handler,
@@ -95,7 +97,7 @@ class ProxiedDispatcher extends Dispatcher {
   #agentFor(proxy: string): Dispatcher {
     const known = this.#agents.get(proxy);
     if (known) return known;
-    const limits = { bodyTimeout: answerMs };
+    const limits = { bodyTimeout: timeoutMs };
     const agent = proxy === '' ? new Agent(limits) : new ProxyAgent({ uri: proxy, ...limits });
     this.#agents.set(proxy, agent);
     return agent;

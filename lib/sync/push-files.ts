@@ -3,20 +3,14 @@ import { dirname, join, sep } from 'node:path';
 import { Catalog } from '../catalog/catalog.ts';
 import { externalDataOf } from '../clip/external-data.ts';
 import { AppError } from '../errors.ts';
-import {
-  clipName,
-  featuresName,
-  indexName,
-  manifestName,
-  metadataName,
-} from '../storage/assets.ts';
-import { coverFileIn, coverName, isCoverName } from '../storage/covers.ts';
+import { clipName, featuresName, indexName, manifestName, metadataName } from '../assets/assets.ts';
+import { coverFileIn, coverName, isCoverName } from '../assets/covers.ts';
 import { isSame } from './content-hash.ts';
-import type { Depot, DepotFile, LocalFile } from './depot.ts';
-import { depotPaths, setNames } from './set-layout.ts';
+import type { Remote, RemoteFile, LocalFile } from './remote.ts';
+import { remotePaths, setNames } from './set-layout.ts';
 
 export interface PushOptions {
-  depot: Depot;
+  remote: Remote;
   /** Folder of index, metadata, manifest and, maybe, `clip/`. */
   modelsDir: string;
   /** Folder of the covers; left out, they are not shipped. */
@@ -36,27 +30,27 @@ export type PushEvent =
   | { type: 'pushed'; files: number; removed: number };
 
 /**
- * Ships a set of files: only what is another there, or is not there. The manifest goes last: who watches it finds
+ * Pushes a set of files: only those that differ there, or are missing. The manifest goes last: who watches it finds
  * the others in place.
  *
  * @throws AppError `assets_missing` where index or metadata are not here, `catalog_unreadable` where the list is empty
  *   or none, `assets_inconsistent` where two covers would get one name, `storage_unavailable`
  */
 export async function* pushFiles(options: PushOptions): AsyncGenerator<PushEvent> {
-  const { depot, dryRun, signal } = options;
+  const { remote, dryRun, signal } = options;
   const local = await localFiles(options);
-  const remote = new Map<string, DepotFile>();
-  for await (const file of depot.list(signal)) remote.set(file.path, file);
+  const remoteFiles = new Map<string, RemoteFile>();
+  for await (const file of remote.list(signal)) remoteFiles.set(file.path, file);
   const changed: LocalFile[] = [];
   for (const file of local) {
     signal?.throwIfAborted();
-    const there = remote.get(file.path);
+    const there = remoteFiles.get(file.path);
     if (!there || !(await isSame(file.localPath, there))) changed.push(file);
   }
   const inSet = changed.filter(({ path }) => setPaths.includes(path));
   const others = changed.filter(({ path }) => !setPaths.includes(path));
-  const gone = goneCovers(options, local, remote);
-  const obsolete = obsoleteFiles(local, remote, inSet);
+  const gone = goneCovers(options, local, remoteFiles);
+  const obsolete = obsoleteFiles(local, remoteFiles, inSet);
   const removed = [...gone, ...obsolete];
   yield {
     type: 'compared',
@@ -67,13 +61,13 @@ export async function* pushFiles(options: PushOptions): AsyncGenerator<PushEvent
   if (dryRun || changed.length + removed.length === 0) return;
   let done = 0;
   // Covers and model first, then the set in one go, and what it no longer needs last: whatever breaks this off, the
-  // place has a set that can be served.
+  // remote has a set that can be served.
   for (const change of [
     { files: others, remove: [] },
     { files: inSet, remove: obsolete },
     { files: [], remove: gone },
   ])
-    for await (const path of depot.write(change, signal)) {
+    for await (const path of remote.write(change, signal)) {
       done += 1;
       yield { type: 'shipped', path, done, total: changed.length };
     }
@@ -81,34 +75,34 @@ export async function* pushFiles(options: PushOptions): AsyncGenerator<PushEvent
 }
 
 /** In the order in which they are written: the manifest is last. */
-const setPaths: readonly string[] = setNames.map(depotPaths.ofSet);
+const setPaths: readonly string[] = setNames.map(remotePaths.ofSet);
 
 /** @throws AppError `assets_missing` where there are no covers here at all: that is a mistake */
 function goneCovers(
   { prune, imagesDir }: PushOptions,
   local: readonly LocalFile[],
-  remote: ReadonlyMap<string, DepotFile>,
+  remoteFiles: ReadonlyMap<string, RemoteFile>,
 ): string[] {
   if (!prune) return [];
   const here = new Set(local.map(({ path }) => path));
-  if (imagesDir === undefined || !local.some(({ path }) => depotPaths.isCover(path)))
+  if (imagesDir === undefined || !local.some(({ path }) => remotePaths.isCover(path)))
     throw new AppError(
       'assets_missing',
       'There are no covers here: --prune would take all of them away there.',
     );
-  return [...remote.keys()].filter((path) => depotPaths.isCover(path) && !here.has(path));
+  return [...remoteFiles.keys()].filter((path) => remotePaths.isCover(path) && !here.has(path));
 }
 
 /** A manifest and features that fit what is being replaced, where there are no newer ones. */
 function obsoleteFiles(
   local: readonly LocalFile[],
-  remote: ReadonlyMap<string, DepotFile>,
+  remoteFiles: ReadonlyMap<string, RemoteFile>,
   inSet: readonly LocalFile[],
 ): string[] {
   if (inSet.length === 0) return [];
   return [manifestName, featuresName]
-    .map(depotPaths.ofSet)
-    .filter((path) => remote.has(path) && !local.some((file) => file.path === path));
+    .map(remotePaths.ofSet)
+    .filter((path) => remoteFiles.has(path) && !local.some((file) => file.path === path));
 }
 
 async function localFiles(options: PushOptions): Promise<LocalFile[]> {
@@ -123,7 +117,7 @@ async function localFiles(options: PushOptions): Promise<LocalFile[]> {
   const catalog = await Catalog.open(join(modelsDir, metadataName)); // which refuses an empty list
   const files = setNames
     .filter((name) => names.has(name))
-    .map((name) => ({ path: depotPaths.ofSet(name), localPath: join(modelsDir, name) }));
+    .map((name) => ({ path: remotePaths.ofSet(name), localPath: join(modelsDir, name) }));
   if (withModel) {
     const clipDir = join(modelsDir, clipName);
     const names = await namesIn(clipDir, { recursive: true });
@@ -139,13 +133,13 @@ async function localFiles(options: PushOptions): Promise<LocalFile[]> {
         );
     for (const name of names)
       if (/\.(json|txt|onnx)$/.test(name) || weights.has(name)) {
-        const path = depotPaths.ofModel(name.split(sep).join('/'));
+        const path = remotePaths.ofModel(name.split(sep).join('/'));
         files.push({ path, localPath: join(clipDir, name) });
       }
   }
   if (imagesDir !== undefined)
     for (const [name, file] of await coverFiles(catalog, imagesDir))
-      files.push({ path: depotPaths.ofCover(name), localPath: join(imagesDir, file) });
+      files.push({ path: remotePaths.ofCover(name), localPath: join(imagesDir, file) });
   return files;
 }
 

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { joinRows } from '../catalog/metadata-rows.ts';
 import { AppError } from '../errors.ts';
 import { replaceFile } from '../files.ts';
-import { metadataName } from '../storage/assets.ts';
+import { metadataName } from '../assets/assets.ts';
 import { pandasRow, readCsvCatalog } from './csv-catalog.ts';
 import { downloadCovers, type DownloadEvent, type DownloadOptions } from './download-covers.ts';
 

@@ -8,8 +8,8 @@ import {
   type RepoType,
 } from '@huggingface/hub';
 import { AppError } from '../errors.ts';
-import type { Depot, DepotFile, DepotStream, LocalFile } from './depot.ts';
-import { politeFetch } from './polite-fetch.ts';
+import type { Remote, RemoteFile, RemoteStream, LocalFile } from './remote.ts';
+import { retryingFetch } from './retrying-fetch.ts';
 import { reasonOf } from './reason.ts';
 
 export interface HubOptions {
@@ -23,7 +23,7 @@ export interface HubOptions {
 const filesInCommit = 200;
 
 /** A repository on the Hugging Face Hub: the one user of its client library. */
-export class HubDepot implements Depot {
+export class HubRemote implements Remote {
   readonly name: string;
   readonly #repo: { type: RepoType; name: string };
   readonly #revision: string;
@@ -45,11 +45,11 @@ export class HubDepot implements Depot {
     this.#repo = repo;
     this.#revision = revision;
     this.#options = options;
-    this.#fetch = politeFetch(attempts);
+    this.#fetch = retryingFetch(attempts);
     this.name = `${repo.type} ${repo.name} (${revision}) on the Hub`;
   }
 
-  async *list(signal?: AbortSignal): AsyncGenerator<DepotFile> {
+  async *list(signal?: AbortSignal): AsyncGenerator<RemoteFile> {
     try {
       const common = this.#common(signal);
       const listing = { ...common, fetch: forListing(common.fetch) };
@@ -82,7 +82,7 @@ export class HubDepot implements Depot {
     }
   }
 
-  async read(path: string, from: number, signal?: AbortSignal): Promise<DepotStream> {
+  async read(path: string, from: number, signal?: AbortSignal): Promise<RemoteStream> {
     const { endpoint, token } = this.#options;
     const folder = this.#repo.type === 'model' ? '' : `${this.#repo.type}s/`;
     const name = path.split('/').map(encodeURIComponent).join('/');
@@ -175,7 +175,7 @@ export class HubDepot implements Depot {
 }
 
 /** Longest page of a listing, in bytes: a thousand files take some 400 KB. */
-const mostPageBytes = 16 * 2 ** 20;
+const maxPageBytes = 16 * 2 ** 20;
 
 /** A `fetch` for one listing, which its server must end: no page comes twice, and none goes on for ever. */
 function forListing(send: typeof fetch): typeof fetch {
@@ -189,7 +189,7 @@ function forListing(send: typeof fetch): typeof fetch {
     const limit = new TransformStream<Uint8Array, Uint8Array>({
       transform: (chunk, controller) => {
         size += chunk.length;
-        if (size > mostPageBytes) controller.error(new Error('its listing does not end'));
+        if (size > maxPageBytes) controller.error(new Error('its listing does not end'));
         else controller.enqueue(chunk);
       },
     });

@@ -1,31 +1,31 @@
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
-import pRetry from 'p-retry';
 import { AppError, isAppError } from '../errors.ts';
 import { writeAt } from '../files.ts';
 import { mapInOrder } from '../map-in-order.ts';
-import { manifestName } from '../storage/assets.ts';
-import { isCoverName } from '../storage/covers.ts';
+import { isTransient, withRetries } from '../retry.ts';
+import { manifestName } from '../assets/assets.ts';
+import { isCoverName } from '../assets/covers.ts';
 import { isSame, isWhole } from './content-hash.ts';
-import type { Depot, DepotFile } from './depot.ts';
+import type { Remote, RemoteFile } from './remote.ts';
 import { reasonOf } from './reason.ts';
 
-/** Which files are wanted of a place, and where they go. */
-export interface Wish {
-  /** Local path that a file of the depot gets; `null`: it is not wanted. */
+/** Which files to pull from a remote, and where they go. */
+export interface PullPlan {
+  /** Local path of a remote file; `null`: not pulled. */
   target: (path: string) => string | null;
   /** Local paths without which the rest is of no use. */
   required: readonly string[];
-  /** Local files that fit these others alone: they go where those change and the depot has none. */
-  describing?: readonly string[];
+  /** Local files made from the required ones: deleted where those change and the remote has none. */
+  derived?: readonly string[];
 }
 
 export interface PullOptions {
-  depot: Depot;
-  wish: Wish;
+  remote: Remote;
+  plan: PullPlan;
   /** Files fetched at a time. */
   concurrency: number;
-  /** Times that each is asked for at most: a break is gone on with. */
+  /** Times that each file is requested at most; each attempt resumes where the last one ended. */
   attempts: number;
   signal?: AbortSignal | undefined;
 }
@@ -37,27 +37,23 @@ export type PullEvent =
   | { type: 'fetched'; path: string; done: number; total: number; bytes: number }
   | { type: 'failed'; path: string; reason: string };
 
-interface Wanted extends DepotFile {
+interface Wanted extends RemoteFile {
   localPath: string;
 }
 
 /** Files that can't be had, after each was tried again: then the rest is not tried. */
-const mostFailures = 20;
-
-/** Pause before a file is asked for again, in milliseconds; it doubles up to the longest. */
-const pauseMs = 300;
-const longestPauseMs = 30_000;
+const maxFailures = 20;
 
 /**
- * Fetches the files that are not there yet, or are others. A cover is put in place when all of it has come and its
- * checksum is right; the files of a set or a model when all of them have, so that they always belong together.
- * What a break leaves is gone on with the next time.
+ * Fetches the files that are missing or differ. A cover is put in place when all of it has come and its checksum is
+ * right; the files of a set or a model when all of them have, so that they always belong together. An interrupted
+ * pull is resumed the next time.
  *
- * @throws AppError `assets_missing` where the place lacks what is needed, `storage_unavailable` where some files
+ * @throws AppError `assets_missing` where the remote lacks what is needed, `storage_unavailable` where some files
  *   could not be had; the file system's error, e.g. ENOSPC; what the signal was aborted with
  */
 export async function* pullFiles(options: PullOptions): AsyncGenerator<PullEvent> {
-  const { wish, signal } = options;
+  const { plan, signal } = options;
   const wanted = await listWanted(options);
   const bytes = wanted.reduce((sum, { size }) => sum + size, 0);
   yield { type: 'listed', files: wanted.length, bytes };
@@ -75,53 +71,53 @@ export async function* pullFiles(options: PullOptions): AsyncGenerator<PullEvent
   const together = lacking.filter((file) => !isCover(file));
   const failed: string[] = [];
   for (const group of [covers, together]) {
-    if (failed.length >= mostFailures) break;
+    if (failed.length >= maxFailures) break;
     for await (const event of fetchAll(group, options)) {
       if (event.type === 'failed') failed.push(event.reason);
       yield event;
-      if (failed.length >= mostFailures) break;
+      if (failed.length >= maxFailures) break;
     }
   }
   if (failed.length > 0)
     throw new AppError(
       'storage_unavailable',
-      `${String(failed.length)} of ${String(wanted.length)} files could not be fetched${failed.length >= mostFailures ? ', so it was given up' : ''}: run it again to go on. The first: ${failed[0] ?? ''}`,
+      `${String(failed.length)} of ${String(wanted.length)} files could not be fetched${failed.length >= maxFailures ? ', so it was given up' : ''}: run it again to go on. The first: ${failed[0] ?? ''}`,
     );
   await putInPlace(together);
   if (together.length > 0)
-    for (const path of wish.describing ?? [])
+    for (const path of plan.derived ?? [])
       if (!wanted.some(({ localPath }) => localPath === path)) await rm(path, { force: true });
 }
 
-const isCover = ({ path }: DepotFile): boolean => isCoverName(basename(path));
+const isCover = ({ path }: RemoteFile): boolean => isCoverName(basename(path));
 
-const isManifest = ({ path }: DepotFile): boolean => basename(path) === manifestName;
+const isManifest = ({ path }: RemoteFile): boolean => basename(path) === manifestName;
 
 const partOf = ({ localPath }: Wanted): string => `${localPath}.part`;
 
 /** Bytes of a list of nothing: `[]`. */
 const emptyBytes = 2;
 
-/** @throws AppError `assets_missing` naming what the place lacks, or has nothing in */
-async function listWanted({ depot, wish, signal }: PullOptions): Promise<Wanted[]> {
+/** @throws AppError `assets_missing` naming what the remote lacks, or has empty */
+async function listWanted({ remote, plan, signal }: PullOptions): Promise<Wanted[]> {
   const wanted = new Map<string, Wanted>();
-  for await (const file of depot.list(signal)) {
-    const localPath = wish.target(file.path);
+  for await (const file of remote.list(signal)) {
+    const localPath = plan.target(file.path);
     // The same name may lie in `models/` and at the top: the former counts.
     if (localPath !== null && (!wanted.has(localPath) || file.path.includes('/')))
       wanted.set(localPath, { ...file, localPath });
   }
   if (wanted.size === 0)
-    throw new AppError('assets_missing', `${depot.name} has none of the files that are wanted.`);
-  const missing = wish.required.filter((localPath) => !wanted.has(localPath));
+    throw new AppError('assets_missing', `${remote.name} has none of the files that are wanted.`);
+  const missing = plan.required.filter((localPath) => !wanted.has(localPath));
   if (missing.length > 0)
     throw new AppError(
       'assets_missing',
-      `${depot.name} does not have ${missing.map((path) => basename(path)).join(', ')}.`,
+      `${remote.name} does not have ${missing.map((path) => basename(path)).join(', ')}.`,
     );
-  const empty = wish.required.find((localPath) => (wanted.get(localPath)?.size ?? 0) <= emptyBytes);
+  const empty = plan.required.find((localPath) => (wanted.get(localPath)?.size ?? 0) <= emptyBytes);
   if (empty !== undefined)
-    throw new AppError('assets_missing', `In ${depot.name}, ${basename(empty)} is empty.`);
+    throw new AppError('assets_missing', `In ${remote.name}, ${basename(empty)} is empty.`);
   return [...wanted.values()];
 }
 
@@ -166,39 +162,32 @@ async function* fetchAll(
 }
 
 async function fetchFile(file: Wanted, options: PullOptions): Promise<void> {
-  const { depot, attempts, signal } = options;
+  const { remote, attempts, signal } = options;
   const part = partOf(file);
   await mkdir(dirname(file.localPath), { recursive: true });
   const attempt = async () => {
     signal?.throwIfAborted();
-    await fetchRest(depot, file, part, signal);
+    await fetchRest(remote, file, part, signal);
     if (await isWhole(part, file)) return;
     await rm(part, { force: true }); // what went wrong is not known: from the start
     throw new Error('what came is not what the checksum says');
   };
   try {
-    await pRetry(attempt, {
-      retries: attempts - 1,
-      minTimeout: pauseMs,
-      maxTimeout: longestPauseMs,
-      signal,
-      shouldRetry: ({ error }) =>
-        !isAppError(error) && !isDiskError(error) && signal?.aborted !== true,
-    });
+    await withRetries(attempt, { attempts, signal });
   } catch (error) {
-    if (isAppError(error) || isDiskError(error) || signal?.aborted === true) throw error;
+    if (!isTransient(error) || signal?.aborted === true) throw error;
     throw new AppError(
       'storage_unavailable',
-      `${file.path} from ${depot.name}: ${reasonOf(error)}.`,
+      `${file.path} from ${remote.name}: ${reasonOf(error)}.`,
       { cause: error },
     );
   }
   if (isCover(file)) await rename(part, file.localPath);
 }
 
-/** Goes on where the part that is there ends, if a checksum will tell whether both are of the same file. */
+/** Resumes after the part that is there, if a checksum will tell whether both are of the same file. */
 async function fetchRest(
-  depot: Depot,
+  remote: Remote,
   file: Wanted,
   part: string,
   signal: AbortSignal | undefined,
@@ -206,7 +195,7 @@ async function fetchRest(
   const have = file.hash === undefined ? 0 : ((await stat(part).catch(() => null))?.size ?? 0);
   if (have === file.size && have > 0) return;
   const start = have < file.size ? have : 0;
-  const stream = await depot.read(file.path, start, signal);
+  const stream = await remote.read(file.path, start, signal);
   const out = await open(part, stream.from > 0 ? 'r+' : 'w');
   try {
     let at = stream.from;
@@ -220,8 +209,3 @@ async function fetchRest(
     await out.close();
   }
 }
-
-const isDiskError = (error: unknown): boolean =>
-  error instanceof Error &&
-  'code' in error &&
-  ['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EIO'].includes(String(error.code));

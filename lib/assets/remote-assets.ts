@@ -11,8 +11,8 @@ import {
   type Assets,
 } from './assets.ts';
 import { coverName, type CoverRequest, type CoverStream, type RemoteCovers } from './covers.ts';
-import { refreshCopy } from './download.ts';
-import { readWhole, retryBroken } from './read-whole.ts';
+import { revalidateCopy } from './download.ts';
+import { readWhole, retryRead } from './read-whole.ts';
 import { isOtherVersion, S3Folder, type GetOptions, type ObjectStream } from './s3.ts';
 
 /** Called with each file that was asked for: fetched, or found in the cache as it is in S3. */
@@ -37,7 +37,7 @@ export function remoteAssets(options: {
   const fetch = async (name: string) => {
     const start = performance.now();
     const path = join(copyDir, name);
-    const fetched = await refreshCopy(models, name, path);
+    const fetched = await revalidateCopy(models, name, path);
     onFetch({ uri: models.uri(name), fetched, ms: Math.round(performance.now() - start) });
     return path;
   };
@@ -80,7 +80,7 @@ const wholeBytes = 4 * 2 ** 20;
 const remoteCovers = (images: S3Folder): RemoteCovers => ({
   kind: 'remote',
   open: (albumId, request) =>
-    retryBroken(images.uri(coverName(albumId)), () => openCover(images, albumId, request)),
+    retryRead(images.uri(coverName(albumId)), () => openCover(images, albumId, request)),
   signedUrl: (albumId, seconds) => images.signedUrl(coverName(albumId), seconds),
 });
 

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import { politeFetch } from '../lib/shipping/polite-fetch.ts';
+import { retryingFetch } from '../lib/sync/retrying-fetch.ts';
 import { cli, eventsOf, startCli } from './support/cli.ts';
 import { filesUnder } from './support/files.ts';
 import { hubToken, startHubServer, type HubRequest, type HubServer } from './support/hub-server.ts';
@@ -29,7 +29,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
   let made = 0;
 
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'shipping-hub-'));
+    folder = await mkdtemp(join(tmpdir(), 'sync-hub-'));
     hub = await startHubServer();
     catalog = await smallSet(join(folder, 'set'), 60);
     set = await filesUnder(join(folder, 'set'));
@@ -265,7 +265,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
       }).listen(0, '127.0.0.1');
       await once(server, 'listening');
       const { port } = server.address() as AddressInfo;
-      const response = await politeFetch(3)(`http://127.0.0.1:${String(port)}/`);
+      const response = await retryingFetch(3)(`http://127.0.0.1:${String(port)}/`);
       assert.equal(response.status, 429);
       assert.equal(requests, most);
       server.closeAllConnections();

@@ -1,16 +1,15 @@
 import type { Readable } from 'node:stream';
-import pRetry from 'p-retry';
 import { AppError, isAppError } from '../errors.ts';
+import { withRetries } from '../retry.ts';
 
-/** Times that a body is asked for anew where it breaks off, and the pause before the first, in milliseconds. */
-const retries = 3;
-const pauseMs = 100;
+/** Times that a body that breaks off is requested, and the pause before the first retry, in milliseconds. */
+const policy = { attempts: 4, pauseMs: 100 };
 
 /**
  * Reads a body to its end.
  *
  * @param length bytes that it must have; what comes beyond them is not waited for
- * @throws Error where other than these come: see {@link retryBroken}
+ * @throws Error where other than these come: see {@link retryRead}
  */
 export async function readWhole(body: Readable, length: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
@@ -25,18 +24,14 @@ export async function readWhole(body: Readable, length: number): Promise<Buffer>
 }
 
 /**
- * Asks again where a body broke off; the SDK itself retries only what goes wrong before the body.
+ * Retries a read whose body broke off; the SDK itself retries only what goes wrong before the body.
  *
  * @param uri for the message
  * @throws AppError what `ask` throws as one, at once; `storage_unavailable` where it broke off every time
  */
-export async function retryBroken<T>(uri: string, ask: () => Promise<T>): Promise<T> {
+export async function retryRead<T>(uri: string, ask: () => Promise<T>): Promise<T> {
   try {
-    return await pRetry(ask, {
-      retries,
-      minTimeout: pauseMs,
-      shouldRetry: ({ error }) => !isAppError(error),
-    });
+    return await withRetries(ask, policy);
   } catch (error) {
     if (isAppError(error)) throw error;
     const reason = error instanceof Error ? error.message : 'unknown error';

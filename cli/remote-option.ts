@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import type { Config } from '../lib/config.ts';
-import type { Depot } from '../lib/shipping/depot.ts';
-import { openDepot } from '../lib/shipping/open-depot.ts';
+import type { Remote } from '../lib/sync/remote.ts';
+import { openRemote } from '../lib/sync/open-remote.ts';
 import { wholeNumber } from './run.ts';
 
-export interface DepotFlags {
+export interface RemoteFlags {
   attempts: number;
 }
 
@@ -17,5 +17,5 @@ export const withAttempts = (command: Command): Command =>
   command.option('--attempts <n>', 'times that a thing is asked for', wholeNumber(1), 6);
 
 /** Opens a place by the settings. @throws AppError `invalid_config` */
-export const depotAt = (place: string, { attempts }: DepotFlags, { hub, s3 }: Config): Depot =>
-  openDepot(place, { hub, pathStyle: s3.pathStyle, attempts });
+export const remoteAt = (place: string, { attempts }: RemoteFlags, { hub, s3 }: Config): Remote =>
+  openRemote(place, { hub, pathStyle: s3.pathStyle, attempts });

@@ -2,10 +2,11 @@ import { mkdir, readFile, stat } from 'node:fs/promises';
 import { isAbsolute, join, relative, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit, { type LimitFunction } from 'p-limit';
+import { coverName } from '../assets/covers.ts';
 import { isAppError } from '../errors.ts';
 import { replaceFile } from '../files.ts';
 import { asJpeg } from '../imaging/raster.ts';
-import { coverName } from '../storage/covers.ts';
+import { withRetries } from '../retry.ts';
 import { isWebCover, type CsvAlbum } from './csv-catalog.ts';
 import { FetchError, PublicFetcher } from './public-fetch.ts';
 
@@ -32,10 +33,8 @@ export type DownloadEvent =
 /** Largest cover, in bytes. */
 const maxBytes = 10e6;
 
-/** Pause before the second attempt, in milliseconds; it doubles. A server's `Retry-After` goes before it. */
-const pauseMs = 500;
-/** Longest pause that a server may ask for, in seconds. */
-const mostSeconds = 60;
+/** Longest `Retry-After` that is waited for, in seconds. */
+const maxRetryAfter = 60;
 
 /**
  * Fetches the covers that are not there yet. A cover is put in place when it is whole and has been decoded; one
@@ -129,14 +128,14 @@ const pictureOf = (bytes: Buffer): Promise<Buffer> =>
   });
 
 /** @returns a whole JPEG @throws FetchError */
-async function fetchCover(fetcher: PublicFetcher, url: string, attempts: number): Promise<Buffer> {
-  for (let attempt = 1; ; attempt += 1)
-    try {
-      return await pictureOf(await fetcher.get(url, maxBytes));
-    } catch (error) {
-      if (!(error instanceof FetchError) || !error.retry || attempt >= attempts) throw error;
-      const asked = error.afterSeconds === undefined ? undefined : 1000 * error.afterSeconds;
-      if (asked !== undefined && asked > 1000 * mostSeconds) throw error;
-      await sleep(asked ?? pauseMs * 2 ** (attempt - 1));
-    }
-}
+const fetchCover = (fetcher: PublicFetcher, url: string, attempts: number): Promise<Buffer> =>
+  withRetries(async () => pictureOf(await fetcher.get(url, maxBytes)), {
+    attempts,
+    retryOn: async (error) => {
+      if (!(error instanceof FetchError) || !error.retry) return false;
+      const { retryAfter = 0 } = error;
+      if (retryAfter > maxRetryAfter) return false;
+      await sleep(1000 * retryAfter);
+      return true;
+    },
+  });

@@ -4,10 +4,10 @@ import { dirname, join, relative, sep } from 'node:path';
 import { AppError } from '../errors.ts';
 import { nameBeside } from '../files.ts';
 import { hashOf } from './content-hash.ts';
-import type { Depot, DepotFile, DepotStream, LocalFile } from './depot.ts';
+import type { Remote, RemoteFile, RemoteStream, LocalFile } from './remote.ts';
 
 /** A folder: another disk, or one that a network lends. */
-export class FolderDepot implements Depot {
+export class FolderRemote implements Remote {
   readonly name: string;
   readonly #dir: string;
 
@@ -16,7 +16,7 @@ export class FolderDepot implements Depot {
     this.#dir = dir;
   }
 
-  async *list(signal?: AbortSignal): AsyncGenerator<DepotFile> {
+  async *list(signal?: AbortSignal): AsyncGenerator<RemoteFile> {
     const names = await readdir(this.#dir, { recursive: true }).catch((cause: unknown) => {
       // A folder that is to be made by the first push.
       if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return [];
@@ -34,7 +34,7 @@ export class FolderDepot implements Depot {
     }
   }
 
-  read(path: string, from: number): Promise<DepotStream> {
+  read(path: string, from: number): Promise<RemoteStream> {
     return Promise.resolve({
       from,
       body: createReadStream(join(this.#dir, path), { start: from }),

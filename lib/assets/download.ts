@@ -3,20 +3,18 @@ import { createReadStream } from 'node:fs';
 import { mkdir, open, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import pRetry from 'p-retry';
 import { AppError, isAppError } from '../errors.ts';
 import { nameBeside, removeStale, replaceFile, writeAt } from '../files.ts';
+import { withRetries } from '../retry.ts';
 import { isOtherVersion, type ObjectInfo, type S3Folder } from './s3.ts';
 
 /** Length of a range, in bytes. S3 gives a connection about 85 MB/s: a few at a time fill the line. */
 const rangeBytes = 8 * 2 ** 20;
 const rangesAtATime = 4;
 
-/** Times that one range is begun anew when its bytes do not come, and the whole file when they are wrong. */
-const rangeRetries = 4;
-const fileRetries = 2;
-/** Pause before the second attempt, in milliseconds; it doubles. */
-const pauseMs = 100;
+/** Times that a range is requested whose bytes do not come, and the whole file when they are wrong; pauses in ms. */
+const rangePolicy = { attempts: 5, pauseMs: 100 };
+const filePolicy = { attempts: 3, pauseMs: 100 };
 
 /**
  * A copy of an object on this machine, as new as the object is now. Where there is a whole copy with the
@@ -27,7 +25,11 @@ const pauseMs = 100;
  * @throws AppError `assets_missing` where there is no such object, `storage_unavailable` where it can't be
  *   had whole and right, or the disk is full
  */
-export async function refreshCopy(folder: S3Folder, name: string, path: string): Promise<boolean> {
+export async function revalidateCopy(
+  folder: S3Folder,
+  name: string,
+  path: string,
+): Promise<boolean> {
   const refresh = async () => {
     const info = await folder.info(name);
     if (info === null) throw new AppError('assets_missing', `${folder.uri(name)} is missing.`);
@@ -36,11 +38,10 @@ export async function refreshCopy(folder: S3Folder, name: string, path: string):
     return true;
   };
   try {
-    return await pRetry(refresh, {
-      retries: fileRetries,
-      minTimeout: pauseMs,
+    return await withRetries(refresh, {
+      ...filePolicy,
       // written anew meanwhile, or damaged on its way: begin again
-      shouldRetry: ({ error }) => isOtherVersion(error) || error instanceof DamagedError,
+      retryOn: (error) => isOtherVersion(error) || error instanceof DamagedError,
     });
   } catch (error) {
     throw asAppError(error, folder.uri(name));
@@ -141,12 +142,8 @@ async function fetchRange(
     });
     if (at !== end) throw new Error(`${String(at - start)} of ${String(end - start)} bytes came`);
   };
-  await pRetry(attempt, {
-    retries: rangeRetries,
-    minTimeout: pauseMs,
-    // The SDK has tried what it could before it throws; a stream that breaks off is left to us.
-    shouldRetry: ({ error }) => !isAppError(error) && !isDiskError(error),
-  });
+  // The SDK has tried what it could before it throws; a stream that breaks off is left to us.
+  await withRetries(attempt, rangePolicy);
 }
 
 class DamagedError extends Error {}
@@ -167,12 +164,6 @@ async function check(path: string, { size, md5, sha256 }: ObjectInfo): Promise<v
     return;
   }
 }
-
-/** Of the disk, not of the connection: to try again would not help. */
-const isDiskError = (error: unknown): boolean =>
-  error instanceof Error &&
-  'code' in error &&
-  ['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EFBIG'].includes(String(error.code));
 
 function asAppError(error: unknown, uri: string): AppError {
   if (isAppError(error)) return error;

@@ -33,7 +33,7 @@ describe('pull and push', { timeout: 1_800_000 }, () => {
   let made = 0;
 
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'shipping-places-'));
+    folder = await mkdtemp(join(tmpdir(), 'sync-remotes-'));
     catalog = await smallSet(join(folder, 'set'), 40, { features: true });
     set = await filesUnder(catalog.dir);
   });
@@ -54,32 +54,32 @@ describe('pull and push', { timeout: 1_800_000 }, () => {
 
   describe('with a folder', () => {
     test('what is pushed to it comes back, and only what changed goes again', async () => {
-      const depot = join(here, 'depot'); // made by the first push
-      const first = await cli(['push', depot, ...ofSet()]);
+      const remote = join(here, 'remote'); // made by the first push
+      const first = await cli(['push', remote, ...ofSet()]);
       assert.equal(first.status, 0, first.errors);
-      sameAsSet(await filesUnder(depot));
-      const second = await cli(['push', depot, ...ofSet()]);
+      sameAsSet(await filesUnder(remote));
+      const second = await cli(['push', remote, ...ofSet()]);
       assert.match(second.output, allUnchanged());
 
-      const pulled = await cli(['pull', 'catalog', depot], env());
+      const pulled = await cli(['pull', 'catalog', remote], env());
       assert.equal(pulled.status, 0, pulled.errors);
-      await rm(depot, { recursive: true });
+      await rm(remote, { recursive: true });
       sameAsSet(await filesUnder(here));
     });
   });
 
   test('features that fit what is replaced go with it, there and here', async () => {
-    const depot = join(here, 'depot');
-    assert.equal((await cli(['push', depot, ...ofSet()])).status, 0);
-    assert.equal((await cli(['pull', 'catalog', depot], env())).status, 0);
+    const remote = join(here, 'remote');
+    assert.equal((await cli(['push', remote, ...ofSet()])).status, 0);
+    assert.equal((await cli(['pull', 'catalog', remote], env())).status, 0);
     const other = await smallSet(join(here, 'other'), 20);
     const images = ['--images', other.imagesDir];
-    const pushed = await cli(['push', depot, '--models', join(other.dir, 'models'), ...images]);
+    const pushed = await cli(['push', remote, '--models', join(other.dir, 'models'), ...images]);
     assert.equal(pushed.status, 0, pushed.errors);
     const left = async (place: string) => (await readdir(join(place, 'models'))).sort();
     const without = ['album_covers.index', 'manifest.json', 'valid_metadata_final.json'];
-    assert.deepEqual(await left(depot), without);
-    assert.equal((await cli(['pull', 'catalog', depot], env())).status, 0);
+    assert.deepEqual(await left(remote), without);
+    assert.equal((await cli(['pull', 'catalog', remote], env())).status, 0);
     assert.deepEqual(await left(here), without);
   });
 
@@ -132,12 +132,12 @@ describe('pull and push', { timeout: 1_800_000 }, () => {
       assert.deepEqual(await filesUnder(out), await filesUnder(dir));
 
       await cp(join(catalog.dir, 'models'), join(here, 'models'), { recursive: true });
-      const depot = join(here, 'depot');
+      const remote = join(here, 'remote');
       const pushed = await cli([
-        ...['push', depot, '--with-model', '--no-covers', '--models', join(here, 'models')],
+        ...['push', remote, '--with-model', '--no-covers', '--models', join(here, 'models')],
       ]);
       assert.equal(pushed.status, 0, pushed.errors);
-      assert.deepEqual(await filesUnder(join(depot, 'models', 'clip')), await filesUnder(dir));
+      assert.deepEqual(await filesUnder(join(remote, 'models', 'clip')), await filesUnder(dir));
     });
 
     for (const name of Object.values(weights))
@@ -286,7 +286,7 @@ describe('pull and push', { timeout: 1_800_000 }, () => {
     });
 
     test('uploads that are throttled or broken off are sent again', async () => {
-      // One is too large to be held in memory: it is read anew each time.
+      // One goes in parts, each of which is sent again by itself.
       const large = noise(17_000_000);
       await cp(catalog.imagesDir, join(here, 'images'), { recursive: true });
       await writeFile(join(here, cover()), large);
@@ -308,6 +308,8 @@ describe('pull and push', { timeout: 1_800_000 }, () => {
       );
       assert.equal(status, 0, errors);
       assert.ok(hurt.length > 5 && hurt.some((path) => path.includes(cover())));
+      const parts = written().flatMap(({ path }) => /[?&]partNumber=(\d)/.exec(path)?.[1] ?? []);
+      assert.deepEqual(parts.sort(), ['1', '1', '2', '2', '3', '3']);
       proxy.reset();
       await rm(here, { recursive: true });
       assert.equal((await pull()).status, 0);

@@ -1,22 +1,16 @@
 import { join, posix } from 'node:path';
 import { externalDataOf } from '../clip/external-data.ts';
 import { modelNames, towerFiles, type ClipDtype } from '../clip/model-files.ts';
-import {
-  clipName,
-  featuresName,
-  indexName,
-  manifestName,
-  metadataName,
-} from '../storage/assets.ts';
-import { isCoverName } from '../storage/covers.ts';
-import type { Depot } from './depot.ts';
-import type { Wish } from './pull-files.ts';
+import { clipName, featuresName, indexName, manifestName, metadataName } from '../assets/assets.ts';
+import { isCoverName } from '../assets/covers.ts';
+import type { Remote } from './remote.ts';
+import type { PullPlan } from './pull-files.ts';
 
 /** The files of a set that lie beside each other, but the model. */
 export const setNames: readonly string[] = [indexName, metadataName, featuresName, manifestName];
 
-/** Where a place has the files of a set: as `ASSETS_URI` and the image of a Space expect them. */
-export const depotPaths = {
+/** Paths of a set's files on a remote: as `ASSETS_URI` and the image of a Space expect them. */
+export const remotePaths = {
   ofSet: (name: string): string => `models/${name}`,
   ofModel: (name: string): string => `models/${clipName}/${name}`,
   ofCover: (name: string): string => `images/${name}`,
@@ -25,43 +19,43 @@ export const depotPaths = {
 };
 
 /**
- * What is wanted of a catalog. The files of the index lie in `models/` at their place, or at its top.
+ * Plans the pull of a catalog. The files of the index lie in `models/` on the remote, or at its top.
  *
- * @param folders.imagesDir left out: covers are not wanted
+ * @param folders.imagesDir left out: no covers are pulled
  */
-export const catalogWish = (folders: {
+export const catalogPlan = (folders: {
   modelsDir: string;
   imagesDir: string | undefined;
-}): Wish => {
+}): PullPlan => {
   const { modelsDir, imagesDir } = folders;
   return {
     target: (path) => {
       const name = path.replace(/^models\//, '');
       if (setNames.includes(name)) return join(modelsDir, name);
-      if (imagesDir === undefined || !depotPaths.isCover(path)) return null;
+      if (imagesDir === undefined || !remotePaths.isCover(path)) return null;
       return join(imagesDir, path.slice('images/'.length));
     },
     required: [indexName, metadataName].map((name) => join(modelsDir, name)),
-    describing: [manifestName, featuresName].map((name) => join(modelsDir, name)),
+    derived: [manifestName, featuresName].map((name) => join(modelsDir, name)),
   };
 };
 
-/** What both towers of a model need, in some of its dtypes. @param names what the model's place has */
+/** What both towers of a model need, in some of its dtypes. @param names of the files that the model's remote has */
 const modelFiles = (names: readonly string[], dtypes: readonly ClipDtype[]): string[] => {
   const towers = ['vision', 'text'] as const;
   const all = dtypes.flatMap((dtype) => towers.flatMap((tower) => towerFiles(names, tower, dtype)));
   return [...new Set(all)];
 };
 
-/** A model, in some of its dtypes, laid out as it is at its place. */
-export async function modelWish(
-  depot: Depot,
+/** Plans the pull of a model in some of its dtypes, laid out as on the remote. */
+export async function modelPlan(
+  remote: Remote,
   modelDir: string,
   dtypes: readonly ClipDtype[],
   signal?: AbortSignal,
-): Promise<Wish> {
+): Promise<PullPlan> {
   const names: string[] = [];
-  for await (const { path } of depot.list(signal)) names.push(path);
+  for await (const { path } of remote.list(signal)) names.push(path);
   const wanted = modelFiles(names, dtypes);
   return {
     // weights beside a graph under one of the usual names come with it; the graph is read when it is here
@@ -71,11 +65,11 @@ export async function modelWish(
   };
 }
 
-/** What the graphs that are here name as their weights; `null` where they hold them themselves. */
-export async function weightsWish(
+/** Plans the pull of the weights that the local graphs name; `null` where they hold them themselves. */
+export async function weightsPlan(
   modelDir: string,
   dtypes: readonly ClipDtype[],
-): Promise<Wish | null> {
+): Promise<PullPlan | null> {
   const wanted = new Set<string>();
   for (const file of modelFiles(await modelNames(modelDir), dtypes))
     if (file.endsWith('.onnx'))

@@ -1,10 +1,10 @@
 import { AppError } from '../errors.ts';
-import type { Depot } from './depot.ts';
-import { FolderDepot } from './folder-depot.ts';
-import { HubDepot, type HubOptions } from './hub-depot.ts';
-import { S3Depot } from './s3-depot.ts';
+import type { Remote } from './remote.ts';
+import { FolderRemote } from './folder-remote.ts';
+import { HubRemote, type HubOptions } from './hub-remote.ts';
+import { S3Remote } from './s3-remote.ts';
 
-export interface DepotOptions {
+export interface RemoteOptions {
   hub: HubOptions;
   /** Bucket names in the path. */
   pathStyle: boolean;
@@ -18,22 +18,22 @@ const hubPattern = /^hf:(?:(models|datasets|spaces)\/)?([\w.-]+\/[\w.-]+)(?:@(\S
 const hubTypes = { models: 'model', datasets: 'dataset', spaces: 'space' } as const;
 
 /**
- * Opens the place that an address names.
+ * Opens the remote that an address names.
  *
  * @param address `hf:USER/NAME` (a data set on the Hub), `hf:spaces/USER/NAME`, each with `@REVISION` or without;
  *   `s3://bucket/prefix`; else a folder
  * @throws AppError `invalid_config`
  */
-export function openDepot(address: string, { hub, pathStyle, attempts }: DepotOptions): Depot {
-  if (/^s3:\/\/[^/]/.test(address)) return new S3Depot(address, { pathStyle });
-  if (!/^(hf:|[a-z]\w+:\/\/)/i.test(address)) return new FolderDepot(address);
+export function openRemote(address: string, { hub, pathStyle, attempts }: RemoteOptions): Remote {
+  if (/^s3:\/\/[^/]/.test(address)) return new S3Remote(address, { pathStyle });
+  if (!/^(hf:|[a-z]\w+:\/\/)/i.test(address)) return new FolderRemote(address);
   const [, kind = 'datasets', name, revision = 'main'] = hubPattern.exec(address) ?? [];
   if (name === undefined)
     throw new AppError(
       'invalid_config',
       `Expected hf:USER/NAME or hf:spaces/USER/NAME, maybe with @REVISION, s3://bucket/prefix or a folder, but received "${address}".`,
     );
-  return new HubDepot(
+  return new HubRemote(
     { type: hubTypes[kind as keyof typeof hubTypes], name },
     revision,
     hub,

@@ -1,0 +1,29 @@
+import pRetry from 'p-retry';
+import { isAppError } from './errors.ts';
+import { isDiskError } from './files.ts';
+
+export interface RetryOptions {
+  /** Times that it is tried at most, the first included. */
+  attempts: number;
+  /** Pause before the first retry, in milliseconds; it doubles each time, up to 30 s. Default: 500. */
+  pauseMs?: number;
+  /** Whether to retry after an error; may wait before it says so. Default: {@link isTransient}. */
+  retryOn?: (error: Error) => boolean | Promise<boolean>;
+  signal?: AbortSignal | undefined;
+}
+
+/** The one retry policy: exponential back-off. @throws the last error, or the signal's reason */
+export const withRetries = <T>(
+  attempt: () => Promise<T>,
+  { attempts, pauseMs = 500, retryOn = isTransient, signal }: RetryOptions,
+): Promise<T> =>
+  pRetry(attempt, {
+    retries: attempts - 1,
+    minTimeout: pauseMs,
+    maxTimeout: 30_000,
+    signal,
+    shouldRetry: ({ error }) => signal?.aborted !== true && retryOn(error),
+  });
+
+/** An error of a connection: not one that has been given a name already, nor one of the disk. */
+export const isTransient = (error: unknown): boolean => !isAppError(error) && !isDiskError(error);
