@@ -21,9 +21,11 @@
 #include <faiss/impl/AuxIndexStructures.h>
 #endif
 
-// Compiled several times for x86, the best is chosen when the binary is loaded: Debian's FAISS is built for SSE.
+// Compiled several times for x86, the best is chosen when the binary is loaded: Debian's FAISS is built for SSE. By
+// features: `arch=haswell` would be chosen on those very processors of Intel's, and on none of AMD's. (`fma` has
+// registers of 256 bits.)
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__GLIBC__)
-#define FOR_EACH_CPU __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
+#define FOR_EACH_CPU __attribute__((target_clones("avx512f", "fma", "default")))
 #else
 #define FOR_EACH_CPU
 #endif
@@ -191,6 +193,15 @@ namespace nearest
   }
 
   // The k nearest to each query, exactly, in an index that keeps its vectors as they are.
+  //
+  // FAISS's own search, with a selector for the rows, takes 1.9 to 6.5 times as long (Debian's 1.7.3). Processor time
+  // in ms, median of 50, of 25,790 x 512 by inner product, k = 10, one thread of an AMD EPYC with 2 cores (L2 is the
+  // same to 15 %):
+  //
+  //                        all rows   10 %   50 %   99.99 %   all rows, 16 queries
+  //   this                     2.8     1.0    3.7     2.7         20.8
+  //   IDSelectorBitmap         9.1     1.8    7.9     9.1        131.1
+  //   IDSelectorBatch          9.2     2.5    9.2    10.6        130.5
   inline std::vector<Found> flat_search(const faiss::IndexFlat &index, const float *queries, size_t count, size_t k,
                                         const Rows &rows)
   {
