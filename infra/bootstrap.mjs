@@ -48,9 +48,9 @@ const steps = [
   },
   {
     name: 'faiss',
-    says: "build faiss-node's binding against the system's FAISS",
+    says: "build the binding to the system's FAISS",
     key: () =>
-      digest(['package-lock.json', 'patches', 'native', 'infra/build-faiss.mjs']) + process.arch,
+      digest(['package-lock.json', 'native/faiss', 'infra/build-faiss.mjs']) + process.arch,
     done: () => existsSync(join(modules, 'faiss-node', 'build', 'Release', 'faiss-node.node')),
     async run() {
       const { buildFaiss } = await import('./build-faiss.mjs');

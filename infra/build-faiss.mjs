@@ -1,4 +1,5 @@
-// Builds faiss-node's binding against the system's FAISS, whatever else is on the machine.
+// Builds native/faiss, the binding to FAISS, against the system's, whatever else is on the machine. It takes the place of
+// faiss-node's own binary, which is fetched where there is nothing to build with.
 // usage: node infra/build-faiss.mjs        (also called by infra/bootstrap.mjs)
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
@@ -41,7 +42,9 @@ export async function buildFaiss({ root, log }) {
   } else {
     const mend = howToInstall();
     log(`FAISS, OpenBLAS or a C++ compiler is missing. Run: ${mend}`);
-    log("trying faiss-node's own prebuilt binary (slower, without this project's patch) …");
+    log(
+      "trying faiss-node's own prebuilt binary (slower, and without all that native/faiss adds) …",
+    );
     downloadPrebuilt(folder, mend);
   }
   const loads = spawnSync(process.execPath, ['-e', `require(${JSON.stringify(binary)})`], {
@@ -106,9 +109,8 @@ function compile(root, folder, binary, { compiler, faiss, blas, headers }) {
       : ['-shared', '-Wl,-Bsymbolic-functions', '-fopenmp', '-pthread']),
     `-I${require('node-api-headers').include_dir}`,
     `-I${dirname(require.resolve('node-addon-api/package.json'))}`,
-    `-I${join(root, 'native')}`,
     ...headers.map((dir) => `-I${dir}`),
-    join(folder, 'src', 'faiss.cc'),
+    join(root, 'native', 'faiss', 'binding.cc'),
     ...['-o', unfinished, faiss, blas],
     ...(apple ? [] : ['-lgomp']),
   ];
@@ -122,7 +124,7 @@ function compile(root, folder, binary, { compiler, faiss, blas, headers }) {
   } catch (error) {
     rmSync(unfinished, { force: true });
     throw new BuildError(
-      `${compiler} could not compile node_modules/faiss-node/src/faiss.cc: ${firstLine(error.stderr ?? error.message, /error: (.*)/)}`,
+      `${compiler} could not compile native/faiss/binding.cc: ${firstLine(error.stderr ?? error.message, /error: (.*)/)}`,
       `${howToInstall()}, then run this again`,
     );
   }

@@ -46,7 +46,7 @@ export async function trimMemory(): Promise<void> {
   if ('trimMemory' in Index) await Index.trimMemory();
 }
 
-/** What the binding says of an index of a type on which not every operation works (native/served.h). */
+/** What the binding says of an index of a type on which not every operation works (native/faiss/served.h). */
 const notServed = /^not served: (.*)/;
 
 /** What to do instead. */
@@ -250,7 +250,7 @@ export class VectorIndex {
       );
     if (!query.every(Number.isFinite))
       throw new RangeError('Expected a query of finite numbers but received one that has others.');
-    if (!('nearest' in this.#index)) return this.#searchUnpatched(query, k, rows);
+    if (!('nearest' in this.#index)) return this.#searchPrebuilt(query, k, rows);
     const order = this.#order;
     const places = order && rows ? rows.map((row) => order.placeOf[row] ?? 0) : rows;
     const { labels, distances } = places
@@ -312,7 +312,7 @@ export class VectorIndex {
    * The same with upstream's own prebuilt binding, which knows no rows and no typed arrays: all are asked
    * for, and those that may be found are kept.
    */
-  #searchUnpatched(query: Float32Array, k: number, rows?: Uint32Array): Neighbours {
+  #searchPrebuilt(query: Float32Array, k: number, rows?: Uint32Array): Neighbours {
     const allowed = rows && new Set(rows);
     const asked = allowed ? this.size : Math.min(k, this.size);
     const found = this.#index.search([...query], asked);

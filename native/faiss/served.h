@@ -45,6 +45,23 @@ namespace served
 
   inline void check(const faiss::Index *index);
 
+  // Bits of a code, for each dimension.
+  inline size_t bits_of(faiss::ScalarQuantizer::QuantizerType type)
+  {
+    switch (type)
+    {
+    case faiss::ScalarQuantizer::QT_fp16:
+      return 16;
+    case faiss::ScalarQuantizer::QT_6bit:
+      return 6;
+    case faiss::ScalarQuantizer::QT_4bit:
+    case faiss::ScalarQuantizer::QT_4bit_uniform:
+      return 4;
+    default:
+      return 8;
+    }
+  }
+
   inline void check_quantizer(const faiss::ScalarQuantizer &sq, size_t d)
   {
     using Q = faiss::ScalarQuantizer;
@@ -55,14 +72,16 @@ namespace served
       throw Unserved("a scalar quantizer of whole numbers (SQ8_direct), which embeddings are not");
     const bool uniform = sq.qtype == Q::QT_8bit_uniform || sq.qtype == Q::QT_4bit_uniform;
     const size_t trained = sq.qtype == Q::QT_fp16 ? 0 : uniform ? 2 : 2 * d;
-    const size_t bits = sq.qtype == Q::QT_fp16 ? 16 : sq.qtype == Q::QT_6bit ? 6 : sq.qtype == Q::QT_4bit || sq.qtype == Q::QT_4bit_uniform ? 4 : 8;
-    expect(sq.d == d && sq.code_size == (d * bits + 7) / 8 && (sq.trained.empty() || sq.trained.size() >= trained), "the scalar quantizer");
+    const size_t bits = bits_of(sq.qtype);
+    expect(sq.d == d && sq.code_size == (d * bits + 7) / 8 && (sq.trained.empty() || sq.trained.size() >= trained),
+           "the scalar quantizer");
   }
 
   inline void check_quantizer(const faiss::ProductQuantizer &pq, size_t d)
   {
-    expect(pq.d == d && pq.M > 0 && d % pq.M == 0 && pq.dsub == d / pq.M && pq.nbits > 0 && pq.nbits <= 16 && pq.ksub == size_t(1) << pq.nbits &&
-               pq.code_size == (pq.nbits * pq.M + 7) / 8 && pq.centroids.size() == d * pq.ksub,
+    expect(pq.d == d && pq.M > 0 && d % pq.M == 0 && pq.dsub == d / pq.M && pq.nbits > 0 && pq.nbits <= 16 &&
+               pq.ksub == size_t(1) << pq.nbits && pq.code_size == (pq.nbits * pq.M + 7) / 8 &&
+               pq.centroids.size() == d * pq.ksub,
            "the product quantizer");
   }
 
@@ -72,11 +91,12 @@ namespace served
     const auto n = static_cast<size_t>(graph.ntotal);
     check(graph.storage);
     const int levels = static_cast<int>(hnsw.cum_nneighbor_per_level.size());
-    expect(graph.storage->ntotal == graph.ntotal && graph.storage->d == graph.d && hnsw.levels.size() == n && hnsw.offsets.size() == n + 1 &&
-               hnsw.max_level >= -1 && hnsw.max_level + 1 < levels && hnsw.efSearch > 0,
+    expect(graph.storage->ntotal == graph.ntotal && graph.storage->d == graph.d && hnsw.levels.size() == n &&
+               hnsw.offsets.size() == n + 1 && hnsw.max_level >= -1 && hnsw.max_level + 1 < levels && hnsw.efSearch > 0,
            "the graph");
     for (int level = 0; level < levels; level++)
-      expect(hnsw.cum_nneighbor_per_level[level] >= (level == 0 ? 0 : hnsw.cum_nneighbor_per_level[level - 1]), "the graph");
+      expect(hnsw.cum_nneighbor_per_level[level] >= (level == 0 ? 0 : hnsw.cum_nneighbor_per_level[level - 1]),
+             "the graph");
     if (n == 0)
       return;
     // `levels` counts from 1. A search goes down from the entry point's, so it must have that many.
@@ -84,17 +104,20 @@ namespace served
                hnsw.levels[hnsw.entry_point] == hnsw.max_level + 1,
            "the graph's entry point");
     for (size_t i = 0; i < n; i++)
-      expect(hnsw.levels[i] >= 1 && hnsw.levels[i] < levels && hnsw.offsets[i] <= hnsw.offsets[i + 1] && hnsw.offsets[i + 1] <= hnsw.neighbors.size() &&
-                 hnsw.cum_nneighbor_per_level[hnsw.levels[i]] >= 0 &&
+      expect(hnsw.levels[i] >= 1 && hnsw.levels[i] < levels && hnsw.offsets[i] <= hnsw.offsets[i + 1] &&
+                 hnsw.offsets[i + 1] <= hnsw.neighbors.size() && hnsw.cum_nneighbor_per_level[hnsw.levels[i]] >= 0 &&
                  hnsw.offsets[i] + hnsw.cum_nneighbor_per_level[hnsw.levels[i]] <= hnsw.offsets[i + 1],
              "the graph");
     for (size_t i = 0; i < n; i++)
       for (int level = 0; level < hnsw.levels[i]; level++)
-        for (size_t at = hnsw.offsets[i] + hnsw.cum_nneighbor_per_level[level]; at < hnsw.offsets[i] + hnsw.cum_nneighbor_per_level[level + 1]; at++)
+        for (size_t at = hnsw.offsets[i] + hnsw.cum_nneighbor_per_level[level];
+             at < hnsw.offsets[i] + hnsw.cum_nneighbor_per_level[level + 1]; at++)
         {
           const int64_t neighbour = hnsw.neighbors[at];
           // A neighbour on a level must be on that level itself.
-          expect(neighbour >= -1 && neighbour < static_cast<int64_t>(n) && (neighbour < 0 || hnsw.levels[neighbour] > level), "the graph");
+          expect(neighbour >= -1 && neighbour < static_cast<int64_t>(n) &&
+                     (neighbour < 0 || hnsw.levels[neighbour] > level),
+                 "the graph");
         }
   }
 
@@ -104,8 +127,10 @@ namespace served
     if (!lists)
       throw Unserved("an inverted file of lists of another kind than arrays");
     check(ivf.quantizer);
-    expect(ivf.nlist > 0 && ivf.quantizer->d == ivf.d && (!ivf.is_trained || static_cast<size_t>(ivf.quantizer->ntotal) == ivf.nlist) && lists->nlist == ivf.nlist &&
-               lists->code_size == ivf.code_size && lists->codes.size() == ivf.nlist && lists->ids.size() == ivf.nlist && ivf.nprobe > 0,
+    expect(ivf.nlist > 0 && ivf.quantizer->d == ivf.d &&
+               (!ivf.is_trained || static_cast<size_t>(ivf.quantizer->ntotal) == ivf.nlist) &&
+               lists->nlist == ivf.nlist && lists->code_size == ivf.code_size && lists->codes.size() == ivf.nlist &&
+               lists->ids.size() == ivf.nlist && ivf.nprobe > 0,
            "the inverted file");
     size_t entries = 0;
     for (size_t i = 0; i < ivf.nlist; i++)
@@ -142,19 +167,23 @@ namespace served
     if (index->metric_type != faiss::METRIC_INNER_PRODUCT && index->metric_type != faiss::METRIC_L2)
       throw Unserved("an index of another metric than inner product and L2");
     if (const auto *flat = dynamic_cast<const faiss::IndexFlat *>(index))
-      return expect(flat->code_size == sizeof(float) * d && flat->codes.size() == n * flat->code_size, "the list of vectors");
+      return expect(flat->code_size == sizeof(float) * d && flat->codes.size() == n * flat->code_size,
+                    "the list of vectors");
     if (const auto *scalar = exactly<faiss::IndexScalarQuantizer>(index))
     {
       check_quantizer(scalar->sq, d);
-      return expect(scalar->code_size == scalar->sq.code_size && scalar->codes.size() == n * scalar->code_size, "the list of codes");
+      return expect(scalar->code_size == scalar->sq.code_size && scalar->codes.size() == n * scalar->code_size,
+                    "the list of codes");
     }
     if (const auto *product = exactly<faiss::IndexPQ>(index))
     {
       check_quantizer(product->pq, d);
-      return expect(product->code_size == product->pq.code_size && product->codes.size() == n * product->code_size && product->search_type == faiss::IndexPQ::ST_PQ,
+      return expect(product->code_size == product->pq.code_size && product->codes.size() == n * product->code_size &&
+                        product->search_type == faiss::IndexPQ::ST_PQ,
                     "the list of codes");
     }
-    if (exactly<faiss::IndexHNSWFlat>(index) || exactly<faiss::IndexHNSWSQ>(index) || exactly<faiss::IndexHNSWPQ>(index))
+    if (exactly<faiss::IndexHNSWFlat>(index) || exactly<faiss::IndexHNSWSQ>(index) ||
+        exactly<faiss::IndexHNSWPQ>(index))
       return check_graph(*static_cast<const faiss::IndexHNSW *>(index));
     if (const auto *ivf = exactly<faiss::IndexIVFFlat>(index))
     {
@@ -183,13 +212,15 @@ namespace served
         check_transform(transform);
         dimension = transform->d_out;
       }
-      return expect(wrapped->index->d == dimension && wrapped->index->ntotal == wrapped->ntotal, "the chain of transforms");
+      return expect(wrapped->index->d == dimension && wrapped->index->ntotal == wrapped->ntotal,
+                    "the chain of transforms");
     }
     if (const auto *refined = dynamic_cast<const faiss::IndexRefine *>(index))
     {
       check(refined->base_index);
       check(refined->refine_index);
-      return expect(refined->base_index->d == refined->d && refined->refine_index->d == refined->d && refined->base_index->ntotal == refined->ntotal &&
+      return expect(refined->base_index->d == refined->d && refined->refine_index->d == refined->d &&
+                        refined->base_index->ntotal == refined->ntotal &&
                         refined->refine_index->ntotal == refined->ntotal && refined->k_factor >= 1,
                     "the refined index");
     }
@@ -239,7 +270,9 @@ namespace served
     std::vector<idx_t> ids;
     if (auto *named = dynamic_cast<faiss::IndexIDMap *>(index.get()))
     {
-      expect(named->index && named->index->ntotal == named->ntotal && static_cast<idx_t>(named->id_map.size()) == named->ntotal, "the map of ids");
+      expect(named->index && named->index->ntotal == named->ntotal &&
+                 static_cast<idx_t>(named->id_map.size()) == named->ntotal,
+             "the map of ids");
       ids = named->id_map;
       faiss::Index *inner = named->index;
       named->own_fields = false;

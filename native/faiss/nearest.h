@@ -21,18 +21,20 @@
 #include <faiss/impl/AuxIndexStructures.h>
 #endif
 
-// `faiss::idx_t` from 1.7.4 on, `faiss::Index::idx_t` before.
-using idx_t = decltype(faiss::Index::ntotal);
-
-// Compiled several times for x86, the best is chosen when the binary is loaded: Debian's FAISS is built for SSE.
+// Compiled several times for x86, the best is chosen when the binary is loaded: Debian's FAISS is built for SSE. By
+// features: `arch=haswell` would be chosen on those very processors of Intel's, and on none of AMD's. (`fma` has
+// registers of 256 bits.)
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__GLIBC__)
-#define FOR_EACH_CPU __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
+#define FOR_EACH_CPU __attribute__((target_clones("avx512f", "fma", "default")))
 #else
 #define FOR_EACH_CPU
 #endif
 
 namespace nearest
 {
+  // `faiss::idx_t` from 1.7.4 on, `faiss::Index::idx_t` before.
+  using idx_t = decltype(faiss::Index::ntotal);
+
   // Rows that a search may find; all of them where none are given.
   struct Rows
   {
@@ -65,7 +67,8 @@ namespace nearest
   constexpr size_t LANES = 64;
 
   // Inner products of the query with rows [from, to) of x, or with the rows named in `rows`.
-  FOR_EACH_CPU inline void inner_products(const float *x, const float *query, size_t d, const uint32_t *rows, size_t from, size_t to, float *out)
+  FOR_EACH_CPU inline void inner_products(const float *x, const float *query, size_t d, const uint32_t *rows,
+                                          size_t from, size_t to, float *out)
   {
     for (size_t i = from; i < to; i++)
     {
@@ -85,7 +88,8 @@ namespace nearest
   }
 
   // Squared Euclidean distances, likewise.
-  FOR_EACH_CPU inline void squared_distances(const float *x, const float *query, size_t d, const uint32_t *rows, size_t from, size_t to, float *out)
+  FOR_EACH_CPU inline void squared_distances(const float *x, const float *query, size_t d, const uint32_t *rows,
+                                             size_t from, size_t to, float *out)
   {
     for (size_t i = from; i < to; i++)
     {
@@ -115,9 +119,11 @@ namespace nearest
   // Rows that all queries are compared with before the next ones are read: they stay in the processor's second cache.
   constexpr size_t FLOATS_A_BLOCK = 1 << 15;
 
-  // Distances of each query to n rows, query by query: all are done in one pass over the vectors, which takes as long to read
-  // from memory as three queries take to compare. The threads end with the search, so that none spins while the model runs.
-  inline std::vector<float> flat_distances(const faiss::IndexFlat &index, const float *queries, size_t count, const uint32_t *rows, size_t n)
+  // Distances of each query to n rows, query by query: all are done in one pass over the vectors, which takes as long
+  // to read from memory as three queries take to compare. The threads end with the search, so that none spins while the
+  // model runs.
+  inline std::vector<float> flat_distances(const faiss::IndexFlat &index, const float *queries, size_t count,
+                                           const uint32_t *rows, size_t n)
   {
     const auto kernel = index.metric_type == faiss::METRIC_L2 ? squared_distances : inner_products;
     const size_t d = index.d;
@@ -187,7 +193,17 @@ namespace nearest
   }
 
   // The k nearest to each query, exactly, in an index that keeps its vectors as they are.
-  inline std::vector<Found> flat_search(const faiss::IndexFlat &index, const float *queries, size_t count, size_t k, const Rows &rows)
+  //
+  // FAISS's own search, with a selector for the rows, takes 1.9 to 6.5 times as long (Debian's 1.7.3). Processor time
+  // in ms, median of 50, of 25,790 x 512 by inner product, k = 10, one thread of an AMD EPYC with 2 cores (L2 is the
+  // same to 15 %):
+  //
+  //                        all rows   10 %   50 %   99.99 %   all rows, 16 queries
+  //   this                     2.8     1.0    3.7     2.7         20.8
+  //   IDSelectorBitmap         9.1     1.8    7.9     9.1        131.1
+  //   IDSelectorBatch          9.2     2.5    9.2    10.6        130.5
+  inline std::vector<Found> flat_search(const faiss::IndexFlat &index, const float *queries, size_t count, size_t k,
+                                        const Rows &rows)
   {
     const size_t n = rows.given ? rows.length : index.ntotal;
     k = std::min(k, n);
@@ -196,12 +212,14 @@ namespace nearest
     const auto distances = flat_distances(index, queries, count, rows.data, n);
     std::vector<Found> found;
     for (size_t q = 0; q < count; q++)
-      found.push_back(best_of(distances.data() + q * n, n, rows.data, k, index.metric_type == faiss::METRIC_INNER_PRODUCT));
+      found.push_back(
+          best_of(distances.data() + q * n, n, rows.data, k, index.metric_type == faiss::METRIC_INNER_PRODUCT));
     return found;
   }
 
   // Distances to the rows named, by what the index itself stores of them.
-  inline std::vector<float> stored_distances(const faiss::Index &index, const float *query, const uint32_t *rows, size_t n)
+  inline std::vector<float> stored_distances(const faiss::Index &index, const float *query, const uint32_t *rows,
+                                             size_t n)
   {
     const auto *graph = dynamic_cast<const faiss::IndexHNSW *>(&index);
     std::unique_ptr<faiss::DistanceComputer> computer((graph ? *graph->storage : index).get_distance_computer());
@@ -258,7 +276,8 @@ namespace nearest
   }
 
   // The same for several queries, one after the other in memory.
-  inline std::vector<Found> search(const faiss::Index &index, const float *queries, size_t count, size_t k, const Rows &rows)
+  inline std::vector<Found> search(const faiss::Index &index, const float *queries, size_t count, size_t k,
+                                   const Rows &rows)
   {
     if (const auto *flat = dynamic_cast<const faiss::IndexFlat *>(&index))
       return flat_search(*flat, queries, count, k, rows);
