@@ -10,8 +10,8 @@ import { FeatureIndex } from '../lib/identify/feature-index.ts';
 import { countOf, featuresOfCover, featuresOfPhoto } from '../lib/identify/features.ts';
 import { identify, mergeSightings, surenessOf, type Finding } from '../lib/identify/identify.ts';
 import { canIdentify } from '../lib/identify/native.ts';
-import { Random } from '../lib/starter/random.ts';
-import { coverSvg, starterAlbums } from '../lib/starter/starter-albums.ts';
+import { Random } from '../tools/starter-set/random.ts';
+import { coverSvg, starterAlbums } from '../tools/starter-set/starter-albums.ts';
 import { coverFile, starterIds } from './support/requests.ts';
 
 const skip = canIdentify() ? false : 'the addon is not built: there is no C++ compiler';
