@@ -8,6 +8,7 @@ const zones = [
   { target: ['lib', 'infra', 'cli', 'bench', 'tools'], from: 'functions' },
   { target: ['lib', 'infra', 'functions', 'bench', 'tools'], from: 'cli' },
   ...['infra', 'web', 'test', 'bench', 'tools'].map((from) => ({ target: 'lib', from })),
+  ...['functions', 'infra', 'cli'].map((target) => ({ target, from: 'tools' })),
   ...['clip', 'vectors', 'catalog'].flatMap((part) =>
     ['clip', 'vectors', 'catalog', 'search', 'http']
       .filter((other) => other !== part)

@@ -10,7 +10,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import sharp, { type Sharp } from 'sharp';
-import { starterAlbums } from '../lib/starter/starter-albums.ts';
+import { starterAlbums } from '../tools/starter-set/starter-albums.ts';
 import { machine } from './machine.ts';
 import { imagesDir, search } from './starter-search.ts';
 

@@ -1,8 +1,8 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { inventTitle } from '../lib/starter/names.ts';
-import { Random } from '../lib/starter/random.ts';
+import { inventTitle } from '../tools/starter-set/names.ts';
+import { Random } from '../tools/starter-set/random.ts';
 
 /** Edge in pixels of what is made. */
 const edge = 500;

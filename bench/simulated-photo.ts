@@ -1,5 +1,5 @@
 import sharp from 'sharp';
-import type { Random } from '../lib/starter/random.ts';
+import type { Random } from '../tools/starter-set/random.ts';
 
 /** What happens to a cover between the table it lies on and the upload. */
 export interface Mishaps {

@@ -1,5 +1,5 @@
 import sharp from 'sharp';
-import type { Random } from '../lib/starter/random.ts';
+import type { Random } from '../tools/starter-set/random.ts';
 import { bilinear, flawless, homography, lamp, type Point, type Shade } from './simulated-photo.ts';
 
 type Corners = readonly [Point, Point, Point, Point];

@@ -84,23 +84,24 @@ const steps = [
   },
   {
     name: 'starter',
-    says: 'prepare the starter set (draw covers, index them)',
+    says: 'index the covers of the starter set',
     key: () =>
       digest([
-        'lib/starter',
         'lib/imaging',
         'lib/clip',
         'lib/indexing',
         'lib/identify',
         'native/identify',
+        'models/starter/catalog/images',
+        'models/starter/catalog/valid_metadata_final.json',
         'models/starter/onnx',
         'models/starter/preprocessor_config.json',
       ]),
-    done: () => existsSync(join(starter, 'catalog', 'album_covers.index')),
+    done: () => existsSync(join(starter, 'catalog', 'index', 'album_covers.index')),
     run: () =>
       run(process.execPath, [join(root, 'dist', 'infra', 'prepare-starter.cjs')], {
         env: { MODELS_DIR: '', IMAGES_DIR: '', STARTER_DIR: starter },
-        mend: 'rm -rf models/starter/catalog, then run this again',
+        mend: 'rm -rf models/starter/catalog/index, then run this again',
       }),
   },
 ];

@@ -1,36 +1,27 @@
 import { rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname } from 'node:path';
 import { loadConfig } from '../lib/config.ts';
-import { renderSvgToJpeg } from '../lib/imaging/raster.ts';
 import { buildIndex } from '../lib/indexing/build-index.ts';
-import { drawStarterCatalog } from '../lib/starter/prepare.ts';
 import { starterPaths } from '../lib/assets/local-assets.ts';
 
 /**
- * Draws the starter set's covers and indexes them, in a folder beside the one that is served, which it
- * replaces when all of it is there: whatever interrupts this leaves no half set.
+ * Indexes the starter set's covers, in a folder beside the one that is served, which it replaces when all of
+ * it is there: whatever interrupts this leaves no half set.
  */
 async function main(): Promise<void> {
   const { starterDir } = loadConfig().assets;
-  const catalogDir = join(starterDir, 'catalog');
-  const unfinished = `${catalogDir}.new`;
+  const { indexPath, metadataPath, imagesDir, clipDir } = starterPaths(starterDir);
+  const indexDir = dirname(indexPath);
+  const unfinished = `${indexDir}.new`;
   await rm(unfinished, { recursive: true, force: true });
-  const { imagesDir, metadataPath, clipDir } = starterPaths(starterDir, unfinished);
-  const drawing = progress('drawing covers');
-  for await (const { done, total } of drawStarterCatalog({
-    imagesDir,
-    metadataPath,
-    render: renderSvgToJpeg,
-  }))
-    drawing(done, total);
   const embedding = progress('embedding covers');
   const build = buildIndex({ metadataPath, imagesDir, modelDir: clipDir, outDir: unfinished });
   for await (const event of build) {
     if (event.type === 'embedded') embedding(event.done, event.total);
     if (event.type === 'skipped') throw new Error(`${event.file}: ${event.reason}`);
   }
-  await rm(catalogDir, { recursive: true, force: true });
-  await rename(unfinished, catalogDir);
+  await rm(indexDir, { recursive: true, force: true });
+  await rename(unfinished, indexDir);
 }
 
 /** A line that is drawn over itself on a terminal; elsewhere one line a quarter of the way. */

@@ -39,7 +39,7 @@ describe('the image', () => {
     for (const name of copied.filter((source) => existsSync(join(root, source))))
       assert.ok(existsSync(join(folder, name)), `${name} is copied by the Dockerfile`);
     const unwanted =
-      '.git .ci node_modules images dist test bench docs tools infra/aws models/starter/catalog README.md';
+      '.git .ci node_modules images dist test bench docs tools infra/aws models/starter/catalog/index README.md';
     for (const name of unwanted.split(' ')) assert.ok(!existsSync(join(folder, name)), name);
     const models = existsSync(join(folder, 'models')) ? readdirSync(join(folder, 'models')) : [];
     assert.deepEqual(

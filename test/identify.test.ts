@@ -10,9 +10,8 @@ import { FeatureIndex } from '../lib/identify/feature-index.ts';
 import { countOf, featuresOfCover, featuresOfPhoto } from '../lib/identify/features.ts';
 import { identify, mergeSightings, surenessOf, type Finding } from '../lib/identify/identify.ts';
 import { canIdentify } from '../lib/identify/native.ts';
-import { Random } from '../lib/starter/random.ts';
-import { coverSvg, starterAlbums } from '../lib/starter/starter-albums.ts';
-import { coverFile, starterIds } from './support/requests.ts';
+import { Random } from '../tools/starter-set/random.ts';
+import { coverSvg, starterAlbums } from '../tools/starter-set/starter-albums.ts';
 
 const skip = canIdentify() ? false : 'the addon is not built: there is no C++ compiler';
 
@@ -30,11 +29,16 @@ describe('identification of albums in photos', { skip }, () => {
   let path = '';
   let index: FeatureIndex;
   const covers: CoverFeatures[] = [];
-  /** Starter covers, and behind them plain ones: a colour, and a small word on some. */
+  /** Drawn covers, and behind them plain ones: a colour, and a small word on some. */
   const pictures = [
-    ...starterIds()
+    ...starterAlbums({ count: 540 })
       .slice(0, 60)
-      .map((id) => Promise.resolve(coverFile(id))),
+      .map((album) =>
+        sharp(Buffer.from(coverSvg(album)))
+          .flatten()
+          .jpeg({ quality: 85 })
+          .toBuffer(),
+      ),
     ...['#204060', '#d0c0a0', '#101010'].flatMap((colour) => [
       plain(colour, ''),
       plain(colour, 'now'),

@@ -9,7 +9,6 @@ import {
   decodeForModel,
   decodeForModelAndGrey,
   decodeGrey,
-  renderSvgToJpeg,
   shrinkCover,
   sniffImage,
 } from '../lib/imaging/raster.ts';
@@ -306,15 +305,6 @@ describe('pictures of any size and kind', () => {
       { size: 40, crop: 36, resize: 'shortest-edge' },
     ] satisfies ModelFrame[])
       assert.equal((await decodeForModel(picture, { frame })).length, frame.crop ** 2 * 3);
-  });
-
-  test('an SVG document is drawn as a JPEG', async () => {
-    const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 2"><rect width="2" height="2" fill="#ff0000"/></svg>`;
-    const jpeg = await renderSvgToJpeg(svg, 64, 90);
-    const { format, width, height } = await sharp(jpeg).metadata();
-    assert.deepEqual({ format, width, height }, { format: 'jpeg', width: 64, height: 64 });
-    const [red = 0, green = 255] = await decodeSmall(jpeg);
-    assert.ok(red > 250 && green < 5);
   });
 });
 

@@ -209,7 +209,7 @@ async function watchHealth(): Promise<void> {
 // the readers of files
 
 const files: Record<ReaderName, () => Buffer> = {
-  index: () => readFileSync(join(catalog, 'album_covers.index')),
+  index: () => readFileSync(join(catalog, 'index', 'album_covers.index')),
   metadata: () => readFileSync(metadataPath),
   csv: () =>
     Buffer.from(
@@ -298,7 +298,7 @@ async function verifySet(random: Random): Promise<void> {
   const dir = join(folder, 'set');
   mkdirSync(dir, { recursive: true });
   for (const name of ['album_covers.index', 'valid_metadata_final.json'])
-    cpSync(join(catalog, name), join(dir, name));
+    cpSync(join(catalog, 'index', name), join(dir, name));
   const name = random.pick(['album_covers.index', 'valid_metadata_final.json', 'manifest.json']);
   const input = mutate(
     originals.get(

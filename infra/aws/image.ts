@@ -18,7 +18,7 @@ const notInImage = [
   'coverage',
   'models/*',
   '!models/starter',
-  'models/starter/catalog*',
+  'models/starter/catalog/index*',
   'images',
   'test',
   'bench',

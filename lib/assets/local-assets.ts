@@ -23,19 +23,18 @@ export interface AssetPaths {
 }
 
 /**
- * The starter set: the model that the repository carries, and beside it what `infra/prepare-starter.ts` makes.
- *
- * @param catalogDir folder of covers, list and index
+ * The starter set: the model, the covers and their list, which the repository carries, and the index, which
+ * `infra/prepare-starter.ts` makes.
  */
-export const starterPaths = (
-  starterDir: string,
-  catalogDir = join(starterDir, 'catalog'),
-): AssetPaths => ({
-  indexPath: join(catalogDir, indexName),
-  metadataPath: join(catalogDir, metadataName),
-  clipDir: starterDir,
-  imagesDir: join(catalogDir, 'images'),
-});
+export function starterPaths(starterDir: string): AssetPaths {
+  const catalogDir = join(starterDir, 'catalog');
+  return {
+    indexPath: join(catalogDir, 'index', indexName),
+    metadataPath: join(catalogDir, metadataName),
+    clipDir: starterDir,
+    imagesDir: join(catalogDir, 'images'),
+  };
+}
 
 const manifestOf = ({ indexPath }: AssetPaths) => join(dirname(indexPath), manifestName);
 const featuresOf = ({ indexPath }: AssetPaths) => join(dirname(indexPath), featuresName);

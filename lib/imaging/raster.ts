@@ -459,18 +459,3 @@ export async function asJpeg(bytes: Buffer): Promise<Buffer> {
     throw isDecodeError(error) ? unreadable(format, error) : error;
   }
 }
-
-/**
- * Draws an SVG document as a square JPEG.
- *
- * @param size edge of the picture in pixels
- * @param quality 1 to 100
- */
-export async function renderSvgToJpeg(svg: string, size: number, quality = 85): Promise<Buffer> {
-  const sharp = await loadSharp();
-  return sharp(Buffer.from(svg))
-    .resize(size, size, { fit: 'fill' })
-    .flatten()
-    .jpeg({ quality })
-    .toBuffer();
-}

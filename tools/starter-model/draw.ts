@@ -13,8 +13,8 @@ import { mkdir, open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
-import { drawCover, type CoverSpec } from '../../lib/starter/covers.ts';
-import { starterAlbums } from '../../lib/starter/starter-albums.ts';
+import { drawCover, type CoverSpec } from '../starter-set/covers.ts';
+import { starterAlbums } from '../starter-set/starter-albums.ts';
 import { trainingSpecs } from './training-covers.ts';
 
 const edge = 192;

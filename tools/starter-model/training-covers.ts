@@ -1,7 +1,7 @@
-import { layouts, type CoverSpec } from '../../lib/starter/covers.ts';
-import { inventArtist, inventTitle } from '../../lib/starter/names.ts';
-import { Random } from '../../lib/starter/random.ts';
-import { anyTags, starterAlbums } from '../../lib/starter/starter-albums.ts';
+import { layouts, type CoverSpec } from '../starter-set/covers.ts';
+import { inventArtist, inventTitle } from '../starter-set/names.ts';
+import { Random } from '../starter-set/random.ts';
+import { anyTags, starterAlbums } from '../starter-set/starter-albums.ts';
 
 /**
  * The seed of the first cover that the model is trained on; they go up by one. The starter set's own covers

@@ -8,8 +8,8 @@ import { textures } from './textures.ts';
 /** The seed of the covers that are served. Covers of this seed are never trained on. */
 export const starterSeed = 20_240_117;
 
-/** 10 colours times 9 shapes, six covers each. */
-export const starterCount = 540;
+/** Of the 10 colours of each of 9 shapes two or three covers, of those of each of 6 textures four. */
+export const starterCount = 240;
 
 /** One element of the metadata file, with its keys in the file's order. */
 export interface StarterRow {
@@ -33,8 +33,8 @@ export interface StarterAlbum {
 }
 
 /**
- * Invents albums. Every pair of a shape and its colour comes equally often, and so does every pair of a
- * texture and its colour (but for rounding): with the default count 6 and 9 times.
+ * Invents albums. Every pair of a shape and its colour comes equally often (but for rounding), and so does every
+ * pair of a texture and its colour.
  *
  * @param options.seed default: {@link starterSeed}
  * @param options.count default: {@link starterCount}
@@ -92,13 +92,13 @@ const grounded = (inks: Inks, random: Random): CoverTags => ({
 const pairs = <T>(things: readonly T[]): [T, Colour][] =>
   things.flatMap((thing) => colours.map((colour): [T, Colour] => [thing, colour]));
 
-/** Repeats a list until it is long enough, and shuffles it. */
-const deal = <T>(cards: readonly T[], count: number, random: Random): T[] =>
-  random.shuffled(
-    Array.from({ length: Math.ceil(count / cards.length) }, () => cards)
-      .flat()
-      .slice(0, count),
-  );
+/** Repeats a list until it is long enough, the last time with gaps all over it, and shuffles it. */
+function deal<T>(cards: readonly T[], count: number, random: Random): T[] {
+  const rest = count % cards.length;
+  const whole = Array.from({ length: Math.floor(count / cards.length) }, () => cards).flat();
+  const spread = cards.filter((_, i) => (i * rest) % cards.length < rest);
+  return random.shuffled([...whole, ...spread]);
+}
 
 /** Shapes and textures dealt out beside each other; where their colours do not fit, two textures swap places. */
 function evenTags(count: number, random: Random): CoverTags[] {
