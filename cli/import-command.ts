@@ -59,7 +59,7 @@ export const importCommand = (): Command =>
             case 'imported':
               output.result(
                 event,
-                `${counted(event.albums, 'album')} in ${event.metadataPath}${event.failed > 0 ? `; ${counted(event.failed, 'cover')} could not be had: run it again to try once more` : ''}`,
+                `${counted(event.albums, 'album')} in ${event.metadataPath}${event.failed > 0 ? `; ${counted(event.failed, 'cover')} could not be fetched: run it again to retry` : ''}`,
               );
           }
         return undefined;

@@ -22,7 +22,7 @@ const s3Uri = z
   .regex(/^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/.*)?$/)
   .describe('s3://bucket or s3://bucket/prefix');
 
-/** Every variable that the service reads, with its default. The README's table says the same. */
+/** Every variable that the service reads, with its default. docs/configuration.md has the same table. */
 const environment = z.object({
   PORT: integer(0, 65_535).default(7860),
   HOST: text('a host name or address').default('0.0.0.0'),
