@@ -73,7 +73,7 @@ export function toAppError(error: unknown): AppError {
     );
   return new AppError(
     'internal_error',
-    'The service failed while answering. The fault is logged under the request id.',
+    'The service failed to answer. The log has the cause under this request id.',
     { cause: error },
   );
 }

@@ -26,7 +26,7 @@ export interface RunningServer {
   url: string;
   /** Resolves when everything is loaded; rejects with the first failure, though the server lives on. */
   warm: Promise<void>;
-  /** Reads the files anew and serves them, without dropping a request. */
+  /** Reloads the files, without dropping a request. */
   reload: () => Promise<void>;
   /** Takes no new connection, finishes what is in flight, then resolves; `false` where time ran out. */
   close: () => Promise<boolean>;
@@ -130,7 +130,7 @@ function answerUnparsable(error: Error & { code?: string }, socket: Socket): voi
     problemBody(
       new AppError(
         'invalid_request',
-        'The request is not well-formed HTTP, or it ended before its body did.',
+        'The request is not well-formed HTTP, or its body is incomplete.',
       ),
     ),
   );
@@ -144,10 +144,10 @@ const listen = (server: Server, { port, host }: { port: number; host: string }):
     server.once('error', (error: NodeJS.ErrnoException) => {
       const why =
         error.code === 'EADDRINUSE'
-          ? `something listens on port ${String(port)} already: set PORT to another`
+          ? `port ${String(port)} is already in use: set PORT to another one`
           : error.message;
       reject(
-        new AppError('invalid_config', `Can not listen on ${host}:${String(port)}: ${why}.`, {
+        new AppError('invalid_config', `Cannot listen on ${host}:${String(port)}: ${why}.`, {
           cause: error,
         }),
       );

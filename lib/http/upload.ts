@@ -17,7 +17,7 @@ export interface UploadLimits {
   bytes: number;
   /** An upload that sends nothing for so long is given up. */
   idleSeconds: number;
-  /** An upload that is not whole after so long is given up. */
+  /** An upload that is not complete after this time is aborted. */
   seconds: number;
 }
 
@@ -95,7 +95,7 @@ function decompress(request: Request, reject: Outcome['reject']): Readable {
     reject(
       new AppError(
         'malformed_upload',
-        `Expected a body as it is, or in gzip, deflate or br, but received Content-Encoding: ${encoding.slice(0, 40)}.`,
+        `Expected an uncompressed body, or gzip, deflate or br, but received Content-Encoding: ${encoding.slice(0, 40)}.`,
       ),
     );
     return request;
@@ -126,13 +126,13 @@ function watch(
 ): () => void {
   const { idleSeconds, seconds } = limits;
   const stopped = (why: string) => {
-    reject(new AppError('upload_incomplete', `The upload stopped half-way: ${why}.`));
+    reject(new AppError('upload_incomplete', `The upload was interrupted: ${why}.`));
   };
   const timer = setTimeout(() => {
-    stopped(`nothing came for ${String(idleSeconds)} seconds`);
+    stopped(`nothing arrived for ${String(idleSeconds)} seconds`);
   }, 1000 * idleSeconds);
   const deadline = setTimeout(() => {
-    stopped(`it was not whole after ${String(seconds)} seconds`);
+    stopped(`it was not complete after ${String(seconds)} seconds`);
   }, 1000 * seconds);
   let received = 0;
   const onData = (chunk: Buffer) => {
@@ -212,7 +212,7 @@ function readForm(
         reject(
           new AppError(
             'missing_file',
-            `The field "${fileField}" holds text: send the picture itself, as a file.`,
+            `The field "${fileField}" contains text: send the picture itself, as a file.`,
           ),
         );
       return;
@@ -305,7 +305,7 @@ function fieldText(latin1: string, bytes: Buffer): string {
 const tooLarge = ({ bytes }: UploadLimits) =>
   new AppError(
     'upload_too_large',
-    `The file is larger than ${String(bytes / 1024 / 1024)} MB: send a smaller one (1024 pixels on the longer side are plenty).`,
+    `The file is larger than ${String(bytes / 1024 / 1024)} MB: send a smaller one (1024 pixels on the longer side are enough).`,
   );
 
 const malformed = (why: string, cause?: unknown) =>

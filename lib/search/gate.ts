@@ -17,7 +17,7 @@ export class Gate {
     if (this.#inside >= this.#capacity)
       throw new AppError(
         'busy',
-        `${String(this.#inside)} ${this.#what} are waiting already: try again in a moment.`,
+        `${String(this.#inside)} ${this.#what} are already waiting: try again in a moment.`,
       );
   }
 
