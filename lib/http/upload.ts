@@ -8,14 +8,14 @@ import { sniffImage } from '../imaging/sniff.ts';
 export interface Upload {
   /** The file's bytes, never more than the limit; `undefined` where a form names an `upload_id` instead. */
   file: Buffer | undefined;
-  /** The other fields of the form; a name that came twice has a list. */
+  /** The other fields of the form; a repeated name has a list. */
   fields: Record<string, string | string[]>;
 }
 
 export interface UploadLimits {
   /** Largest file, in bytes. */
   bytes: number;
-  /** An upload that sends nothing for so long is given up. */
+  /** An upload that sends nothing for this time is aborted. */
   idleSeconds: number;
   /** An upload that is not complete after this time is aborted. */
   seconds: number;
@@ -28,8 +28,8 @@ const mostFieldBytes = 4096;
 const formOverhead = 64 * 1024;
 
 /**
- * Time in which a form is parsed once all of it has come, in milliseconds. busboy says nothing of a part that begins
- * after the last boundary and has no end.
+ * Time for parsing a form that has arrived completely, in milliseconds. busboy does not report a part that begins after
+ * the last boundary and has no end.
  */
 const parseMs = 1000;
 
@@ -40,9 +40,9 @@ const fileField = 'file';
 export const uploadIdField = 'upload_id';
 
 /**
- * Reads one picture from a request: field `file` of a multipart form, or the body itself. It is read as it comes and
- * given up at the first fault, so that a file over the limit is refused while it is still being sent and is never held
- * whole.
+ * Reads one picture from a request: field `file` of a multipart form, or the body itself. It is parsed as it arrives and
+ * rejected at the first fault, so that a file over the limit is refused while it is still being sent and is never held
+ * completely.
  *
  * @throws AppError `upload_too_large`, `missing_file`, `unexpected_field`, `too_many_files`,
  *   `empty_file`, `malformed_upload` or `upload_incomplete`
@@ -77,7 +77,7 @@ export async function readUpload(request: Request, limits: UploadLimits): Promis
   return upload;
 }
 
-/** A request, and its body without the compression that it came in. */
+/** A request with its decompressed body. */
 interface Incoming {
   request: Request;
   body: Readable;
@@ -85,7 +85,7 @@ interface Incoming {
 
 const decompressors = { gzip: createGunzip, deflate: createInflate, br: createBrotliDecompress };
 
-/** The body as it was before `Content-Encoding`. What comes out of it counts, not what is sent. */
+/** The decompressed body. Limits apply to its size, not to the compressed one. */
 function decompress(request: Request, reject: Outcome['reject']): Readable {
   const encoding = request.get('content-encoding')?.trim().toLowerCase() ?? 'identity';
   if (encoding === 'identity') return request;
@@ -113,10 +113,10 @@ interface Outcome {
 }
 
 /**
- * Rejects when the upload stalls or takes too long, its client leaves, it has come and can't be parsed, or more comes than any form may have: bytes of a field
- * or before the first boundary are no file's, and would count for nothing.
+ * Rejects when the upload stalls or takes too long, the client disconnects, the form is complete but can't be parsed, or it
+ * is larger than any form may be: bytes of other fields or before the first boundary do not count towards the file.
  *
- * @returns what ends the watch
+ * @returns a function that ends the watch
  */
 function watch(
   { request, body }: Incoming,

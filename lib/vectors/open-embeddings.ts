@@ -151,7 +151,7 @@ const depth = 10;
 const queriesFor = (size: number): number => Math.max(8, Math.min(64, Math.floor(1.6e6 / size)));
 
 /**
- * FAISS looks into one cell unless it is told otherwise, and misses most of what lies beside it. Where nobody chose, the
+ * FAISS visits one cell by default, and misses most vectors in neighbouring ones. If no other number was chosen, the
  * number of cells is doubled until the recall is enough.
  */
 async function chooseProbes(index: VectorIndex): Promise<string[]> {
