@@ -14,16 +14,18 @@ interface ImportFlags {
 
 /** `import csv`: a list of albums with the URLs of their covers, to metadata and covers. */
 export const importCommand = (): Command =>
-  new Command('import').description('make a catalog of other data').addCommand(
+  new Command('import').description('create a catalog from other data').addCommand(
     withJson(
       new Command('csv')
-        .description('a CSV with artist, album, genre, year, score, best new music and cover URL')
+        .description(
+          'import a CSV with artist, album, genre, year, score, best new music and cover URL',
+        )
         .argument('<file>')
-        .requiredOption('--out <dir>', 'gets valid_metadata_final.json and images/')
-        .option('--concurrency <n>', 'covers fetched at a time', wholeNumber(1), 16)
-        .option('--per-host <n>', 'covers fetched from one host at a time', wholeNumber(1), 4)
-        .option('--attempts <n>', 'times that a cover is asked for', wholeNumber(1), 4)
-        .option('--allow-private', 'fetch from private addresses too'),
+        .requiredOption('--out <dir>', 'output folder for valid_metadata_final.json and images/')
+        .option('--concurrency <n>', 'covers downloaded at a time', wholeNumber(1), 16)
+        .option('--per-host <n>', 'covers downloaded from one host at a time', wholeNumber(1), 4)
+        .option('--attempts <n>', 'attempts per cover', wholeNumber(1), 4)
+        .option('--allow-private', 'allow downloads from private addresses'),
     ).action((file: string, flags: ImportFlags) =>
       runTask(flags, async ({ output, signal }) => {
         const { out, concurrency, perHost, attempts } = flags;
@@ -41,17 +43,14 @@ export const importCommand = (): Command =>
               if (event.withoutCover.length > 0)
                 output.note(
                   { type: 'without_cover', lines: event.withoutCover },
-                  `${counted(event.withoutCover.length, 'row')} without a cover's URL left out (lines ${event.withoutCover.slice(0, 5).join(', ')}${event.withoutCover.length > 5 ? ', …' : ''})`,
+                  `${counted(event.withoutCover.length, 'row')} without a cover URL skipped (lines ${event.withoutCover.slice(0, 5).join(', ')}${event.withoutCover.length > 5 ? ', …' : ''})`,
                 );
               break;
             case 'present':
-              output.result(
-                event,
-                `${counted(event.albums, 'cover')} ${event.albums === 1 ? 'is' : 'are'} there already`,
-              );
+              output.result(event, `${counted(event.albums, 'cover')} already present`);
               break;
             case 'downloaded':
-              output.progress('fetching covers', event.done, event.total);
+              output.progress('downloading covers', event.done, event.total);
               break;
             case 'failed':
               output.note(event, `album ${String(event.albumId)}: ${event.url}: ${event.reason}`);
@@ -59,7 +58,7 @@ export const importCommand = (): Command =>
             case 'imported':
               output.result(
                 event,
-                `${counted(event.albums, 'album')} in ${event.metadataPath}${event.failed > 0 ? `; ${counted(event.failed, 'cover')} could not be had: run it again to try once more` : ''}`,
+                `${counted(event.albums, 'album')} in ${event.metadataPath}${event.failed > 0 ? `; ${counted(event.failed, 'cover')} could not be downloaded: run it again to retry` : ''}`,
               );
           }
         return undefined;

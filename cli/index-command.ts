@@ -16,7 +16,7 @@ import { runTask, wholeNumber, withJson } from './run.ts';
 /** `index build`, `add`, `remove`, `merge` and `features`. */
 export function indexCommand(config: Config): Command {
   return new Command('index')
-    .description('make and change the index of the covers')
+    .description('build and change the index of the covers')
     .addCommand(buildCommand(config))
     .addCommand(addCommand(config))
     .addCommand(removeCommand())
@@ -30,18 +30,18 @@ const typeOption = [
 ] as const;
 const probesOption = [
   '--probes <n>',
-  'cells of an IVF index that a search looks into (default: a sixteenth of them)',
+  'cells of an IVF index that each search visits (default: one sixteenth)',
 ] as const;
 const imagesOption = [
   '--images <dir>',
-  "folder of the covers, by the list's filename or album_{local_id}.jpg",
+  "folder of the covers, named by the metadata's filename or album_{local_id}.jpg",
 ] as const;
 const allowMissingOption = [
   '--allow-missing',
-  'go on where more than half of the covers are not there',
+  'continue even if more than half of the covers are missing',
 ] as const;
 const restartOption = () =>
-  new Option('--restart', 'throw away what an earlier run left').conflicts('resume');
+  new Option('--restart', 'discard the work of an interrupted run').conflicts('resume');
 
 interface BuildFlags extends ModelOptions {
   images: string;
@@ -63,14 +63,14 @@ const buildCommand = (config: Config): Command =>
       new Command('build')
         .description('embed every cover and write index, metadata, features and manifest')
         .requiredOption(...imagesOption)
-        .requiredOption('--metadata <file>', 'list of the albums, as pandas writes it')
-        .requiredOption('--out <dir>', 'where the files go')
+        .requiredOption('--metadata <file>', 'album metadata, as pandas writes it')
+        .requiredOption('--out <dir>', 'output folder')
         .option(...typeOption)
         .option(probesOption[0], probesOption[1], wholeNumber(1))
-        .option('--shard <i/n>', 'only this part, e.g. 3/16, for index merge', parseShard)
-        .option('--no-features', 'leave out what albums are recognised in photos by')
+        .option('--shard <i/n>', 'embed only this part, e.g. 3/16, for index merge', parseShard)
+        .option('--no-features', 'write no features: albums will not be recognised in photos')
         .option(...allowMissingOption)
-        .option('--resume', 'go on where an earlier run ended')
+        .option('--resume', 'continue an interrupted run')
         .addOption(restartOption()),
     ),
   ).action((flags: BuildFlags) =>
@@ -98,7 +98,7 @@ function parseShard(text: string): Shard {
   const [, number = '', of = ''] = /^(\d+)\/(\d+)$/.exec(text) ?? [];
   const shard = { number: Number(number), of: Number(of) };
   if (number !== '' && shard.number >= 1 && shard.number <= shard.of) return shard;
-  throw new InvalidArgumentError('Expected a part of a whole like 3/16.');
+  throw new InvalidArgumentError('Expected a shard like 3/16.');
 }
 
 interface AddFlags extends ModelOptions {
@@ -117,10 +117,13 @@ const addCommand = (config: Config): Command =>
       new Command('add')
         .description('add albums without embedding the others again')
         .requiredOption(...imagesOption)
-        .requiredOption('--metadata <file>', 'list of albums; those that are there are passed over')
-        .requiredOption('--index <dir>', 'folder of the set that is changed')
+        .requiredOption(
+          '--metadata <file>',
+          'album metadata; albums already in the index are skipped',
+        )
+        .requiredOption('--index <dir>', 'folder of the set to change')
         .option(...allowMissingOption)
-        .option('--resume', 'go on where an earlier run ended')
+        .option('--resume', 'continue an interrupted run')
         .addOption(restartOption()),
     ),
   ).action((flags: AddFlags) =>
@@ -155,10 +158,10 @@ interface RemoveFlags {
 const removeCommand = (): Command =>
   withJson(
     new Command('remove')
-      .description('take albums out')
-      .requiredOption('--index <dir>', 'folder of the set that is changed')
+      .description('remove albums')
+      .requiredOption('--index <dir>', 'folder of the set to change')
       .option('--ids <ids>', 'ids, separated by commas', parseIds)
-      .option('--ids-file <file>', 'ids, one a line'),
+      .option('--ids-file <file>', 'ids, one per line'),
   ).action((flags: RemoveFlags, command: Command) => {
     if (flags.ids === undefined && flags.idsFile === undefined)
       command.error('error: expected --ids or --ids-file');
@@ -190,9 +193,9 @@ interface MergeFlags {
 const mergeCommand = (): Command =>
   withJson(
     new Command('merge')
-      .description('put the parts of index build --shard together')
+      .description('merge the parts written by index build --shard')
       .argument('<dirs...>', 'folders of the parts, in any order')
-      .requiredOption('--out <dir>', 'where the files go')
+      .requiredOption('--out <dir>', 'output folder')
       .option(...typeOption)
       .option(probesOption[0], probesOption[1], wholeNumber(1)),
   ).action((parts: string[], { out, ...flags }: MergeFlags) =>
@@ -205,7 +208,7 @@ const mergeCommand = (): Command =>
 const featuresCommand = (): Command =>
   withJson(
     new Command('features')
-      .description('make what albums are recognised in photos by, for a set that has none')
+      .description('create the features for recognising albums in photos, for a set without them')
       .requiredOption(...imagesOption)
       .requiredOption('--index <dir>', 'folder of the set'),
   ).action((flags: { images: string; index: string; json?: boolean }) =>
@@ -220,19 +223,19 @@ function show(event: BuildEvent | ChangeEvent | AddFeaturesEvent, output: Output
     case 'resumed':
       output.result(
         event,
-        `going on after ${event.done.toLocaleString('en')} of ${counted(event.total, 'cover')}`,
+        `resuming after ${event.done.toLocaleString('en')} of ${counted(event.total, 'cover')}`,
       );
       break;
     case 'embedded':
       output.progress('embedding covers', event.done, event.total);
       break;
     case 'features':
-      output.progress('making features', event.done, event.total);
+      output.progress('extracting features', event.done, event.total);
       break;
     case 'no_features':
       output.note(
         event,
-        'no features are made, since the addon is not built here: albums will not be recognised in photos',
+        'the recognition addon is not built, so no features are written: albums will not be recognised in photos',
       );
       break;
     case 'wrote_features':
@@ -247,14 +250,14 @@ function show(event: BuildEvent | ChangeEvent | AddFeaturesEvent, output: Output
     case 'indexing':
       output.result(
         event,
-        `making an index of type ${event.indexType} of ${counted(event.vectors, 'vector')}`,
+        `building a ${event.indexType} index of ${counted(event.vectors, 'vector')}`,
       );
       break;
     case 'measured': {
       const recall =
         event.recallAt10 === null
           ? 'exact'
-          : `recall@10 ${event.recallAt10.toFixed(3)} on ${String(event.sample)} of the vectors`;
+          : `recall@10 ${event.recallAt10.toFixed(3)} on a sample of ${String(event.sample)} vectors`;
       const share = (100 * event.bytes) / Math.max(1, event.flatBytes);
       output.result(
         event,
@@ -265,7 +268,7 @@ function show(event: BuildEvent | ChangeEvent | AddFeaturesEvent, output: Output
     case 'added':
       output.result(
         event,
-        `added ${counted(event.albums, 'album')}${event.present > 0 ? `; ${event.present.toLocaleString('en')} were there already` : ''}`,
+        `added ${counted(event.albums, 'album')}${event.present > 0 ? `; ${event.present.toLocaleString('en')} already present` : ''}`,
       );
       break;
     case 'removed':
@@ -279,7 +282,7 @@ function show(event: BuildEvent | ChangeEvent | AddFeaturesEvent, output: Output
   }
 }
 
-/** The report of covers that got no vector; none where there are none. */
+/** Writes a report of the covers without a vector; deletes an old report if there are none. */
 async function reportSkipped(
   dir: string,
   skipped: readonly Skipped[],
@@ -296,6 +299,6 @@ async function reportSkipped(
   await replaceFile(path, `${lines.join('\n')}\n`);
   output.note(
     { type: 'report', path, skipped: skipped.length },
-    `${counted(skipped.length, 'cover')} skipped; ${path} tells which and why`,
+    `${counted(skipped.length, 'cover')} skipped: see ${path}`,
   );
 }

@@ -15,15 +15,16 @@ export const withModel = (command: Command): Command =>
   command
     .option(
       '--model <dir>',
-      'folder of the CLIP model (default: clip in MODELS_DIR, else the starter)',
+      'folder of the CLIP model (default: clip in MODELS_DIR, else the starter set)',
     )
     .addOption(
-      new Option('--dtype <dtype>', 'which export (default: the first present)').choices(
-        clipDtypes,
-      ),
+      new Option(
+        '--dtype <dtype>',
+        'precision of the model (default: the first one present)',
+      ).choices(clipDtypes),
     );
 
-/** The model's folder: the one named, the user's, or, with a word about it, the starter's. */
+/** The model's folder: the given one, else the user's, else the starter set's, with a note. */
 export async function modelFolder(
   { model }: ModelOptions,
   { assets }: Config,
@@ -34,7 +35,7 @@ export async function modelFolder(
   if (await stat(join(own, 'config.json')).catch(() => null)) return own;
   output.note(
     { type: 'starter_model', dir: assets.starterDir },
-    `There is no model in ${own}: using the starter's, which knows made-up covers only.`,
+    `There is no model in ${own}: using the starter set's, which only understands made-up covers.`,
   );
   return assets.starterDir;
 }

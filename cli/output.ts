@@ -3,17 +3,17 @@ import { isAppError } from '../lib/errors.ts';
 /** Exit codes, for scripts. */
 export const exitCodes = {
   done: 0,
-  /** It could not be done; one sentence on standard error says why. */
+  /** It failed; one sentence on standard error says why. */
   failed: 1,
-  /** The command line is wrong. */
+  /** The command line is invalid. */
   usage: 2,
-  /** It was done, and what was looked for is wrong: `verify` found errors. */
+  /** `verify` found errors. */
   found: 3,
   /** Ctrl-C. */
   interrupted: 130,
 } as const;
 
-/** Where a command says things: lines for people, or JSON objects, one a line, for programs. */
+/** The output of a command: lines for people, or JSON objects, one per line, for programs. */
 export class Output {
   readonly json: boolean;
   #drawn = '';
@@ -30,7 +30,7 @@ export class Output {
     process.stdout.write(`${this.json ? JSON.stringify(event) : line}\n`);
   }
 
-  /** Something that went otherwise than wished: standard error, and for programs the event too. */
+  /** A problem or a hint: standard error, and for programs the event too. */
   note(event: object, line: string): void {
     this.#erase();
     if (this.json) process.stdout.write(`${JSON.stringify(event)}\n`);
@@ -38,7 +38,7 @@ export class Output {
   }
 
   /**
-   * How far something is: a bar with rate and time left on a terminal, a line now and then elsewhere.
+   * Progress: a bar with rate and time left on a terminal, an occasional line elsewhere.
    *
    * @param what of which things `done` of `total` are done; the first call for it starts its clock
    */
@@ -109,7 +109,7 @@ const clock = (seconds: number): string => {
 export const counted = (count: number, noun: string): string =>
   `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
 
-/** Bytes in a unit that one reads: `53 MB`. */
+/** Bytes in a readable unit: `53 MB`. */
 export const bytesText = (bytes: number): string => {
   const units = ['bytes', 'kB', 'MB', 'GB', 'TB'];
   let value = bytes;
@@ -126,7 +126,7 @@ export const reasonOf = (error: unknown): string => {
   // Node says so too where the disk is read-only and folders above would be made as well.
   const about =
     code === 'ENOENT' && syscall === 'mkdir'
-      ? 'No folder can be made there'
+      ? 'The folder cannot be created'
       : fileReasons.get(code);
   return about === undefined ? error.message : `${about}: ${error.message}`;
 };
@@ -136,10 +136,10 @@ const fileReasons = new Map([
   ['ENOSPC', 'The disk is full'],
   ['EDQUOT', "The disk's quota is used up"],
   ['EROFS', 'The disk is read-only'],
-  ['EACCES', 'There is no permission'],
-  ['EPERM', 'There is no permission'],
+  ['EACCES', 'Permission denied'],
+  ['EPERM', 'Permission denied'],
   ['ENOTDIR', 'A file is where a folder should be'],
   ['EEXIST', 'A file is where a folder should be'],
   ['EISDIR', 'A folder is where a file should be'],
-  ['ENOENT', 'There is no such file or folder'],
+  ['ENOENT', 'No such file or folder'],
 ]);

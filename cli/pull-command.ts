@@ -13,14 +13,14 @@ import { runTask, wholeNumber, withJson, type Task } from './run.ts';
 /** The export of OpenAI's CLIP ViT-B/32 that the design names, at one commit, so that it stays the same. */
 const clipModel = 'hf:models/Xenova/clip-vit-base-patch32@d15189d7028b43f1d3e65039190477f6af591c2a';
 
-/** Files fetched at a time: enough to be quick with small covers, and no storm. */
+/** Files downloaded at a time: enough to be fast with small covers, without flooding the server. */
 const atATime = 8;
 
 /** `pull model` and `pull catalog`. */
 export const pullCommand = (config: Config): Command =>
   new Command('pull')
     .description(
-      'fetch a model or a catalog; a break is gone on with, what is there is not fetched again',
+      'download a model or a catalog; resumes interrupted downloads, skips files already present',
     )
     .addCommand(pullModel(config))
     .addCommand(pullCatalog(config));
@@ -33,7 +33,7 @@ interface PullFlags extends RemoteFlags {
 const withPullOptions = (command: Command): Command =>
   withJson(withAttempts(command)).option(
     '--concurrency <n>',
-    'files at a time',
+    'files downloaded at a time',
     wholeNumber(1),
     atATime,
   );
@@ -42,8 +42,8 @@ const pullModel = (config: Config): Command =>
   withPullOptions(
     new Command('model')
       .description('the CLIP model from the Hugging Face Hub')
-      .option('--dtype <list>', 'which exports: fp32, fp16, q8', parseDtypes, ['q8'])
-      .option('--from <place>', 'another repository or place of a model in ONNX', clipModel)
+      .option('--dtype <list>', 'precisions to download: fp32, fp16, q8', parseDtypes, ['q8'])
+      .option('--from <place>', 'another source of an ONNX model', clipModel)
       .option('--out <dir>', 'folder of the model (default: clip in MODELS_DIR)'),
   ).action((flags: PullFlags & { dtype: ClipDtype[]; from: string; out?: string }) => {
     const modelDir = flags.out ?? join(config.assets.modelsDir, clipName);
@@ -58,9 +58,9 @@ const pullCatalog = (config: Config): Command =>
     new Command('catalog')
       .description('index, metadata and covers')
       .argument('<place>', placeHelp)
-      .option('--models <dir>', 'gets index, metadata and manifest (default: MODELS_DIR)')
-      .option('--images <dir>', 'gets the covers (default: IMAGES_DIR)')
-      .option('--no-covers', 'leave the covers where they are'),
+      .option('--models <dir>', 'folder for index, metadata and manifest (default: MODELS_DIR)')
+      .option('--images <dir>', 'folder for the covers (default: IMAGES_DIR)')
+      .option('--no-covers', 'download no covers'),
   ).action(
     (place: string, flags: PullFlags & { models?: string; images?: string; covers: boolean }) => {
       const modelsDir = flags.models ?? config.assets.modelsDir;
@@ -109,22 +109,22 @@ async function drawPull(options: PullOptions, { output }: Task, where: string): 
         );
         break;
       case 'checked':
-        output.progress('looking at what is here', event.done, event.total);
+        output.progress('checking local files', event.done, event.total);
         break;
       case 'present':
         present = event.files;
-        output.result(event, `${present.toLocaleString('en')} of them are here already`);
+        output.result(event, `${present.toLocaleString('en')} already present`);
         break;
       case 'fetched':
         fetched += 1;
         bytes += event.bytes;
-        output.progress('fetching files', present + fetched, files);
+        output.progress('downloading files', present + fetched, files);
         break;
       case 'failed':
         output.note(event, event.reason);
     }
   output.result(
     { type: 'pulled', files: fetched, bytes },
-    `fetched ${counted(fetched, 'file')} (${bytesText(bytes)}) to ${where}`,
+    `downloaded ${counted(fetched, 'file')} (${bytesText(bytes)}) to ${where}`,
   );
 }

@@ -15,21 +15,21 @@ interface PushFlags extends RemoteFlags {
   json?: boolean;
 }
 
-/** `push`: ships what is served to where it is served from. */
+/** `push`: uploads the files that the service uses. */
 export const pushCommand = (config: Config): Command =>
   withJson(
     withAttempts(new Command('push'))
-      .description('ship index, metadata and covers; only what changed')
+      .description('upload index, metadata and covers; only what changed')
       .argument('<place>', placeHelp)
       .option('--models <dir>', 'folder of index, metadata and manifest (default: MODELS_DIR)')
       .option('--images <dir>', 'folder of the covers (default: IMAGES_DIR)')
-      .option('--no-covers', 'ship the index alone')
-      .option('--with-model', 'ship clip/ too')
-      .option('--prune', 'take covers away there that are not here')
-      .option('--dry-run', 'only tell what would be done'),
+      .option('--no-covers', 'upload no covers')
+      .option('--with-model', 'upload clip/ too')
+      .option('--prune', 'delete covers at the target that do not exist here')
+      .option('--dry-run', 'only show what would change'),
   ).action((place: string, flags: PushFlags, command: Command) => {
     if (flags.prune === true && !flags.covers)
-      command.error('error: --prune is about covers, and --no-covers leaves them out');
+      command.error('error: --prune and --no-covers exclude each other');
     return runTask(flags, async ({ output, signal }) => {
       const { assets } = config;
       for await (const event of pushFiles({
@@ -46,7 +46,7 @@ export const pushCommand = (config: Config): Command =>
     });
   });
 
-/** Paths that are told one by one; of more, the first. */
+/** Most paths that are listed by name. */
 const namesShown = 10;
 
 function show(event: PushEvent, output: Output): void {
@@ -61,7 +61,7 @@ function show(event: PushEvent, output: Output): void {
       output.result(
         event,
         [
-          `${counted(event.changed.length, 'file')} to ship, ${event.removed.length.toLocaleString('en')} to take away, ${event.unchanged.toLocaleString('en')} unchanged`,
+          `${counted(event.changed.length, 'file')} to upload, ${event.removed.length.toLocaleString('en')} to delete, ${event.unchanged.toLocaleString('en')} unchanged`,
           ...list('+', event.changed),
           ...list('-', event.removed),
         ].join('\n'),
@@ -69,12 +69,12 @@ function show(event: PushEvent, output: Output): void {
       break;
     }
     case 'shipped':
-      output.progress('shipping files', event.done, event.total);
+      output.progress('uploading files', event.done, event.total);
       break;
     case 'pushed':
       output.result(
         event,
-        `shipped ${counted(event.files, 'file')}, took ${event.removed.toLocaleString('en')} away`,
+        `uploaded ${counted(event.files, 'file')}, deleted ${event.removed.toLocaleString('en')}`,
       );
   }
 }

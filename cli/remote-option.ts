@@ -8,13 +8,13 @@ export interface RemoteFlags {
   attempts: number;
 }
 
-/** How a place is written. */
+/** The forms of a source or target. */
 export const placeHelp =
   'hf:USER/NAME[@REVISION] (a data set on the Hub), hf:spaces/USER/NAME, s3://bucket/prefix or a folder';
 
-/** Adds the option that says how long a place that fails is put up with. */
+/** Adds the option for how often a failed request is repeated. */
 export const withAttempts = (command: Command): Command =>
-  command.option('--attempts <n>', 'times that a thing is asked for', wholeNumber(1), 6);
+  command.option('--attempts <n>', 'attempts per request', wholeNumber(1), 6);
 
 /** Opens a place by the settings. @throws AppError `invalid_config` */
 export const remoteAt = (place: string, { attempts }: RemoteFlags, { hub, s3 }: Config): Remote =>

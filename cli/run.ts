@@ -6,7 +6,7 @@ import { exitCodes, Output, reasonOf } from './output.ts';
 /** What a command's work is given. */
 export interface Task {
   output: Output;
-  /** Aborted by the first Ctrl-C: the work stops at the next safe place. */
+  /** Aborted by the first Ctrl-C: the work stops at the next safe point. */
   signal: AbortSignal;
 }
 
@@ -25,7 +25,10 @@ export async function runTask(
   const onInterrupt = () => {
     if (interrupt.signal.aborted) process.exit(exitCodes.interrupted); // the second time
     interrupt.abort(new Interrupted());
-    output.note({ type: 'interrupted' }, 'Stopping at a safe place; once more stops at once.');
+    output.note(
+      { type: 'interrupted' },
+      'Stopping at a safe point; press Ctrl-C again to stop at once.',
+    );
   };
   process.on('SIGINT', onInterrupt);
   try {
@@ -53,7 +56,7 @@ class Interrupted extends Error {
 
 /** Adds the option that every command has. */
 export const withJson = (command: Command): Command =>
-  command.option('--json', 'one JSON object a line, for programs');
+  command.option('--json', 'one JSON object per line, for programs');
 
 /** A whole number of at least `least`, for commander. */
 export const wholeNumber =
@@ -61,7 +64,7 @@ export const wholeNumber =
   (text: string): number => {
     const value = Number(text);
     if (/^\d+$/.test(text) && value >= least) return value;
-    throw new InvalidArgumentError(`Expected a whole number from ${String(least)} on.`);
+    throw new InvalidArgumentError(`Expected a whole number of at least ${String(least)}.`);
   };
 
 /** A number within a range, for commander. */

@@ -18,7 +18,7 @@ interface SearchFlags {
   json?: boolean;
 }
 
-/** `search image FILE` and `search text WORDS`, by the very services of the API. */
+/** `search image FILE` and `search text WORDS`, with the same services as the API. */
 export function searchCommand(config: Config): Command {
   const find = (
     flags: SearchFlags,
@@ -36,7 +36,7 @@ export function searchCommand(config: Config): Command {
       if (starter)
         output.note(
           { type: 'starter_set', starter_set: true },
-          `These are the made-up albums of the starter set, since MODELS_DIR (${config.assets.modelsDir}) has no files of yours.`,
+          `These are made-up albums from the starter set, because MODELS_DIR (${config.assets.modelsDir}) has no files of your own.`,
         );
       const { k, genre, yearMin, yearMax, scoreMin, bestNewMusic } = flags;
       const given = { genres: genre, yearMin, yearMax, scoreMin, bestNewMusic };
@@ -50,15 +50,15 @@ export function searchCommand(config: Config): Command {
       return undefined;
     });
   return new Command('search')
-    .description('ask which albums look like a picture or a description')
+    .description('search for albums by picture or by description')
     .addCommand(
-      withFilters(new Command('image').description('by a picture').argument('<file>')).action(
+      withFilters(new Command('image').description('search by picture').argument('<file>')).action(
         (file: string, flags: SearchFlags) =>
           find(flags, async (search, options) => search.byImage(await readFile(file), options)),
       ),
     )
     .addCommand(
-      withFilters(new Command('text').description('by words').argument('<words...>')).action(
+      withFilters(new Command('text').description('search by text').argument('<words...>')).action(
         (words: string[], flags: SearchFlags) =>
           find(flags, (search, options) => search.byText(words.join(' '), options)),
       ),
@@ -68,18 +68,18 @@ export function searchCommand(config: Config): Command {
 const withFilters = (command: Command): Command =>
   withJson(
     command
-      .option('-k, --k <n>', 'how many albums', wholeNumber(1), 10)
+      .option('-k, --k <n>', 'number of results', wholeNumber(1), 10)
       .option('--genre <genre...>', 'only these genres')
       .option('--year-min <year>', 'released in this year or later', wholeNumber(0))
       .option('--year-max <year>', 'released in this year or earlier', wholeNumber(0))
-      .option('--score-min <score>', 'Pitchfork score of at least this', numberWithin(0, 10))
+      .option('--score-min <score>', 'Pitchfork score, at least', numberWithin(0, 10))
       .option('--best-new-music', 'only Best New Music'),
   );
 
 const nameOf = ({ artist, albumName }: Hit['album']) =>
   `${artist ?? '(unknown)'} – ${albumName ?? '(untitled)'}`;
 
-/** What the picture shows, before what it is like. */
+/** The albums recognised in the picture. */
 function printIdentified(identified: readonly Identified[], output: Output): void {
   if (identified.length === 0)
     output.result(
@@ -91,7 +91,7 @@ function printIdentified(identified: readonly Identified[], output: Output): voi
     const others = alternatives.map((other) => `${nameOf(other)} #${String(other.id)}`);
     output.result(
       { type: 'identified', ...toIdentified(one) },
-      `This is ${nameOf(album)}  #${String(album.id)}  (${String(points)} points agree)${others.length > 0 ? `; or ${others.join('; or ')}` : ''}`,
+      `This is ${nameOf(album)}  #${String(album.id)}  (${String(points)} matching points)${others.length > 0 ? `; or ${others.join('; or ')}` : ''}`,
     );
   }
 }

@@ -14,9 +14,9 @@ import { verifyCommand } from './verify-command.ts';
 async function main(): Promise<void> {
   const config = loadConfig();
   const program = new Command(name)
-    .description('Build, check, fetch and ship what the service serves.')
+    .description('Build, check, download and upload the data of the service.')
     .version(version)
-    .showHelpAfterError('(--help tells more)')
+    .showHelpAfterError('(see --help)')
     .addCommand(indexCommand(config))
     .addCommand(verifyCommand(config))
     .addCommand(searchCommand(config))

@@ -20,19 +20,19 @@ const marks: Record<Finding['level'], string> = {
   error: 'ERROR   ',
 };
 
-/** `verify`: everything that can be wrong with a set of files, one line each. */
+/** `verify`: checks a set of files, one line per finding. */
 export const verifyCommand = (config: Config): Command =>
   withModel(
     withJson(
       new Command('verify')
-        .description('look for everything that can be wrong with a set of files')
+        .description('check a set of files for errors')
         .argument('[dir]', 'folder of index, metadata and manifest', config.assets.modelsDir)
         .option('--images <dir>', 'folder of the covers', config.assets.imagesDir)
-        .option('--no-covers', 'look neither at the covers nor for drift')
-        .option('--drift <n>', 'covers to embed again', wholeNumber(1), 32)
+        .option('--no-covers', 'skip the checks of covers and of model drift')
+        .option('--drift <n>', 'covers to embed again, to detect model drift', wholeNumber(1), 32)
         .option(
           '--similarity <cosine>',
-          'from which two covers count as nearly the same',
+          'two covers at least this similar count as near duplicates',
           numberWithin(0, 1),
           0.99,
         ),
@@ -40,7 +40,7 @@ export const verifyCommand = (config: Config): Command =>
   )
     .addHelpText(
       'after',
-      `\nExit status: 0 nothing is wrong (notes and warnings may be), ${String(exitCodes.found)} errors were found.`,
+      `\nExit status: 0 no errors (but perhaps notes and warnings), ${String(exitCodes.found)} errors found.`,
     )
     .action((dir: string, flags: VerifyFlags) =>
       runTask(flags, async ({ output, signal }) => {
@@ -56,7 +56,7 @@ export const verifyCommand = (config: Config): Command =>
         })) {
           signal.throwIfAborted();
           if (event.type === 'progress')
-            output.progress(`looking at ${event.check}`, event.done, event.total);
+            output.progress(`checking ${event.check}`, event.done, event.total);
           else {
             if (event.level === 'error') errors += 1;
             output.result(event, `${marks[event.level]}${event.check.padEnd(11)}${event.message}`);

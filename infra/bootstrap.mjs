@@ -226,8 +226,8 @@ async function main([command, ...rest]) {
   try {
     await setUp(command === 'test' ? [...steps, ...testSteps(programsOf(rest))] : steps);
   } catch (error) {
-    console.error(`\nThe set-up failed: ${error.message}.`);
-    console.error(`To mend it: ${error.mend ?? 'see the output above'}`);
+    console.error(`\nSet-up failed: ${error.message}.`);
+    console.error(`To fix it: ${error.mend ?? 'see the output above'}`);
     process.exitCode = 1;
     return;
   }

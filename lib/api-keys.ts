@@ -1,23 +1,22 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { AppError } from './errors.ts';
 
-/** A key of the API as the settings hold it: the name of who has it, and the SHA-256 of the key itself. */
+/** An API key as configured: its owner's name, and the SHA-256 of the key. */
 export interface ApiKey {
   readonly name: string;
   readonly sha256: Buffer;
 }
 
-/** What a key may be called. Not `sv_…`: that is a key where its name should be. */
+/** Whether a name is valid. `sv_…` is not: that is a key in place of a name. */
 export const isKeyName = (text: string): boolean => /^(?!sv_)[\w.-]{1,64}$/.test(text);
 
 export const keyNameExpected =
   '1 to 64 letters, digits, dots, dashes or underscores, not beginning with sv_';
 
 /**
- * Makes a key: `sv_` and 256 random bits as base64url. So many can't be guessed, which is why a plain SHA-256 is
- * enough to keep.
+ * Creates a key: `sv_` and 256 random bits as base64url. That many bits can't be guessed, so a plain SHA-256 is enough.
  *
- * @returns the key, which is kept nowhere, and the entry of `API_KEYS` by which the service knows it
+ * @returns the key, which is stored nowhere, and its entry for `API_KEYS`
  */
 export function createApiKey(name: string): { key: string; entry: string } {
   const key = `sv_${randomBytes(32).toString('base64url')}`;
@@ -27,7 +26,7 @@ export function createApiKey(name: string): { key: string; entry: string } {
 /**
  * Reads `name:hash` pairs, separated by commas. No error repeats an entry: it may be a key put there by mistake.
  *
- * @param setting what the operator calls the setting
+ * @param setting name of the setting, for errors
  * @throws AppError `invalid_config`, naming the entry by its number and what is wrong with it
  */
 export function parseApiKeys(text: string, setting: string): readonly ApiKey[] {
@@ -54,8 +53,8 @@ export function parseApiKeys(text: string, setting: string): readonly ApiKey[] {
 }
 
 /**
- * The name of a key; `undefined` where it is none of these. It takes as long for every key of a length: digests are
- * compared, each with each.
+ * The name of a key; `undefined` if it is unknown. Takes the same time for all keys of one length, because every digest is
+ * compared.
  */
 export function nameOfKey(keys: readonly ApiKey[], key: string): string | undefined {
   const given = digest(key);
@@ -64,7 +63,7 @@ export function nameOfKey(keys: readonly ApiKey[], key: string): string | undefi
   return found;
 }
 
-/** Text without the keys in it, for the log: somebody may have put theirs into a URL. */
+/** Text with API keys removed, for the log: a client may have put one into a URL. */
 export const withoutKeys = (text: string): string => text.replace(/sv_[\w-]{43}/g, 'sv_…');
 
 const digest = (key: string): Buffer => createHash('sha256').update(key).digest();

@@ -7,7 +7,7 @@ import { integer, parseFields } from './fields.ts';
 
 const text = (expected: string) => z.string().trim().min(1).describe(expected);
 
-/** How deep one may page into an answer: the best so many albums can be had. */
+/** Number of best results that are available by paging. */
 export const maxDepth = 200;
 
 const flag = z
@@ -15,14 +15,14 @@ const flag = z
   .transform((word) => word === 'true')
   .describe('true or false');
 
-/** A bucket, and maybe a prefix in it. */
+/** A bucket with an optional prefix. */
 const s3Uri = z
   .string()
   .trim()
   .regex(/^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/.*)?$/)
   .describe('s3://bucket or s3://bucket/prefix');
 
-/** Every variable that the service reads, with its default. The README's table says the same. */
+/** Every variable that the service reads, with its default. docs/configuration.md has the same table. */
 const environment = z.object({
   PORT: integer(0, 65_535).default(7860),
   HOST: text('a host name or address').default('0.0.0.0'),
@@ -74,7 +74,7 @@ const environment = z.object({
     .default('info'),
 });
 
-/** A URL or path without slashes at its end. */
+/** A URL or path without trailing slashes. */
 export function withoutSlash(text: string): string {
   let end = text.length;
   while (text[end - 1] === '/') end -= 1;
@@ -85,17 +85,17 @@ export type Config = Readonly<{
   server: Readonly<{
     port: number;
     host: string;
-    /** Where `/metrics` is answered; `undefined`: on the port of everything else. */
+    /** Port of `/metrics`; `undefined`: the main port. */
     metricsPort: number | undefined;
-    /** What stands before the paths of the endpoints, e.g. `/prod`; empty: nothing. No slash at its end. */
+    /** Prefix of all paths, e.g. `/prod`, or empty. No trailing slash. */
     basePath: string;
-    /** How long work in flight may take after SIGTERM, in seconds. */
+    /** Time for requests in flight to finish after SIGTERM, in seconds. */
     shutdownSeconds: number;
-    /** How often the manifest is looked at, to read new files, in seconds; 0: never. */
+    /** Interval at which the manifest is checked for new files, in seconds; 0: never. */
     reloadSeconds: number;
-    /** Reverse proxies in front whose `X-Forwarded-For` is believed. */
+    /** Number of reverse proxies whose `X-Forwarded-For` is trusted. */
     trustProxyHops: number;
-    /** One of these must come with requests to `/api/`; none: it is open to all. */
+    /** Requests to `/api/` need one of these; none: it is open to all. */
     apiKeys: readonly ApiKey[];
     /** Requests a minute per key or client address; 0 is no limit. */
     rateLimitPerMinute: number;
@@ -110,40 +110,40 @@ export type Config = Readonly<{
     assetsUri: string | undefined;
     /** `s3://bucket/prefix` for uploads that are too large for a request. */
     uploadsUri: string | undefined;
-    /** Where what is fetched is kept. */
+    /** Folder for files downloaded from S3. */
     cacheDir: string;
     /** Buckets in the path instead of the host name. */
     pathStyle: boolean;
   }>;
-  /** The Hugging Face Hub, which the command line fetches from and ships to. */
+  /** The Hugging Face Hub, for the command line. */
   hub: Readonly<{
-    /** No slash at its end. */
+    /** No trailing slash. */
     endpoint: string;
     token: string | undefined;
   }>;
-  /** Base URL of the folder of covers: they are answered by a redirect to it. No slash at its end. */
+  /** Base URL of the covers on a CDN: the image endpoint redirects to it. No trailing slash. */
   cdnUrl: string | undefined;
   /** `undefined`: the first present of fp32, fp16, q8. */
   dtype: 'fp32' | 'fp16' | 'q8' | undefined;
-  /** Whether albums are recognised in pictures, where the set has the features of its covers; `undefined`: not on Lambda. */
+  /** Whether albums are recognised in pictures, if the set has features; `undefined`: not on Lambda. */
   identify: boolean | undefined;
-  /** Workers that encode pictures, and threads of each; `undefined`: as the cores are. */
+  /** Workers that encode pictures, and threads of each; `undefined`: by the number of cores. */
   encoder: Readonly<{ workers: number | undefined; threads: number | undefined }>;
   limits: Readonly<{
     uploadBytes: number;
     imagePixels: number;
     /** Largest k that a search takes. */
     k: number;
-    /** Pictures, and texts, that are encoded or wait for it at a time. */
+    /** Pictures, and likewise texts, that are being encoded or queued at a time. */
     waitingSearches: number;
     /** Uploads read at a time. */
     uploads: number;
-    /** An upload that is not whole after so long is given up, in seconds. */
+    /** An upload that takes longer than this is aborted, in seconds. */
     uploadSeconds: number;
-    /** An upload that sends nothing for this long is given up, in seconds. */
+    /** An upload that sends nothing for this long is aborted, in seconds. */
     uploadIdleSeconds: number;
   }>;
-  /** Queries whose embeddings are kept. */
+  /** Number of queries whose embeddings are cached. */
   queryCache: number;
   logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
 }>;
@@ -184,7 +184,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
       assetsUri: value.ASSETS_URI,
       uploadsUri: value.UPLOADS_URI,
       cacheDir: value.CACHE_DIR,
-      // Whoever names an endpoint of their own has no DNS name for each bucket there.
+      // A custom endpoint usually has no DNS name for each bucket.
       pathStyle:
         value.S3_PATH_STYLE ?? ('AWS_ENDPOINT_URL_S3' in given || 'AWS_ENDPOINT_URL' in given),
     }),
@@ -208,8 +208,8 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
 }
 
 /**
- * Gives libuv threads enough, before it starts them: files would be read behind the pictures that the workers decode,
- * two each.
+ * Enlarges libuv's thread pool before it starts: otherwise file access would queue behind the pictures that the workers
+ * decode, two each.
  */
 export function sizeThreadPool(): void {
   process.env['UV_THREADPOOL_SIZE'] ??= String(4 + 3 * usableCores());

@@ -10,8 +10,8 @@ interface CorpusParts {
 }
 
 /**
- * The albums, their vectors and their covers' features, as they belong together. When the files change another takes its
- * place; what is under way ends with the old one, and then its memory is freed.
+ * The albums, their vectors and their covers' features, as one consistent set. When the files change, a new corpus replaces
+ * it; searches under way end with the old one, whose memory is then freed.
  */
 export class Corpus implements CorpusParts {
   readonly catalog: Lazy<Catalog>;
@@ -19,7 +19,7 @@ export class Corpus implements CorpusParts {
   readonly index: Lazy<VectorIndex>;
   /** The same; `null` where albums in photos can't be identified. */
   readonly features: Lazy<FeatureIndex | null>;
-  /** Another for each corpus: what is remembered by it does not keep the corpus in memory. */
+  /** Unique to each corpus; cache entries refer to it, so that they do not keep the corpus in memory. */
   readonly version = Symbol('corpus');
   #users = 0;
   #retired = false;
@@ -30,7 +30,7 @@ export class Corpus implements CorpusParts {
     this.features = parts.features;
   }
 
-  /** Keeps what is loaded while the work lasts. */
+  /** Keeps the loaded parts in memory while the work runs. */
   async use<T>(work: () => Promise<T>): Promise<T> {
     this.#users += 1;
     try {
@@ -41,7 +41,7 @@ export class Corpus implements CorpusParts {
     }
   }
 
-  /** Frees the index as soon as nobody uses it. Called when another corpus has taken this one's place. */
+  /** Frees the index when its last user is done. Called after another corpus has replaced this one. */
   retire(): void {
     this.#retired = true;
     this.#freeUnused();

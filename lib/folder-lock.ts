@@ -49,7 +49,7 @@ async function lock(dir: string, path: string): Promise<boolean> {
       if (!holder || (await isAtWork(holder)))
         throw new AppError(
           'busy',
-          `Another process${holder ? ` (${String(holder.pid)} on ${holder.host})` : ''} is at work in ${dir}: wait for it, or remove ${path} if it has ended.`,
+          `Another process${holder ? ` (${String(holder.pid)} on ${holder.host})` : ''} is working in ${dir}: wait for it, or delete ${path} if it has ended.`,
         );
       await takeAway(path, text);
     }

@@ -1,9 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
-/** Longest that work goes on before the event loop has its turn, in milliseconds. */
+/** Longest slice of work before the event loop runs, in milliseconds. */
 const turnMs = 5;
 
-/** Does work for each item, and lets requests be answered meanwhile. */
+/** Works on each item in slices, between which requests are answered. */
 export async function inTurns<Item>(
   items: Iterable<Item>,
   work: (item: Item, index: number) => void,

@@ -1,8 +1,8 @@
 import pLimit from 'p-limit';
 
 /**
- * Works on several items at a time and gives the results in the order of the items. The first that fails, in that
- * order, ends it; so does whoever reads the results by no longer doing so. What has not begun then never does.
+ * Works on several items at a time and yields the results in the order of the items. It ends with the first failure, in that
+ * order, or when the caller stops reading. Work that has not started by then never starts.
  */
 export async function* mapInOrder<Item, Result>(
   items: readonly Item[],

@@ -62,7 +62,7 @@ export function createServices(
     if (found.origin === 'starter')
       log.warn(
         { starter_set: true },
-        "no files of the user's in MODELS_DIR: serving the starter set of made-up covers",
+        'no files in MODELS_DIR: serving the starter set of made-up covers',
       );
     return found;
   });
@@ -130,10 +130,9 @@ export function createServices(
   let corpus = makeCorpus();
 
   /**
-   * Reads index and list anew, and puts them in the place of the old ones together. Searches under way end
-   * with the old ones.
+   * Reloads index and metadata, and replaces the old ones together. Searches under way end with the old ones.
    *
-   * @throws AppError where the new files can't be served; the old ones go on being served then
+   * @throws AppError if the new files can't be served; the old ones then stay in use
    */
   const reload = async (): Promise<void> => {
     const next = makeCorpus();
@@ -171,7 +170,7 @@ export function createServices(
       ...(tower === 'vision' && config.encoder),
       onBatch: (batch) => onBatch?.(tower, batch),
       onWorkerLost: (err) => {
-        log.error({ err, tower }, 'a worker of the model has ended: another takes its place');
+        log.error({ err, tower }, 'a model worker ended unexpectedly and is replaced');
       },
     });
     try {
@@ -203,7 +202,7 @@ export function createServices(
     if (uploadsUri === undefined)
       throw new AppError(
         'uploads_disabled',
-        'This server takes pictures only with the search itself: send the file to POST /api/search-by-image.',
+        'This server has no upload storage: send the picture to POST /api/search-by-image.',
       );
     const { Uploads } = await import('./assets/uploads.ts');
     return new Uploads(uploadsUri, { pathStyle, maxBytes: config.limits.uploadBytes });

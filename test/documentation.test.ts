@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { loadConfig } from '../lib/config.ts';
@@ -10,7 +10,25 @@ import { problems } from '../lib/http/problem.ts';
 import { root } from './support/requests.ts';
 
 const read = (name: string) => readFileSync(join(root, name), 'utf8');
-const readme = read('README.md');
+
+const documents = [
+  'README.md',
+  'CHANGELOG.md',
+  'CONTRIBUTING.md',
+  'tools/starter-model/README.md',
+  ...readdirSync(join(root, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+];
+
+/** Where links into a document may lead, as GitHub derives them from its headings. */
+const anchorsOf = (text: string) =>
+  [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
 
 describe('what the documents say is what the code does', () => {
   test('docs/errors.md has every code with its status and title, and no other', () => {
@@ -39,13 +57,18 @@ describe('what the documents say is what the code does', () => {
   });
 
   for (const endpoint of endpoints)
-    test(`the README has a section on ${endpoint}`, () => {
-      assert.ok(readme.includes(`### \`${endpoint}\``));
-    });
+    for (const name of ['README.md', 'docs/api.md'])
+      test(`${name} has a section on ${endpoint}`, () => {
+        assert.ok(read(name).includes(`### \`${endpoint}\``));
+      });
 
-  test("the README's table has every variable of the environment, and no other", () => {
+  test('the README has at most 300 lines', () => {
+    assert.ok(read('README.md').trimEnd().split('\n').length <= 300);
+  });
+
+  test('docs/configuration.md has every variable of the environment, and no other', () => {
     const schema = read('lib/config.ts').matchAll(/^ {2}([A-Z][A-Z_]+): /gm);
-    const table = readme.matchAll(/^\| `([A-Z][A-Z_]+)` +\|/gm);
+    const table = read('docs/configuration.md').matchAll(/^\| `([A-Z][A-Z_]+)` +\|/gm);
     assert.deepEqual(
       [...table].map(([, name]) => name),
       [...schema].map(([, name]) => name),
@@ -57,15 +80,20 @@ describe('what the documents say is what the code does', () => {
     assert.ok(text.includes(pagePolicy(frameAncestors)));
   });
 
-  test('every local link in README and docs leads to a file', () => {
-    for (const name of [
-      'README.md',
-      'CHANGELOG.md',
-      'docs/errors.md',
-      'docs/architecture.md',
-      'docs/page.md',
-    ])
-      for (const [, target = ''] of read(name).matchAll(/\]\((?!https?:|#)([^)#]+)/g))
-        assert.ok(existsSync(join(root, name, '..', target)), `${name}: ${target}`);
+  for (const name of documents)
+    test(`every local link in ${name} leads to a file, and to a heading in it`, () => {
+      for (const [, path = '', anchor] of read(name).matchAll(
+        /\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)/g,
+      )) {
+        const target = path === '' ? name : join(name, '..', path);
+        assert.ok(existsSync(join(root, target)), target);
+        if (anchor !== undefined)
+          assert.ok(anchorsOf(read(target)).includes(anchor), `${target}#${anchor}`);
+      }
+    });
+
+  test('docs/README.md lists every other document', () => {
+    for (const name of documents.filter((one) => /^docs\/(?!README)/.test(one)))
+      assert.ok(read('docs/README.md').includes(`](${name.replace('docs/', '')})`), name);
   });
 });

@@ -283,7 +283,7 @@ describe('identification of albums in photos', { skip }, () => {
       {
         name: 'of a later version',
         damage: (bytes) => (bytes.writeUInt32LE(2, 8), bytes),
-        says: /it is of version 2, where 1 is read here: make it anew\.$/,
+        says: /it is of version 2, but 1 is expected: create it again with index features\.$/,
       },
       {
         name: 'with damaged lists',

@@ -204,7 +204,10 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     await writeFile(join(out, '.index-build', 'plan.json'), '{"metadata":"other"}');
     const { status, errors } = await cli(buildArgs(out, '--resume'));
     assert.equal(status, 1);
-    assert.match(errors, /was begun otherwise \(another metadata.*\): begin anew with --restart/);
+    assert.match(
+      errors,
+      /was started with other settings \(another metadata.*\): start over with --restart/,
+    );
   });
 
   test('a cover that is missing or unreadable is skipped and reported, and its album left out', async () => {
@@ -241,7 +244,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     while ((await readFile(vectors).catch(() => Buffer.alloc(0))).length < 16 * 2048)
       await sleep(5);
     first.child.kill('SIGSTOP');
-    const refusal = `Error: Another process (${String(first.child.pid)} on ${hostname()}) is at work in ${out}: wait for it, or remove ${join(out, '.lock')} if it has ended.\n`;
+    const refusal = `Error: Another process (${String(first.child.pid)} on ${hostname()}) is working in ${out}: wait for it, or delete ${join(out, '.lock')} if it has ended.\n`;
     for (const args of [
       buildArgs(out),
       buildArgs(out, '--resume'),
@@ -262,7 +265,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     assert.equal(anew.status, 1);
     assert.match(
       anew.errors,
-      /^Error: Work was interrupted in .* after \d+ covers: go on with --resume, or begin anew with --restart\.\n$/,
+      /^Error: Work was interrupted in .* after \d+ covers: continue with --resume, or start over with --restart\.\n$/,
     );
     assert.ok((await readFile(vectors)).equals(left));
     assert.deepEqual(await sumsOf(out), await sumsOf(whole));
@@ -287,7 +290,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     await lock({ ...here, host: 'elsewhere' });
     const { status, errors } = await remove(catalog.ids[2]);
     assert.equal(status, 1);
-    assert.match(errors, /on elsewhere\) is at work in/);
+    assert.match(errors, /on elsewhere\) is working in/);
   });
 
   describe('where the covers are not there', () => {
@@ -354,7 +357,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
         ...['--index', whole, '--model', starter.clipDir],
       ]);
       assert.equal(again.status, 0, again.errors);
-      assert.equal(again.output, 'added 0 albums; 60 were there already\n');
+      assert.equal(again.output, 'added 0 albums; 60 already present\n');
     });
 
     test('remove does not take every album out', async () => {
@@ -372,7 +375,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
       const text = await readFile(path, 'utf8');
       await writeFile(path, text.replace('"vectors": 60', '"vectors": 0'));
       const { errors } = await refused('merge', (set) => ['index', 'merge', part, '--out', set]);
-      assert.match(errors, /^Error: The parts hold no albums at all, so nothing is written\.$/m);
+      assert.match(errors, /^Error: The parts contain no albums, so nothing is written\.$/m);
     });
   });
 
@@ -505,7 +508,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     const disk = join(folder, 'read-only');
     const not = await withSmallDisk(disk, async () => {
       execFileSync('mount', ['-o', 'remount,ro', disk]);
-      await refuses(disk, /^Error: (The disk is read-only: EROFS|No folder can be made there: )/m);
+      await refuses(disk, /^Error: (The disk is read-only: EROFS|The folder cannot be created: )/m);
     });
     if (not !== undefined) context.skip(not);
   });
@@ -522,11 +525,11 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     assert.deepEqual(await sumsOf(out), await sumsOf(whole));
     const lacking = await cli(['index', 'merge', first, third, '--out', join(folder, 'lacking')]);
     assert.equal(lacking.status, 1);
-    assert.match(lacking.errors, /Part 2 of 3 is lacking/);
+    assert.match(lacking.errors, /Part 2 of 3 is missing/);
     const twice = await cli(['index', 'merge', first, first, '--out', join(folder, 'twice')]);
-    assert.match(twice.errors, /Part 1 of 3 comes twice/);
+    assert.match(twice.errors, /Part 1 of 3 is given twice/);
     const none = await cli(['index', 'merge', whole, '--out', join(folder, 'none')]);
-    assert.match(none.errors, /is not a part made by index build --shard/);
+    assert.match(none.errors, /is not a part written by index build --shard/);
   });
 
   for (const [type, least] of [
@@ -682,7 +685,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
       const add = ['--metadata', more.metadataPath, '--images', more.imagesDir];
       const added = await cli(['index', 'add', ...add, '--index', dir, '--model', starter.clipDir]);
       assert.equal(added.status, 0, added.errors);
-      assert.match(added.output, /added 15 albums; 10 were there already/);
+      assert.match(added.output, /added 15 albums; 10 already present/);
       const gone = [catalog.ids[0] ?? 0, catalog.ids[33] ?? 0, more.ids[20] ?? 0];
       const removed = await cli(['index', 'remove', '--index', dir, '--ids', gone.join(',')]);
       assert.equal(removed.status, 0, removed.errors);

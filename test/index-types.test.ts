@@ -221,7 +221,7 @@ describe('a file that was damaged anywhere', () => {
         writeFileSync(path, damaged);
         await assert.rejects(openEmbeddings(path, localIds), (error: Error & { code?: string }) => {
           assert.equal(error.code, 'index_unreadable');
-          assert.match(error.message, /its parts do not fit each other/);
+          assert.match(error.message, /its parts do not match/);
           return true;
         });
         const opened = await VectorIndex.open(path);

@@ -92,7 +92,7 @@ describe('the camera looks by itself', { skip: browserSkip }, () => {
     return camera;
   };
 
-  const look = (camera: Locator) => camera.getByRole('switch', { name: 'Look by itself' });
+  const look = (camera: Locator) => camera.getByRole('switch', { name: 'Recognise automatically' });
 
   const sendsNothing = async () => {
     await sleep(aWhile);

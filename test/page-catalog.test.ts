@@ -33,7 +33,7 @@ suite("the page over files of the user's own", { skip: browserSkip }, () => {
     site.visit('/', {}, async (page) => {
       await page.getByText(`of ${String(albums)} albums`).waitFor();
       assert.ok(await page.getByText('Starter set').isHidden());
-      const crate = page.getByRole('region', { name: 'Pull one from the crate' });
+      const crate = page.getByRole('region', { name: 'A few covers' });
       const words = page.getByRole('list', { name: 'For example:' }).getByRole('link');
       await crate
         .locator('.cover.loaded')

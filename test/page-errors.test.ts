@@ -184,7 +184,7 @@ suite('the page says what went wrong', { skip: browserSkip }, () => {
     site.visit('/', { mayLog }, async (page) => {
       await page.route('**/api/search-by-text?*k=24*', (route) => route.abort('connectionrefused'));
       await describe(page, 'nobody there');
-      await message(page, 'The service can not be reached').waitFor();
+      await message(page, 'The service cannot be reached').waitFor();
       await page.unroute('**/api/search-by-text?*k=24*');
       await page.getByRole('button', { name: 'Try again' }).click();
       await results(page);
@@ -204,14 +204,14 @@ suite('the page says what went wrong', { skip: browserSkip }, () => {
         await page.evaluate('globalThis.impatient = true');
         await page.route('**/api/search-by-text?*k=24*', () => undefined);
         await describe(page, 'silence');
-        await message(page, 'No answer came').waitFor();
+        await message(page, 'The service did not answer').waitFor();
       },
     ));
 
   for (const [status, title] of [
-    [502, 'The service can not be reached'],
+    [502, 'The service cannot be reached'],
     [413, 'This file is too large'],
-    [429, 'That was a lot of searches'],
+    [429, 'Too many searches'],
   ] as const)
     test(`a proxy's own page with status ${String(status)} is understood`, () =>
       site.visit('/', { mayLog }, async (page) => {
@@ -251,7 +251,7 @@ suite('the page says what went wrong', { skip: browserSkip }, () => {
     const files = {
       'a picture that neither the browser nor the API can read': [
         asFile(jxl, 'cover.jxl', 'image/jxl'),
-        'Pictures of this kind can not be read',
+        'This picture format is not supported',
       ],
       'a damaged picture': [asFile(headless, 'broken.png', 'image/png'), 'This picture is damaged'],
       'noise under the name of a picture': [
@@ -316,7 +316,7 @@ suite('the page says what went wrong', { skip: browserSkip }, () => {
       site.visit('/', {}, async (page) => {
         const item = { mimeType: 'text/uri-list', data: 'https://covers.example/1.jpg' };
         await drop(page, { items: [item] });
-        await message(page, 'There was no picture in that').waitFor();
+        await message(page, 'No picture was found').waitFor();
         assert.equal(new URL(page.url()).pathname, '/', 'the page is not left for it');
       }));
   });
@@ -326,7 +326,7 @@ suite('with a limit on requests', { skip: browserSkip }, () => {
   const site = new Site(() => Promise.resolve({ RATE_LIMIT_PER_MINUTE: '12' }));
   test('too many searches are told, with the time that the server names', () =>
     site.visit('/', { mayLog }, async (page) => {
-      const refused = message(page, 'That was a lot of searches');
+      const refused = message(page, 'Too many searches');
       for (let i = 0; !(await refused.isVisible()); i += 1) {
         await describe(page, `search ${String(i)}`);
         await page.locator('#grid[aria-busy="false"]').waitFor({ state: 'attached' });
@@ -368,9 +368,9 @@ suite('where the service wants a key', { skip: browserSkip }, () => {
   test('it is asked for, and again where it is refused; then what was asked is answered', () =>
     site.visit('/', { mayLog }, async (page) => {
       await describe(page, 'a green heart');
-      await message(page, 'A key is needed here').waitFor();
+      await message(page, 'An API key is required').waitFor();
       await enter(page, other);
-      await message(page, 'This key is not known here').waitFor();
+      await message(page, 'This key is not valid').waitFor();
       await enter(page, ` ${key} `);
       await results(page);
       await page.locator('.cover.loaded').first().waitFor();
@@ -402,12 +402,12 @@ suite('where the service wants a key', { skip: browserSkip }, () => {
 
   test('everything in sight that was refused is asked again, and what was left behind when it is shown', () =>
     site.visit('/?query=blue', { mayLog }, async (page) => {
-      await message(page, 'A key is needed here').waitFor();
+      await message(page, 'An API key is required').waitFor();
       await page.locator('.brand').click();
       await page.getByRole('heading', { name: 'Which record is this?' }).waitFor();
       assert.ok(await page.locator('#crate').isHidden());
       await describe(page, 'red');
-      await message(page, 'A key is needed here').waitFor();
+      await message(page, 'An API key is required').waitFor();
       await page.getByRole('button', { name: 'Filters' }).click();
       await page.locator('#filter-panel .problem').waitFor();
       await enter(page.locator('#problem'), key);
@@ -423,7 +423,7 @@ suite('where the service wants a key', { skip: browserSkip }, () => {
   test('an album that was closed before is not opened by a key', () =>
     site.visit(`/?query=blue&album=${String(id)}`, { mayLog }, async (page) => {
       const dialog = page.getByRole('dialog', { name: 'Album' });
-      await dialog.getByText('A key is needed here').waitFor();
+      await dialog.getByText('An API key is required').waitFor();
       await dialog.getByRole('button', { name: 'Close' }).click();
       await dialog.waitFor({ state: 'hidden' });
       await enter(page.locator('#problem'), key);
@@ -443,7 +443,7 @@ suite('where the service wants a key', { skip: browserSkip }, () => {
 
   test('what no key can be is not sent', () =>
     site.visit('/?query=blue', { mayLog }, async (page) => {
-      await message(page, 'A key is needed here').waitFor();
+      await message(page, 'An API key is required').waitFor();
       let asked = 0;
       page.on('request', () => (asked += 1));
       for (const text of ['', 'clé', 'two words']) await enter(page, text);

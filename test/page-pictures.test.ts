@@ -183,8 +183,8 @@ describe('the page takes pictures', { skip: browserSkip }, () => {
     }));
 
   for (const [name, message] of [
-    ['NotAllowedError', 'The camera may not be used'],
-    ['NotFoundError', 'There is no camera to be used'],
+    ['NotAllowedError', 'The camera is blocked'],
+    ['NotFoundError', 'No camera is available'],
   ] as const)
     test(`${name} of the camera is told`, () =>
       visit(

@@ -390,7 +390,7 @@ suite('the page finds and shows albums', { skip: browserSkip }, () => {
 
   test('the empty page offers covers of this catalog and descriptions that suit it', () =>
     site.visit('/', {}, async (page) => {
-      const crate = page.getByRole('region', { name: 'Pull one from the crate' });
+      const crate = page.getByRole('region', { name: 'A few covers' });
       const first = crate.getByRole('link').first();
       await first.waitFor();
       assert.equal(await crate.getByRole('link').count(), 6);
@@ -445,7 +445,7 @@ suite('the page finds and shows albums', { skip: browserSkip }, () => {
   test('a note says that the starter set is in use, and what that means', () =>
     site.visit('/?query=blue', {}, async (page) => {
       const note = page.getByRole('complementary', { name: 'Starter set' });
-      await note.getByText('made-up covers, to try things out').waitFor();
+      await note.getByText('made-up covers, for trying things out').waitFor();
       await note.getByRole('button').click();
       await page.getByText('Real albums come with files of your own').waitFor();
       await page.keyboard.press('Escape');

@@ -41,7 +41,7 @@ describe('behind one proxy', () => {
     assert.equal(json(refused)['code'], 'rate_limited');
     assert.match(
       String(json(refused)['detail']),
-      /^Expected at most 2 requests a minute from one address: /,
+      /^Expected at most 2 requests per minute from one address: /,
     );
     assert.match(refused.headers['retry-after'] ?? '', /^([1-9]|[1-5]\d|60)$/);
   });
@@ -118,7 +118,10 @@ describe('with keys', () => {
     );
     assert.deepEqual(await statuses([from('192.0.2.1', bob.key)]), [200]);
     const refused = json(await ask(get(limited, from('192.0.2.9', alice.key))));
-    assert.match(String(refused['detail']), /^Expected at most 2 requests a minute with one key: /);
+    assert.match(
+      String(refused['detail']),
+      /^Expected at most 2 requests per minute with one key: /,
+    );
   });
 
   test('requests without a known key are counted by address', async () => {

@@ -87,7 +87,7 @@ describe('uploads on the wire', () => {
     wire.write(cover.subarray(0, 1000));
     assert.match(
       await wire.until(/upload_incomplete/),
-      /^HTTP\/1\.1 408 .*nothing came for 1 seconds/s,
+      /^HTTP\/1\.1 408 .*nothing arrived for 1 seconds/s,
     );
     wire.socket.destroy();
     await assertAnswers(server);
@@ -181,7 +181,7 @@ describe('more than can wait', () => {
     for (const wire of slow) {
       assert.match(
         await wire.until(/upload_incomplete/),
-        /^HTTP\/1\.1 408 .*it was not whole after 10 seconds/ms,
+        /^HTTP\/1\.1 408 .*it was not complete after 10 seconds/ms,
       );
       wire.socket.destroy();
     }

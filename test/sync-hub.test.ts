@@ -71,8 +71,8 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
     const { status, output, errors } = await pull();
     assert.equal(status, 0, errors);
     assert.match(output, /^63 files, .* in dataset me\/covers \(main\) on the Hub$/m);
-    assert.match(output, /^fetched 63 files/m);
-    assert.match(errors, /fetching files: 63 of 63/);
+    assert.match(output, /^downloaded 63 files/m);
+    assert.match(errors, /downloading files: 63 of 63/);
     await sameAsSet();
     assert.ok(hub.mostOpen > 1 && hub.mostOpen <= 8, `${String(hub.mostOpen)} at a time`);
     assert.equal(asked('tree').length, 3, 'a listing of 64 files in pages of 25');
@@ -96,7 +96,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
     hub.asked = [];
     const again = await pull();
     assert.equal(again.status, 0);
-    assert.match(again.output, /^63 of them are here already$/m);
+    assert.match(again.output, /^63 already present$/m);
     assert.equal(asked('resolve').length, 0);
 
     const bytes = Buffer.from(set.get(cover()) ?? []);
@@ -435,8 +435,8 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
     test('ships what is not there, the manifest last; then only what changed', async () => {
       const { status, output, errors } = await push();
       assert.equal(status, 0, errors);
-      assert.match(output, /^63 files to ship, 0 to take away, 0 unchanged$/m);
-      assert.match(output, /^shipped 63 files, took 0 away$/m);
+      assert.match(output, /^63 files to upload, 0 to delete, 0 unchanged$/m);
+      assert.match(output, /^uploaded 63 files, deleted 0$/m);
       sameAsRemote();
       assert.deepEqual(
         hub.commits.at(-1),
@@ -445,7 +445,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
       );
 
       const commits = hub.commits.length;
-      assert.match((await push()).output, /^0 files to ship, 0 to take away, 63 unchanged$/m);
+      assert.match((await push()).output, /^0 files to upload, 0 to delete, 63 unchanged$/m);
       assert.equal(hub.commits.length, commits, 'nothing to commit');
 
       await writeFile(join(out, cover()), 'another');
@@ -457,7 +457,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
     test('--dry-run tells and does nothing; --prune takes away what is gone here', async () => {
       const told = await push(['--dry-run']);
       assert.equal(told.status, 0);
-      assert.match(told.output, /^63 files to ship/m);
+      assert.match(told.output, /^63 files to upload/m);
       assert.match(told.output, /^ {2}\+ models\/album_covers\.index$/m);
       assert.match(told.output, /^ {2}\+ … 53 more$/m);
       assert.equal(remote().size, 1);

@@ -49,7 +49,7 @@ describe('pull and push', { timeout: 1_800_000 }, () => {
     for (const [path, bytes] of set) assert.ok(found.get(path)?.equals(bytes), path);
   };
   const allUnchanged = () =>
-    new RegExp(`^0 files to ship, 0 to take away, ${String(set.size)} unchanged$`, 'm');
+    new RegExp(`^0 files to upload, 0 to delete, ${String(set.size)} unchanged$`, 'm');
   const cover = () => `images/album_${String(catalog.ids[4])}.jpg`;
 
   describe('with a folder', () => {
@@ -194,7 +194,7 @@ describe('pull and push', { timeout: 1_800_000 }, () => {
       assert.equal(first.status, 0, first.errors);
       assert.match(
         first.output,
-        new RegExp(`^shipped ${String(set.size)} files, took 0 away$`, 'm'),
+        new RegExp(`^uploaded ${String(set.size)} files, deleted 0$`, 'm'),
       );
       assert.match(written().at(-1)?.path ?? '', /models\/manifest\.json/, 'the manifest is last');
       const second = await push('--prune');
@@ -205,10 +205,7 @@ describe('pull and push', { timeout: 1_800_000 }, () => {
       assert.equal(pulled.status, 0, pulled.errors);
       sameAsSet(await filesUnder(here));
       proxy.asked = [];
-      assert.match(
-        (await pull()).output,
-        new RegExp(`^${String(set.size)} of them are here already$`, 'm'),
-      );
+      assert.match((await pull()).output, new RegExp(`^${String(set.size)} already present$`, 'm'));
       assert.ok(proxy.asked.length <= 2, 'a listing and a look at one object');
     });
 
@@ -338,10 +335,7 @@ describe('pull and push', { timeout: 1_800_000 }, () => {
       proxy.plan = ({ method }) => (method === 'HEAD' ? 'kms' : undefined);
       assert.match((await push()).output, allUnchanged());
       assert.equal((await pull()).status, 0);
-      assert.match(
-        (await pull()).output,
-        new RegExp(`^${String(set.size)} of them are here already$`, 'm'),
-      );
+      assert.match((await pull()).output, new RegExp(`^${String(set.size)} already present$`, 'm'));
       sameAsSet(await filesUnder(here));
     });
 
@@ -363,13 +357,10 @@ describe('pull and push', { timeout: 1_800_000 }, () => {
         proxy.asked = [];
         const { status, output } = await pull();
         assert.equal(status, 0);
-        assert.equal(
-          output.includes(`\n${String(set.size - 1)} of them are here already\n`),
-          present,
-        );
+        assert.equal(output.includes(`\n${String(set.size - 1)} already present\n`), present);
         sameAsSet(await filesUnder(here));
       }
-      assert.match((await push('--dry-run')).output, /^1 file to ship/m);
+      assert.match((await push('--dry-run')).output, /^1 file to upload/m);
     });
   });
 });

@@ -93,7 +93,7 @@ describe('the command verify', { timeout: 1_800_000 }, () => {
         of('features').map(({ level }) => level),
         ['note'],
       );
-      assert.match(of('features')[0]?.message ?? '', /index features makes it/);
+      assert.match(of('features')[0]?.message ?? '', /index features creates it/);
     });
 
     test('damaged ones, and those of other covers, are errors', async () => {
@@ -336,7 +336,10 @@ describe('the command line', () => {
     assert.equal(first['rank'], 1);
     if (canIdentify()) {
       const { output } = await cli(['search', 'image', image, '-k', '1']);
-      assert.match(output, /^This is .+ – .+ {2}#17 {2}\(\d+ points agree\)\n {2}1 {2}1\.000 {2}/);
+      assert.match(
+        output,
+        /^This is .+ – .+ {2}#17 {2}\(\d+ matching points\)\n {2}1 {2}1\.000 {2}/,
+      );
       const nothing = join(root, 'test', 'fixtures', 'clip', 'pictures', 'landscape.jpg');
       const none = await cli(['search', 'image', nothing, '-k', '1']);
       assert.match(none.output, /^No album of this catalog was recognised in the picture\. /);
@@ -344,7 +347,7 @@ describe('the command line', () => {
     const words = await cli(['search', 'text', 'red', 'circle', '-k', '2', '--genre', 'Jazz']);
     assert.match(words.output, /^ {2}1 {2}\d\.\d{3} {2}.+ – .+ {2}\(.*Jazz.*\) {2}#\d+\n {2}2 /);
     const made =
-      /^These are the made-up albums of the starter set, since MODELS_DIR \(.*\) has no files of yours\.\n/;
+      /^These are made-up albums from the starter set, because MODELS_DIR \(.*\) has no files of your own\.\n/;
     assert.match(words.errors, made);
     const none = await cli(['search', 'text', 'x', '--year-min', '2999']);
     assert.equal(none.status, 0);
@@ -380,12 +383,12 @@ describe('the command line', () => {
       [['indx'], /unknown command 'indx'/],
       [['index', 'build'], /required option '--images <dir>' not specified/],
       [['index', 'remove', '--index', 'x'], /expected --ids or --ids-file/],
-      [['search', 'text', 'x', '-k', 'ten'], /Expected a whole number from 1 on/],
-      [['index', 'build', '--shard', '4/3'], /Expected a part of a whole like 3\/16/],
+      [['search', 'text', 'x', '-k', 'ten'], /Expected a whole number of at least 1/],
+      [['index', 'build', '--shard', '4/3'], /Expected a shard like 3\/16/],
       [['verify', '--dtype', 'int4'], /Allowed choices are fp32, fp16, q8/],
       [['pull', 'model', '--dtype', 'q8,int4'], /Expected some of fp32, fp16, q8/],
       [['push'], /missing required argument 'place'/],
-      [['push', 'x', '--prune', '--no-covers'], /--prune is about covers/],
+      [['push', 'x', '--prune', '--no-covers'], /--prune and --no-covers exclude each other/],
     ] as const) {
       const { status, errors } = await cli(args);
       assert.equal(status, 2, args.join(' '));

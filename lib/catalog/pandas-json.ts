@@ -15,7 +15,7 @@ export function parsePandasJson(text: string): unknown {
 
 /**
  * A string, which is kept, or one of the three literals, which is replaced. A string without an end goes on to the end
- * of the text, so that it is not looked for anew from each quote in it.
+ * of the text, so that it is not searched for again from each quote in it.
  */
 const stringOrLiteral = /"(?:[^"\\]|\\.|\\$)*(?:"|$)|-?Infinity|NaN/gs;
 

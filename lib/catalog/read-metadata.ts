@@ -13,7 +13,7 @@ const mostBytes = 512 * 2 ** 20;
 export interface Metadata {
   /** The elements: objects, as a rule. */
   rows: unknown[];
-  /** The text of the list, `NaN` and `2012.0` as they were; made anew where the file has another form. */
+  /** The text of the list, `NaN` and `2012.0` as they were; rewritten if the file has another form. */
   text: string;
   /** What was found that its writer may not have meant, one sentence each. */
   notes: string[];

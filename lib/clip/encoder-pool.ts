@@ -21,11 +21,11 @@ export interface EncoderPoolOptions {
   workers?: number | undefined;
   /** Threads for one run of the model. Default: {@link defaultThreads}. */
   threads?: number | undefined;
-  /** Batches that a worker has at a time: more than one is decoded beside the run of another. Default: 1. */
+  /** Batches that a worker has at a time: with more than one, decoding overlaps with a run of the model. Default: 1. */
   batchesEach?: number;
-  /** Told of each batch that was encoded. */
+  /** Called for each batch that was encoded. */
   onBatch?: (batch: EncodedBatch) => void;
-  /** Told why a worker has ended. Another takes its place. */
+  /** Called with the reason when a worker has ended. It is replaced. */
   onWorkerLost?: (error: unknown) => void;
 }
 
@@ -46,9 +46,9 @@ interface Waiting {
 }
 
 /**
- * One tower of a model in worker threads, where pictures are decoded too. What waits while all of them are at work is
- * encoded together, up to 8 at a time; nothing waits for company. A worker that ends is replaced, and what it had is
- * tried once more, each query by itself.
+ * One tower of a model in worker threads, which decode pictures too. Queries that are queued while all workers are busy
+ * are encoded together, up to 8 at a time; no query waits for a batch to fill. A worker that ends is replaced, and its
+ * queries are retried once, one by one.
  */
 export class EncoderPool {
   /** Length of every embedding. */
@@ -62,7 +62,7 @@ export class EncoderPool {
   readonly #capacity: number;
   readonly #waiting: Waiting[] = [];
   #running = 0;
-  /** Aborted when no worker is left that could begin what waits in the pool. */
+  /** Aborted when no worker is left to take queued work. */
   #unstaffed = new AbortController();
 
   private constructor(
@@ -129,8 +129,8 @@ export class EncoderPool {
   }
 
   /**
-   * @param query an encoded picture in one of `acceptedFormats`, or a text, as the tower is
-   * @param signal takes it out of those that wait
+   * @param query an encoded picture in one of `acceptedFormats`, or a text, depending on the tower
+   * @param signal removes it from the queue
    * @returns `Float32Array` of `dimension`, L2-normalised; of a photo its features too
    * @throws AppError `not_an_image`, `unsupported_image`, `unreadable_image`, `image_too_large` or `encoder_lost`; what
    *   the signal was aborted with
@@ -185,7 +185,7 @@ export class EncoderPool {
     try {
       return await this.#run(queries);
     } catch (error) {
-      // One of them may have ended the worker: by itself it does so to no other.
+      // One of them may have crashed the worker: alone, it cannot take others with it.
       this.#options.onWorkerLost?.(error);
       return Promise.all(queries.map((query) => this.#tryAgain(query)));
     }
@@ -210,15 +210,15 @@ export class EncoderPool {
     return this.#pool.run(queries, { name: 'encode', signal }) as Promise<Outcome<Q>[]>;
   }
 
-  /** Ends the workers, after the batches that they are in. */
+  /** Ends the workers after their current batches. */
   async close(): Promise<void> {
     await this.#pool.close();
   }
 }
 
 /**
- * Most workers, by what they take: each has the model in memory (95 MB as q8, 350 MB as fp32). More cores than these
- * are shared out among their runs.
+ * Most workers, because each has the model in memory (95 MB as q8, 350 MB as fp32). Further cores are used as threads of
+ * their runs.
  */
 const mostWorkers = 4;
 

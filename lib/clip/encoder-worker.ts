@@ -16,11 +16,11 @@ export interface EncoderTask {
   maxPixels: number | undefined;
   /** Threads for one run of the model. */
   threads: number;
-  /** Whether they spin while they wait for their share of it: beside other workers they would take time from those. */
+  /** Whether threads spin while they wait; next to other workers that would take time from those. */
   spin: boolean;
 }
 
-/** An encoded picture whose features are wanted beside its embedding. */
+/** An encoded picture whose features are needed as well as its embedding. */
 export interface Photo {
   picture: Uint8Array;
   amount: Amount;
@@ -34,13 +34,13 @@ export interface EncodedPhoto {
   features: PictureFeatures;
 }
 
-/** What is made of a query: its embedding, and a photo's features. */
+/** The result for a query: its embedding, and a photo's features. */
 export type Encoded<Q extends Query = Query> = Q extends Photo ? EncodedPhoto : Float32Array;
 
 /** The same, or why there is none. */
 export type Outcome<Q extends Query = Query> = Encoded<Q> | PlainError;
 
-/** What a tower says of itself once it is loaded. */
+/** Properties of a loaded tower. */
 export interface LoadedTower {
   dtype: ClipDtype;
   dimension: number;
@@ -52,7 +52,7 @@ export interface LoadedTower {
  */
 const decodesAtATime = 2;
 
-/** A picture ready for the model; its features are made beside the model's run. */
+/** A picture ready for the model; its features are extracted while the model runs. */
 interface Decoded {
   pixels: Float32Array;
   features?: Promise<PictureFeatures>;
@@ -111,7 +111,7 @@ export const load = (): Promise<LoadedTower | PlainError> =>
   opened().then(({ encoder: { dtype, dimension } }) => ({ dtype, dimension }), toPlainError);
 
 /**
- * Encodes queries together; by themselves where that fails, so that none fails for another's sake.
+ * Encodes queries together, or one by one if that fails, so that none fails because of another.
  *
  * @returns an outcome for each query, in the same order
  */

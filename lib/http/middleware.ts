@@ -91,7 +91,7 @@ export const requireKey: RequestHandler = (request, response, next) => {
     next(
       new AppError(
         'unauthorized',
-        'Expected a key of this service in Authorization (as Bearer) or in X-API-Key but received none that is known.',
+        'Expected a valid API key in Authorization (as Bearer) or in X-API-Key.',
       ),
     );
   }
@@ -124,7 +124,7 @@ export const limitRate = (perMinute: number): RequestHandler =>
       next(
         new AppError(
           'rate_limited',
-          `Expected at most ${String(perMinute)} requests a minute ${whose}: wait as long as Retry-After says.`,
+          `Expected at most ${String(perMinute)} requests per minute ${whose}: wait for the number of seconds in Retry-After.`,
         ),
       );
     },
@@ -147,7 +147,7 @@ export const routeNotFound: RequestHandler = (request, _response, next) => {
   next(
     new AppError(
       'route_not_found',
-      `There is no endpoint ${request.path}: GET / lists those that there are.`,
+      `There is no endpoint ${request.path}: GET / lists all endpoints.`,
     ),
   );
 };

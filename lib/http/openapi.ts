@@ -79,11 +79,11 @@ const assetCodes = [
 
 const searchFields = (maxK: number): Record<string, { description: string; schema: object }> => ({
   k: {
-    description: 'How many albums at most.',
+    description: 'Number of results.',
     schema: { type: 'integer', minimum: 1, maximum: maxK, default: defaultK },
   },
   offset: {
-    description: `How many of the best to leave out, to go on after them; the best ${String(maxDepth)} can be had.`,
+    description: `Number of results to skip, for paging; only the best ${String(maxDepth)} are available.`,
     schema: { type: 'integer', minimum: 0, maximum: maxDepth - 1, default: 0 },
   },
   genre: {
@@ -104,7 +104,7 @@ const searchFields = (maxK: number): Record<string, { description: string; schem
 });
 
 const identifyField = {
-  description: 'false: albums are not looked for in the picture, which is faster.',
+  description: 'false: skip album recognition, which is faster.',
   schema: { type: 'boolean', default: true },
 };
 
@@ -133,20 +133,23 @@ const schemas = {
     album_id: { type: 'integer' },
     artist: nullable('string'),
     album_name: nullable('string'),
-    points: { type: 'integer', description: 'Points of the cover that were found in the picture.' },
+    points: {
+      type: 'integer',
+      description: 'Number of features of the cover that were found in the picture.',
+    },
     outline: {
       type: 'array',
       minItems: 4,
       maxItems: 4,
       items: { type: 'array', minItems: 2, maxItems: 2, items: { type: 'number' } },
       description:
-        "Corners of the cover, from its top left one on, clockwise: x and y as fractions of the upright picture's width and height; beyond 0 to 1 where the cover is not all in the picture.",
+        "Corners of the cover, clockwise from its top left: x and y as fractions of the upright picture's width and height; outside 0 to 1 where the cover extends beyond the picture.",
     },
     alternatives: {
       type: 'array',
       items: { type: 'integer' },
       description:
-        'Albums whose covers fit the same place nearly as well: editions, or singles that share the artwork.',
+        'Albums whose covers fit the same place almost as well: other editions, or singles with the same artwork.',
     },
   }),
   SearchResponse: object(
@@ -157,7 +160,7 @@ const schemas = {
         type: ['array', 'null'],
         items: ref('Identified'),
         description:
-          'Albums recognised in the picture, largest first, whatever the filters; empty: none of this catalog was; null: not looked for (image searches only).',
+          'Albums recognised in the picture, largest first, regardless of the filters; empty: none of this catalog; null: recognition did not run (image searches only).',
       },
       total_results: { type: 'integer' },
       results: { type: 'array', items: ref('Album') },
@@ -165,10 +168,13 @@ const schemas = {
         type: 'array',
         items: { type: 'string' },
         description:
-          'What is to be known of the filters, such as a genre that no album has; left out where there is nothing.',
+          'Notes on the filters, such as a genre that no album has; absent if there are none.',
       },
-      query: { type: 'string', description: 'The words searched for (text searches only).' },
-      similar_to: { type: 'integer', description: 'The album whose like was asked for.' },
+      query: { type: 'string', description: 'The text (text searches only).' },
+      similar_to: {
+        type: 'integer',
+        description: 'The album that the results are similar to (similar searches only).',
+      },
     },
     ['success', 'query_type', 'total_results', 'results'],
   ),
@@ -184,7 +190,7 @@ const schemas = {
       parameters: {
         type: 'array',
         items: { type: 'string' },
-        description: 'Names of the parameters that are wrong, where it is about some.',
+        description: 'Names of the invalid parameters, if the error is about parameters.',
       },
     },
     ['type', 'title', 'status', 'code', 'detail', 'instance', 'request_id'],
@@ -198,7 +204,7 @@ const systemPaths = {
       security: [],
       responses: {
         200: json(
-          'Name, version and endpoints. (A browser, which prefers HTML, gets the page.)',
+          'Name, version and endpoints. (Clients that prefer HTML get the page.)',
           object({
             name: { type: 'string' },
             version: { type: 'string' },
@@ -214,7 +220,7 @@ const systemPaths = {
   },
   '/health': {
     get: {
-      summary: 'Whether the process lives, and what it has loaded',
+      summary: 'Whether the process is alive, and what it has loaded',
       security: [],
       responses: {
         200: json(
@@ -238,8 +244,7 @@ const systemPaths = {
             catalog_issues: {
               type: ['array', 'null'],
               items: { type: 'string' },
-              description:
-                'What is wrong with the list of albums as a whole: a column that is missing, say.',
+              description: 'Problems with the metadata as a whole, such as a missing column.',
             },
             starter_set: nullable('boolean'),
             uptime_seconds: { type: 'number' },
@@ -271,7 +276,7 @@ const systemPaths = {
   },
   '/docs': {
     get: {
-      summary: 'This document, to read and to try',
+      summary: 'This document as an interactive page',
       security: [],
       responses: { 200: { description: 'A page.', content: { 'text/html': {} } } },
     },
@@ -281,10 +286,10 @@ const systemPaths = {
 const catalogPaths = {
   '/api/stats': {
     get: {
-      summary: 'Figures about the catalog',
+      summary: 'Statistics of the catalog',
       responses: {
         200: json(
-          'The figures.',
+          'The statistics.',
           object({
             total_albums: { type: 'integer' },
             top_genres: {
@@ -353,7 +358,7 @@ const catalogPaths = {
             identifiable: {
               ...nullable('boolean'),
               description:
-                'Whether the cover shows enough to be recognised in a picture; null: not known, or none is.',
+                'Whether the cover has enough features to be recognised in a picture; null: unknown, or recognition is off.',
             },
           }),
         ),
@@ -377,7 +382,7 @@ const catalogPaths = {
           name: 'size',
           in: 'query',
           description:
-            'A thumbnail that fits a square of so many pixels: WebP or AVIF where `Accept` names it, else JPEG.',
+            'A thumbnail that fits a square of this many pixels: WebP or AVIF if `Accept` names it, else JPEG.',
           schema: { enum: [...thumbnailSizes] },
         },
       ],
@@ -385,10 +390,10 @@ const catalogPaths = {
         200: { description: 'The cover.', content: { 'image/jpeg': {} } },
         302: {
           description:
-            'The cover is there: on a CDN, or in S3 where it is too large for an answer.',
+            'The location of the cover: on a CDN, or in S3 if it is too large for a response.',
         },
-        206: { description: 'The part of it that Range asked for.', content: { 'image/jpeg': {} } },
-        304: { description: 'The copy that If-None-Match names is current.' },
+        206: { description: 'The requested range.', content: { 'image/jpeg': {} } },
+        304: { description: 'The cached copy is current.' },
         ...problemResponses(
           'invalid_parameter',
           'album_not_found',
@@ -404,13 +409,13 @@ const catalogPaths = {
 const searchPaths = ({ limits }: Config) => ({
   '/api/search-by-image': {
     post: {
-      summary: 'Which albums have a cover like this picture',
-      description: `${formatList} of at most ${String(limits.uploadBytes / 1024 / 1024)} MB: the field \`file\` of a form, or the raw body. \`k\` and the filters may stand in the form or in the query.`,
+      summary: 'Search by picture',
+      description: `${formatList} of at most ${String(limits.uploadBytes / 1024 / 1024)} MB: the field \`file\` of a form, or the raw body. \`k\` and the filters may be in the form or in the query string.`,
       parameters: [
         {
           name: 'upload_id',
           in: 'query',
-          description: 'Instead of a body: the picture that was sent to S3 under this id.',
+          description: 'Instead of a body: the picture that was uploaded to S3 under this id.',
           schema: { type: 'string', format: 'uuid' },
         },
         { name: 'identify', in: 'query', ...identifyField },
@@ -467,8 +472,8 @@ const searchPaths = ({ limits }: Config) => ({
   },
   '/api/uploads': {
     post: {
-      summary: 'A form with which a picture is sent to S3 instead',
-      description: `For where a request can't carry the picture (AWS Lambda takes about 4.4 MB). Send \`fields\` and then the picture as \`file\` to \`url\`, then search by \`upload_id\`. At most ${String(limits.uploadBytes / 1024 / 1024)} MB.`,
+      summary: 'A presigned form for uploading a picture to S3',
+      description: `For pictures too large for a request (AWS Lambda accepts about 4.4 MB). Send \`fields\` and then the picture as \`file\` to \`url\`, then search by \`upload_id\`. At most ${String(limits.uploadBytes / 1024 / 1024)} MB.`,
       requestBody: {
         required: false,
         content: {
@@ -499,17 +504,20 @@ const searchPaths = ({ limits }: Config) => ({
   },
   '/api/albums/{album_id}/similar': {
     get: {
-      summary: 'Which albums have a cover like that of this one',
+      summary: 'Albums with similar covers',
       parameters: [albumIdParameter, ...queryParameters(limits.k)],
       responses: {
-        200: json('The albums, most similar first, itself left out.', ref('SearchResponse')),
+        200: json(
+          'The albums, most similar first, without the album itself.',
+          ref('SearchResponse'),
+        ),
         ...problemResponses('unauthorized', 'invalid_parameter', 'album_not_found', ...assetCodes),
       },
     },
   },
   '/api/search-by-text': {
     get: {
-      summary: 'Which albums have a cover like these words say',
+      summary: 'Search by text',
       parameters: [
         {
           name: 'query',
@@ -536,7 +544,7 @@ export const openApiDocument = (config: Config) => ({
     version,
     summary: 'Visual search over album covers',
     description:
-      'A picture of a sleeve, or a description of one, in; the albums with the most similar covers out. Every error is `application/problem+json` with a stable `code`.',
+      'Finds the albums whose covers are most similar to a picture or a description. Every error is `application/problem+json` with a stable `code`.',
   },
   security: [
     ...(config.server.apiKeys.length === 0 ? [{}] : []), // no key will do, too
@@ -552,7 +560,7 @@ export const openApiDocument = (config: Config) => ({
         type: 'apiKey',
         in: 'header',
         name: 'X-API-Key',
-        description: 'The same, where `Authorization` is needed for something else.',
+        description: 'The same, if `Authorization` is needed for something else.',
       },
     },
   },

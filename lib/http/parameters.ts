@@ -6,10 +6,10 @@ import { AppError } from '../errors.ts';
 import { integer, number, parseFields } from '../fields.ts';
 import { thumbnailSizes, type ThumbnailSize } from '../imaging/thumbnails.ts';
 
-/** `k` where the request names none. */
+/** `k` if the request has none. */
 export const defaultK = 10;
 
-/** Values by name as a query string or form gives them; a name given twice has a list. */
+/** Values by name, from a query string or form; a repeated name has a list. */
 export type RawParameters = Readonly<Record<string, unknown>>;
 
 /** What other services call the parameters; case and punctuation do not count. */
@@ -28,7 +28,7 @@ const otherNames: Readonly<Record<string, readonly string[]>> = {
 /** The letters and digits of a name: `yearMin` and `year-min` are `year_min`. */
 const bare = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g, '');
 
-/** Of the names that there are, the one that an unknown name was probably meant to be. */
+/** The known name that an unknown one was probably meant to be. */
 function meantBy(name: string, names: readonly string[]): string | undefined {
   const found = bare(name);
   const alike = (one: string) => {
@@ -58,7 +58,7 @@ function known(raw: RawParameters, names: readonly string[]): Record<string, unk
       if (meant === undefined) continue;
       throw new AppError(
         'invalid_parameter',
-        `There is no parameter ${name.slice(0, 100)}: did you mean ${meant}?`,
+        `Unknown parameter ${name.slice(0, 100)}: did you mean ${meant}?`,
         { parameters: [meant] },
       );
     }
@@ -104,26 +104,26 @@ const searchShape = (maxK: number) => ({
   best_new_music: truth.optional(),
 });
 
-/** What narrows a search. */
+/** `k`, `offset` and the filters of a search. */
 export interface SearchParameters {
   k: number;
-  /** Of the best, how many are left out. */
+  /** How many of the best results are skipped. */
   offset: number;
   filter: AlbumFilter;
 }
 
 export interface ImageParameters extends SearchParameters {
-  /** `false`: albums are not to be recognised in the picture. */
+  /** `false`: skip album recognition. */
   identify?: false;
 }
 
-/** What the filters and `k` say. @throws AppError `invalid_parameter` where the years are the wrong way round */
+/** `k`, `offset` and the filters. @throws AppError `invalid_parameter` if `year_max` is earlier than `year_min` */
 function toSearch(value: z.output<z.ZodObject<ReturnType<typeof searchShape>>>): SearchParameters {
   const { year_min: yearMin, year_max: yearMax } = value;
   if (yearMin !== undefined && yearMax !== undefined && yearMin > yearMax)
     throw new AppError(
       'invalid_parameter',
-      `Expected a year from year_min (${String(yearMin)}) on for year_max but received "${String(yearMax)}".`,
+      `year_max (${String(yearMax)}) must not be earlier than year_min (${String(yearMin)}).`,
       { parameters: ['year_max'] },
     );
   return {

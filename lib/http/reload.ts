@@ -4,7 +4,7 @@ import { toAppError } from './problem.ts';
 
 export interface Reloader {
   /**
-   * Reads the files anew; where they can't be served the old ones go on being served, and the log says why.
+   * Reloads the files. If they can't be served, the old ones stay in use, and the log says why.
    *
    * @returns whether the new ones are served
    */
@@ -12,12 +12,12 @@ export interface Reloader {
   stop: () => void;
 }
 
-/** Looks at the manifest that pass at most until files that could not be served are tried again. */
+/** Most checks of the manifest until files that could not be served are tried again. */
 const mostLooksBetween = 31;
 
 /**
- * Serves new files without a restart: when it is told to, and by itself when the manifest, which is always
- * written last, is another. Files that can't be served (one of them was still being written, S3 did not answer) are
+ * Serves new files without a restart: on demand, and by itself when the manifest, which is always written last, has
+ * changed. Files that can't be served (one of them was still being written, S3 did not answer) are
  * tried again: after one look at the manifest, then three, seven and so on.
  *
  * @param everySeconds how often the manifest is looked at; 0: never
@@ -26,7 +26,7 @@ export function watchFiles(services: Services, log: Logger, everySeconds: number
   let running = Promise.resolve(true);
   const reloadNow = async (why: string): Promise<boolean> => {
     const start = performance.now();
-    log.info({ why }, 'reading the files anew');
+    log.info({ why }, 'reloading the files');
     try {
       await services.reload();
       const ms = Math.round(performance.now() - start);
@@ -38,7 +38,7 @@ export function watchFiles(services: Services, log: Logger, everySeconds: number
       return false;
     }
   };
-  /** One at a time: who comes while it runs wants what is there after it. */
+  /** One at a time: a request during a reload needs another one after it. */
   const reload = (why: 'signal' | 'manifest'): Promise<boolean> => {
     running = running.then(() => reloadNow(why));
     return running;

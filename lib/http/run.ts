@@ -4,8 +4,8 @@ import { createLogger } from '../log.ts';
 import { startServer } from './server.ts';
 
 /**
- * The server's process: reads the environment, serves, reads the files anew on SIGHUP, and on SIGTERM or
- * SIGINT finishes what is in flight and exits with 0. What keeps it from starting is told in one line, with exit status 1.
+ * The server's process: reads the environment, serves, reloads the files on SIGHUP, and on SIGTERM or SIGINT finishes
+ * what is in flight and exits with 0. If it cannot start, it says why in one line and exits with 1.
  */
 export async function run(): Promise<void> {
   sizeThreadPool();

@@ -10,8 +10,8 @@ const inPicture = (fraction: number) => Math.round(fraction * 1e4) / 1e4;
 /**
  * One album by itself.
  *
- * @param basePath what stands before the paths of the endpoints, e.g. `/prod`
- * @param identifiable whether its cover has enough to be recognised by; `null`: no album is identified
+ * @param basePath prefix of all paths, e.g. `/prod`
+ * @param identifiable whether its cover has enough features to be recognised; `null`: unknown, or recognition is off
  */
 export const albumResponse = (album: Album, basePath: string, identifiable: boolean | null) => ({
   album_id: album.id,
@@ -30,7 +30,7 @@ export const albumResponse = (album: Album, basePath: string, identifiable: bool
 
 const imageUrl = ({ id }: Album, basePath: string) => `${basePath}/api/image/${String(id)}`;
 
-/** One album of an answer, as the API gives it. */
+/** One search result of the API. */
 export const toResult = ({ album, similarity }: Hit, basePath = '') => ({
   album_id: album.id,
   artist: album.artist,
@@ -44,7 +44,7 @@ export const toResult = ({ album, similarity }: Hit, basePath = '') => ({
   cover_url_original: album.coverUrl,
 });
 
-/** An album that was recognised in a picture, as the API gives it. */
+/** An album recognised in a picture, in the form of the API. */
 export const toIdentified = ({ album, points, outline, alternatives }: Identified) => ({
   album_id: album.id,
   artist: album.artist,
@@ -54,7 +54,7 @@ export const toIdentified = ({ album, points, outline, alternatives }: Identifie
   alternatives: alternatives.map(({ id }) => id),
 });
 
-/** Answers a search with its hits; the request's line in the log gets what it took. */
+/** Answers a search with its hits, and adds the timings to the request's log line. */
 export function answerSearch(
   response: Response,
   queryType: 'image' | 'text' | 'similar',

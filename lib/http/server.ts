@@ -24,19 +24,18 @@ import { uploadsRouter } from './routes/uploads.ts';
 export interface RunningServer {
   /** Where it listens, e.g. `http://127.0.0.1:7860`. */
   url: string;
-  /** Resolves when everything is loaded; rejects with the first failure, though the server lives on. */
+  /** Resolves when everything is loaded; rejects with the first failure, but the server keeps running. */
   warm: Promise<void>;
-  /** Reads the files anew and serves them, without dropping a request. */
+  /** Reloads the files, without dropping a request. */
   reload: () => Promise<void>;
-  /** Takes no new connection, finishes what is in flight, then resolves; `false` where time ran out. */
+  /** Takes no new connections, finishes requests in flight, then resolves; `false` if time ran out. */
   close: () => Promise<boolean>;
 }
 
 /**
- * Every endpoint on one port. It listens at once and loads in the background; a search that comes before
- * that is done waits for what it needs.
+ * Every endpoint on one port. It listens at once and loads in the background; an early search waits for what it needs.
  *
- * @throws AppError `assets_missing` before it listens, where files are missing
+ * @throws AppError `assets_missing` before it listens, if files are missing
  */
 export async function startServer(config: Config, log: Logger): Promise<RunningServer> {
   const startedAt = performance.now();
@@ -94,7 +93,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   };
 }
 
-/** Loads once at start, and again when somebody asks whether it is ready after a failure. */
+/** Loads once at start, and after a failure again with the next check of readiness. */
 function loadInBackground(load: () => Promise<void>, log: Logger) {
   let readiness: Readiness = { ready: false, reason: 'Still loading.' };
   let running = false;
@@ -130,7 +129,7 @@ function answerUnparsable(error: Error & { code?: string }, socket: Socket): voi
     problemBody(
       new AppError(
         'invalid_request',
-        'The request is not well-formed HTTP, or it ended before its body did.',
+        'The request is not well-formed HTTP, or its body is incomplete.',
       ),
     ),
   );
@@ -144,10 +143,10 @@ const listen = (server: Server, { port, host }: { port: number; host: string }):
     server.once('error', (error: NodeJS.ErrnoException) => {
       const why =
         error.code === 'EADDRINUSE'
-          ? `something listens on port ${String(port)} already: set PORT to another`
+          ? `port ${String(port)} is already in use: set PORT to another one`
           : error.message;
       reject(
-        new AppError('invalid_config', `Can not listen on ${host}:${String(port)}: ${why}.`, {
+        new AppError('invalid_config', `Cannot listen on ${host}:${String(port)}: ${why}.`, {
           cause: error,
         }),
       );
@@ -161,7 +160,7 @@ const urlOf = ({ address, family, port }: AddressInfo): string => {
   return `http://${host}:${String(port)}`;
 };
 
-/** How often connections that have become idle are closed while the server ends, in milliseconds. */
+/** Interval at which idle connections are closed during shutdown, in milliseconds. */
 const idleSweepMs = 50;
 
 async function closeGracefully(server: Server, seconds: number): Promise<boolean> {

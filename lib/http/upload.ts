@@ -8,16 +8,16 @@ import { sniffImage } from '../imaging/sniff.ts';
 export interface Upload {
   /** The file's bytes, never more than the limit; `undefined` where a form names an `upload_id` instead. */
   file: Buffer | undefined;
-  /** The other fields of the form; a name that came twice has a list. */
+  /** The other fields of the form; a repeated name has a list. */
   fields: Record<string, string | string[]>;
 }
 
 export interface UploadLimits {
   /** Largest file, in bytes. */
   bytes: number;
-  /** An upload that sends nothing for so long is given up. */
+  /** An upload that sends nothing for this time is aborted. */
   idleSeconds: number;
-  /** An upload that is not whole after so long is given up. */
+  /** An upload that is not complete after this time is aborted. */
   seconds: number;
 }
 
@@ -28,8 +28,8 @@ const mostFieldBytes = 4096;
 const formOverhead = 64 * 1024;
 
 /**
- * Time in which a form is parsed once all of it has come, in milliseconds. busboy says nothing of a part that begins
- * after the last boundary and has no end.
+ * Time for parsing a form that has arrived completely, in milliseconds. busboy does not report a part that begins after
+ * the last boundary and has no end.
  */
 const parseMs = 1000;
 
@@ -40,9 +40,9 @@ const fileField = 'file';
 export const uploadIdField = 'upload_id';
 
 /**
- * Reads one picture from a request: field `file` of a multipart form, or the body itself. It is read as it comes and
- * given up at the first fault, so that a file over the limit is refused while it is still being sent and is never held
- * whole.
+ * Reads one picture from a request: field `file` of a multipart form, or the body itself. It is parsed as it arrives and
+ * rejected at the first fault, so that a file over the limit is refused while it is still being sent and is never held
+ * completely.
  *
  * @throws AppError `upload_too_large`, `missing_file`, `unexpected_field`, `too_many_files`,
  *   `empty_file`, `malformed_upload` or `upload_incomplete`
@@ -77,7 +77,7 @@ export async function readUpload(request: Request, limits: UploadLimits): Promis
   return upload;
 }
 
-/** A request, and its body without the compression that it came in. */
+/** A request with its decompressed body. */
 interface Incoming {
   request: Request;
   body: Readable;
@@ -85,7 +85,7 @@ interface Incoming {
 
 const decompressors = { gzip: createGunzip, deflate: createInflate, br: createBrotliDecompress };
 
-/** The body as it was before `Content-Encoding`. What comes out of it counts, not what is sent. */
+/** The decompressed body. Limits apply to its size, not to the compressed one. */
 function decompress(request: Request, reject: Outcome['reject']): Readable {
   const encoding = request.get('content-encoding')?.trim().toLowerCase() ?? 'identity';
   if (encoding === 'identity') return request;
@@ -95,7 +95,7 @@ function decompress(request: Request, reject: Outcome['reject']): Readable {
     reject(
       new AppError(
         'malformed_upload',
-        `Expected a body as it is, or in gzip, deflate or br, but received Content-Encoding: ${encoding.slice(0, 40)}.`,
+        `Expected an uncompressed body, or gzip, deflate or br, but received Content-Encoding: ${encoding.slice(0, 40)}.`,
       ),
     );
     return request;
@@ -113,10 +113,10 @@ interface Outcome {
 }
 
 /**
- * Rejects when the upload stalls or takes too long, its client leaves, it has come and can't be parsed, or more comes than any form may have: bytes of a field
- * or before the first boundary are no file's, and would count for nothing.
+ * Rejects when the upload stalls or takes too long, the client disconnects, the form is complete but can't be parsed, or it
+ * is larger than any form may be: bytes of other fields or before the first boundary do not count towards the file.
  *
- * @returns what ends the watch
+ * @returns a function that ends the watch
  */
 function watch(
   { request, body }: Incoming,
@@ -126,13 +126,13 @@ function watch(
 ): () => void {
   const { idleSeconds, seconds } = limits;
   const stopped = (why: string) => {
-    reject(new AppError('upload_incomplete', `The upload stopped half-way: ${why}.`));
+    reject(new AppError('upload_incomplete', `The upload was interrupted: ${why}.`));
   };
   const timer = setTimeout(() => {
-    stopped(`nothing came for ${String(idleSeconds)} seconds`);
+    stopped(`nothing arrived for ${String(idleSeconds)} seconds`);
   }, 1000 * idleSeconds);
   const deadline = setTimeout(() => {
-    stopped(`it was not whole after ${String(seconds)} seconds`);
+    stopped(`it was not complete after ${String(seconds)} seconds`);
   }, 1000 * seconds);
   let received = 0;
   const onData = (chunk: Buffer) => {
@@ -212,7 +212,7 @@ function readForm(
         reject(
           new AppError(
             'missing_file',
-            `The field "${fileField}" holds text: send the picture itself, as a file.`,
+            `The field "${fileField}" contains text: send the picture itself, as a file.`,
           ),
         );
       return;
@@ -305,7 +305,7 @@ function fieldText(latin1: string, bytes: Buffer): string {
 const tooLarge = ({ bytes }: UploadLimits) =>
   new AppError(
     'upload_too_large',
-    `The file is larger than ${String(bytes / 1024 / 1024)} MB: send a smaller one (1024 pixels on the longer side are plenty).`,
+    `The file is larger than ${String(bytes / 1024 / 1024)} MB: send a smaller one (1024 pixels on the longer side are enough).`,
   );
 
 const malformed = (why: string, cause?: unknown) =>

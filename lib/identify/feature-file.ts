@@ -44,7 +44,7 @@ export function layoutOf({ covers, lists, features }: FeatureFileHead) {
 
 /**
  * @throws AppError `index_unreadable`: one sentence that names the file
- * @throws the file system's error where it can not be read
+ * @throws the file system's error if it cannot be read
  */
 export async function readHead(path: string): Promise<FeatureFileHead> {
   const refuse = (why: string) =>
@@ -58,7 +58,7 @@ export async function readHead(path: string): Promise<FeatureFileHead> {
       throw refuse('it does not begin as one');
     if (bytes.readUInt32LE(8) !== version)
       throw refuse(
-        `it is of version ${String(bytes.readUInt32LE(8))}, where ${String(version)} is read here: make it anew`,
+        `it is of version ${String(bytes.readUInt32LE(8))}, but ${String(version)} is expected: create it again with index features`,
       );
     const head = {
       covers: bytes.readUInt32LE(12),

@@ -36,7 +36,7 @@ export class FeatureIndex {
 
   /**
    * @throws AppError `index_unreadable` where it is damaged, or the addon is not built: one sentence
-   * @throws the file system's error where it can not be read
+   * @throws the file system's error if it cannot be read
    */
   static async open(path: string): Promise<FeatureIndex> {
     const head = await readHead(path);

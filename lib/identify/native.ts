@@ -91,7 +91,7 @@ export function native(): Addon {
   if (!canIdentify() || !loaded)
     throw new AppError(
       'index_unreadable',
-      'Albums in photos can not be identified here, since the addon is not built: install a C++ compiler and run npm run setup.',
+      'Albums in photos cannot be recognised, because the addon is not built: install a C++ compiler and run npm run setup.',
     );
   return loaded;
 }

@@ -48,14 +48,14 @@ export function acceptedFormat(bytes: Buffer): AcceptedFormat {
   if (isMangled(bytes))
     throw new AppError(
       'malformed_upload',
-      "The picture's bytes were taken for UTF-8 text on their way here: they must be passed on as they are " +
-        '(API Gateway REST APIs do so for the types in binaryMediaTypes: set it to */*).',
+      "The picture's bytes were converted as if they were UTF-8 text on their way here; they must be forwarded unchanged " +
+        '(for API Gateway REST APIs, set binaryMediaTypes to */*).',
     );
   const format = sniffImage(bytes);
   if (format === null)
     throw new AppError(
       'not_an_image',
-      `The file is not a picture, whatever it is called: ${sendInstead}.`,
+      `The file is not a picture, whatever its name says: ${sendInstead}.`,
     );
   if (format === 'jpeg') refuseManyScans(bytes);
   if (isAccepted(format)) return format;
@@ -73,7 +73,7 @@ export function refuseManyScans(jpeg: Buffer): void {
   if (hasTooManyScans(jpeg))
     throw new AppError(
       'unreadable_image',
-      'The JPEG picture is made of more scans than any program writes: save or send it again.',
+      'The JPEG picture has too many scans: save or send it again.',
     );
 }
 

@@ -131,7 +131,7 @@ async function* add(options: AddOptions): AsyncGenerator<ChangeEvent> {
 
 /**
  * Takes albums out of a set. Vectors of the others stay as they are; an index of a type that can't lose rows
- * is built anew of them.
+ * is built again from them.
  *
  * @param albumIds public ids
  * @throws AppError `album_not_found` naming the first that is not there, `invalid_parameter` where none would stay;
@@ -154,7 +154,7 @@ async function* remove(dir: string, albumIds: readonly number[]): AsyncGenerator
   if (gone.size === present.catalog.size)
     throw new AppError(
       'invalid_parameter',
-      `These are all the albums in ${dir}: a set needs one, so nothing is removed.`,
+      `These are all the albums in ${dir}: a set needs at least one, so nothing is removed.`,
     );
   const kept = present.rows.filter((_, row) => !gone.has(row));
   const change = { rows: kept, skipped: present.manifest.skipped, gone, newFeatures: [] };
@@ -172,7 +172,7 @@ async function openSet(dir: string): Promise<Present> {
   if (!manifest)
     throw new AppError(
       'assets_missing',
-      `${dir} has no manifest.json, so what its index was made with is not known: build it with index build.`,
+      `${dir} has no manifest.json, so it is unknown how its index was built: build it again with index build.`,
     );
   if (manifest.files[featuresName]) native(); // without it they can't be changed: told before an hour of embedding
   const catalog = await Catalog.open(join(dir, metadataName));
@@ -180,7 +180,7 @@ async function openSet(dir: string): Promise<Present> {
   if (index.hasOwnOrder)
     throw new AppError(
       'assets_inconsistent',
-      `The index in ${dir} names its vectors by ids, so that albums can't be added or removed here: build it with index build.`,
+      `The index in ${dir} has ids of its own, so albums can't be added or removed: build it again with index build.`,
     );
   const rows = splitRows((await readMetadata(join(dir, metadataName))).text);
   return { dir, index, catalog, rows, manifest };

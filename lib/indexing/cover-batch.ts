@@ -62,7 +62,7 @@ export async function readCover(
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
     if (!unreadableFile.has(code)) throw error;
-    return { ...about, reason: `it can not be read (${code})` };
+    return { ...about, reason: `it cannot be read (${code})` };
   }
 }
 

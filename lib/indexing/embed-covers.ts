@@ -21,7 +21,7 @@ export interface EmbedOptions {
   dtype: ClipDtype;
   /** Folder that the journal lies in until the work is done. */
   outDir: string;
-  /** What the result follows from, as JSON: another plan's work can't be gone on with. */
+  /** What the result follows from, as JSON: another plan's work can't be continued. */
   plan: Record<string, unknown>;
   /** Go on where an earlier run ended. */
   resume: boolean;
@@ -130,6 +130,6 @@ async function assertCovers({ albums, imagesDir, allowMissing }: EmbedOptions): 
     'assets_missing',
     there === 0
       ? `${imagesDir} has none of the ${String(albums.length)} covers (looked for ${some}), so nothing is written.`
-      : `${imagesDir} has only ${String(there)} of the ${String(albums.length)} covers (not ${some}): name the right folder, or leave the others out with --allow-missing.`,
+      : `${imagesDir} has only ${String(there)} of the ${String(albums.length)} covers (not ${some}): use another folder, or skip the missing ones with --allow-missing.`,
   );
 }

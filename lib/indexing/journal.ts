@@ -57,9 +57,9 @@ export class Journal {
   }
 
   /**
-   * Opens what an earlier run left, or begins anew.
+   * Opens what an interrupted run left, or starts a new journal.
    *
-   * @param plan what the result follows from, as JSON; another plan's work can't be gone on with
+   * @param plan what the result follows from, as JSON; another plan's work can't be continued
    * @param options.batch positions that are embedded together: work goes on at a whole batch, so that the
    *   result is the same to the last bit
    * @param options.total positions in all
@@ -83,13 +83,13 @@ export class Journal {
     if (found !== null && !resume && left > 0)
       throw new AppError(
         'assets_inconsistent',
-        `Work was interrupted in ${outDir} after ${String(Math.floor(left / (4 * dimension)))} covers: go on with --resume, or begin anew with --restart.`,
+        `Work was interrupted in ${outDir} after ${String(Math.floor(left / (4 * dimension)))} covers: continue with --resume, or start over with --restart.`,
       );
     const begun = resume ? found : null;
     if (begun !== null && begun !== wanted)
       throw new AppError(
         'assets_inconsistent',
-        `What is in ${dir} was begun otherwise (${difference(begun, plan)}): begin anew with --restart.`,
+        `The interrupted work in ${dir} was started with other settings (${difference(begun, plan)}): start over with --restart.`,
       );
     if (begun === null) {
       await rm(dir, { recursive: true, force: true });
@@ -177,7 +177,7 @@ function readSkipped(line: string, path: string): Skipped {
   try {
     return skippedCover.parse(JSON.parse(line));
   } catch (cause) {
-    throw new AppError('assets_inconsistent', `${path} is damaged: begin anew with --restart.`, {
+    throw new AppError('assets_inconsistent', `${path} is damaged: start over with --restart.`, {
       cause,
     });
   }
@@ -192,6 +192,6 @@ function difference(begun: string, plan: Record<string, unknown>): string {
     );
     return `another ${keys.join(', ')}`;
   } catch {
-    return 'its plan can not be read';
+    return 'its plan cannot be read';
   }
 }

@@ -41,7 +41,7 @@ async function* merge(options: MergeOptions): AsyncGenerator<MergeEvent> {
   if (!first) throw new AppError('assets_missing', 'Expected the folders of the parts to merge.');
   const size = parts.reduce((sum, { manifest }) => sum + manifest.index.vectors, 0);
   if (size === 0)
-    throw new AppError('assets_missing', 'The parts hold no albums at all, so nothing is written.');
+    throw new AppError('assets_missing', 'The parts contain no albums, so nothing is written.');
   const set = await FileSet.begin(outDir);
   try {
     const index = yield* assembleIndex(set.indexPath, {
@@ -95,7 +95,7 @@ async function inOrder(dirs: readonly string[]): Promise<Part[]> {
   for (const dir of dirs) {
     const manifest = await readManifest(dir);
     if (!manifest?.shard)
-      throw new AppError('assets_missing', `${dir} is not a part made by index build --shard.`);
+      throw new AppError('assets_missing', `${dir} is not a part written by index build --shard.`);
     parts.push({ dir, manifest });
   }
   parts.sort((a, b) => (a.manifest.shard?.number ?? 0) - (b.manifest.shard?.number ?? 0));
@@ -119,8 +119,8 @@ async function inOrder(dirs: readonly string[]): Promise<Part[]> {
     throw new AppError(
       'assets_missing',
       found.length === 0
-        ? `Part ${String(number)} of ${String(of)} is lacking.`
-        : `Part ${String(number)} of ${String(of)} comes twice: ${found.map(({ dir }) => dir).join(', ')}.`,
+        ? `Part ${String(number)} of ${String(of)} is missing.`
+        : `Part ${String(number)} of ${String(of)} is given twice: ${found.map(({ dir }) => dir).join(', ')}.`,
     );
   }
   return parts;

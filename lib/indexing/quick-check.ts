@@ -21,6 +21,6 @@ export async function assertDescribed(
   if (!same)
     throw new AppError(
       'assets_inconsistent',
-      `${path} is not the file that its manifest.json describes: they were not made together, or are being replaced. (Without the manifest this is not checked.)`,
+      `${path} is not the file that its manifest.json describes: they do not belong together, or are being replaced. (Without a manifest this is not checked.)`,
     );
 }

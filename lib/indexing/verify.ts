@@ -131,7 +131,7 @@ async function* checkManifest(dir: string, manifest: Manifest | null): AsyncGene
     yield finding(
       'manifest',
       'note',
-      `there is no ${manifestName}: what the index was made with can't be told for sure`,
+      `there is no ${manifestName}, so it is unknown how the index was built`,
     );
     return;
   }
@@ -154,7 +154,7 @@ async function* checkManifest(dir: string, manifest: Manifest | null): AsyncGene
     yield finding(
       'skipped',
       'note',
-      `${plural(manifest.skipped.length, 'album')} had no readable cover and got no vector: ${some(manifest.skipped)}`,
+      `${plural(manifest.skipped.length, 'album')} had no readable cover and have no vector: ${some(manifest.skipped)}`,
       { album_ids: manifest.skipped },
     );
 }
@@ -194,7 +194,7 @@ async function* checkFeatures(dir: string, catalog: Catalog): AsyncGenerator<Ver
     yield finding(
       'features',
       'note',
-      `there is no ${featuresName}: albums are not recognised in photos (index features makes it)`,
+      `there is no ${featuresName}: albums are not recognised in photos (index features creates it)`,
     );
     return;
   }
@@ -212,7 +212,7 @@ async function* checkFeatures(dir: string, catalog: Catalog): AsyncGenerator<Ver
     yield finding(
       'features',
       'error',
-      `${featuresName} has the features of ${plural(size, 'cover')} but the metadata lists ${plural(catalog.size, 'album')}: make it again with index features`,
+      `${featuresName} has the features of ${plural(size, 'cover')} but the metadata lists ${plural(catalog.size, 'album')}: create it again with index features`,
       { covers: size, albums: catalog.size },
     );
   else

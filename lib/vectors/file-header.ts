@@ -102,7 +102,7 @@ const flatDataOffset = headerBytes + 8;
  * any length that a damaged file claims.
  *
  * @returns `null` where the file does not begin as a FAISS index does
- * @throws the file system's error where it can not be read
+ * @throws the file system's error if it cannot be read
  */
 export async function readFaissHeader(path: string): Promise<FaissHeader | null> {
   const file = await open(path);

@@ -72,7 +72,7 @@ async function trySearch(index: VectorIndex, path: string): Promise<void> {
   } catch (cause) {
     throw new AppError(
       'index_unreadable',
-      `${path} is not a readable FAISS index: it is damaged, its parts do not fit each other.`,
+      `${path} is not a readable FAISS index: it is damaged, its parts do not match.`,
       { cause },
     );
   }
@@ -94,7 +94,7 @@ function orderRows(index: VectorIndex, path: string, albumIds: readonly number[]
     const strange = ids.find((id) => !rowOf.has(id));
     throw new AppError(
       'assets_inconsistent',
-      `${path} names its vectors by ids that are neither those of the albums nor their places in the list (${strange === undefined ? 'one comes twice' : `the first is ${String(strange)}`}): make it anew without ids, in the order of the list.`,
+      `${path} names its vectors by ids that are neither those of the albums nor their places in the list (${strange === undefined ? 'one comes twice' : `the first is ${String(strange)}`}): build it again without ids, in the order of the list.`,
     );
   }
   index.setRows(rows);
@@ -138,7 +138,7 @@ async function checkLengths(index: VectorIndex, path: string): Promise<string[]>
   if (!(await index.normalise()))
     throw new AppError(
       'index_unreadable',
-      `${what}, and its type can't be put right: normalise the vectors (faiss.normalize_L2) and make it anew.`,
+      `${what}, and its type can't be corrected: normalise the vectors (faiss.normalize_L2) and build it again.`,
     );
   return [`${what}: they have been scaled to it, so that scores are cosines.`];
 }
@@ -151,7 +151,7 @@ const depth = 10;
 const queriesFor = (size: number): number => Math.max(8, Math.min(64, Math.floor(1.6e6 / size)));
 
 /**
- * FAISS looks into one cell unless it is told otherwise, and misses most of what lies beside it. Where nobody chose, the
+ * FAISS visits one cell by default, and misses most vectors in neighbouring ones. If no other number was chosen, the
  * number of cells is doubled until the recall is enough.
  */
 async function chooseProbes(index: VectorIndex): Promise<string[]> {

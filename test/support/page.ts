@@ -119,7 +119,7 @@ export async function drop(page: Page, dragged: Dragged): Promise<void> {
   await tell('dragEnter');
   await eventually(async () => {
     await tell('dragOver'); // as a real drag does several times a second
-    assert.ok(await page.getByText('Let go to search by this picture').isVisible());
+    assert.ok(await page.getByText('Drop to search by this picture').isVisible());
   });
   await tell('drop');
 }

@@ -9,16 +9,16 @@ export const en = {
     apiTitle: 'The API: documentation',
   },
   footer: {
-    note: 'Pictures are made small in your browser before they are sent, and are not kept.',
+    note: 'Pictures are scaled down in your browser before they are sent, and are not stored.',
   },
   starter: {
     title: 'Starter set',
-    short: 'made-up covers, to try things out',
-    text: 'These covers are made up, and the model that looks at them is a small one: to try things out. Real albums come with files of your own in models/ and images/.',
+    short: 'made-up covers, for trying things out',
+    text: 'These covers are made up, and the model is a small one, just for trying things out. To search real albums, put your own files into models/ and images/.',
   },
   finder: {
     title: 'Which record is this?',
-    lead: 'Snap a sleeve, drop a picture or say what it looks like. The albums whose covers come closest turn up.',
+    lead: 'Photograph a sleeve, drop a picture or describe it, and see the albums whose covers match best.',
     touchTitle: 'Show a cover',
     dropTitle: 'Drop a cover',
     dropHint: 'anywhere on this page, or paste it',
@@ -29,16 +29,16 @@ export const en = {
     wordsLabel: 'Describe a cover',
     wordsPlaceholder: 'a red circle',
     search: 'Search',
-    dropHere: 'Let go to search by this picture',
+    dropHere: 'Drop to search by this picture',
   },
   examples: {
-    title: 'Pull one from the crate',
+    title: 'A few covers',
     albums: (albums: string) => `of ${albums} albums`,
     words: 'For example:',
     like: (title: string, artist: string) => `Covers like ${title} by ${artist}`,
   },
   stage: {
-    title: 'Keep the sleeve only',
+    title: 'Crop to the sleeve',
     hint: 'Drag the corners so that only the cover is left.',
     keys: 'Arrow keys move a corner; with Shift, faster.',
     picture: 'The picture to search by',
@@ -46,7 +46,7 @@ export const en = {
     whole: 'Whole picture',
     other: 'Another picture',
     close: 'Close',
-    preparing: 'Making it small…',
+    preparing: 'Preparing the picture…',
     corners: {
       'top-left': 'Top left corner',
       'top-right': 'Top right corner',
@@ -61,7 +61,7 @@ export const en = {
     close: 'Close the camera',
     preview: 'What the camera sees',
     waiting: 'Waiting for the camera…',
-    look: 'Look by itself',
+    look: 'Recognise automatically',
     lookHint: 'Sends a small picture about once a second, until an album is recognised.',
     looking: 'Looking…',
     noAnswer: 'No answer at the moment. You can take the photo yourself.',
@@ -152,9 +152,9 @@ export const en = {
     retryIn: (seconds: number) => `Try again in ${String(seconds)} s`,
     byItself: (seconds: number) =>
       seconds === 1
-        ? 'The page tries again by itself in a second.'
-        : `The page tries again by itself in ${String(seconds)} seconds.`,
-    whenOnline: 'The page tries again by itself when you are online.',
+        ? 'Retrying automatically in 1 second.'
+        : `Retrying automatically in ${String(seconds)} seconds.`,
+    whenOnline: 'Retrying automatically when you are online.',
     other: 'Choose another picture',
     dismiss: 'Dismiss',
     said: 'What the server said',
@@ -162,7 +162,7 @@ export const en = {
     key: { label: 'Your key', use: 'Continue' },
     codes: {
       invalid_parameter: {
-        title: 'Something in this search is not right',
+        title: 'This search is not valid',
         advice: 'Change the words or the filters, and search again.',
       },
       missing_file: {
@@ -175,30 +175,30 @@ export const en = {
       },
       too_many_files: {
         title: 'That was more than one picture',
-        advice: 'Search by one at a time.',
+        advice: 'Search by one picture at a time.',
       },
       empty_file: {
         title: 'This file is empty',
         advice: 'Choose another picture.',
       },
       malformed_upload: {
-        title: 'The upload was damaged on its way',
+        title: 'The upload was damaged',
         advice: 'Try again.',
       },
       upload_incomplete: {
-        title: 'The upload stopped half-way',
+        title: 'The upload was interrupted',
         advice: 'Check your connection and try again.',
       },
       upload_too_large: {
         title: 'This file is too large',
-        advice: 'Save it as a JPEG first: 1024 pixels on the longer side are plenty.',
+        advice: 'Save it as a JPEG first: 1024 pixels on the longer side are enough.',
       },
       not_an_image: {
         title: 'This file is not a picture',
         advice: 'Choose a JPEG, PNG, WebP, AVIF, HEIC, TIFF or GIF.',
       },
       unsupported_image: {
-        title: 'Pictures of this kind can not be read',
+        title: 'This picture format is not supported',
         advice: 'Choose a JPEG, PNG, WebP, AVIF, HEIC, TIFF or GIF.',
       },
       unreadable_image: {
@@ -207,26 +207,26 @@ export const en = {
       },
       image_too_large: {
         title: 'This picture has too many pixels',
-        advice: 'Choose a smaller one: 1024 pixels on the longer side are plenty.',
+        advice: 'Choose a smaller one: 1024 pixels on the longer side are enough.',
       },
       route_not_found: {
         title: 'The service was not found',
-        advice: 'The page may point at a wrong address: tell whoever runs it.',
+        advice: 'The page may use a wrong address: tell its operator.',
       },
       album_not_found: {
         title: 'There is no such album',
         advice: 'The link may be for another catalog. Start a new search.',
       },
       cover_not_found: {
-        title: 'The cover of this album is not here',
-        advice: 'Its page may still have a link to the original.',
+        title: 'The cover of this album is missing',
+        advice: 'Its details may still have a link to the original.',
       },
       uploads_disabled: {
-        title: 'Uploads of this kind are switched off',
+        title: 'Uploads of this kind are disabled',
         advice: 'Reload the page: it may be older than the server.',
       },
       upload_not_found: {
-        title: 'The picture is not there any more',
+        title: 'The picture is no longer available',
         advice: 'Choose it again.',
       },
       method_not_allowed: {
@@ -246,60 +246,60 @@ export const en = {
         advice: 'Change the search, or reload the page.',
       },
       unauthorized: {
-        title: 'A key is needed here',
-        advice: 'Enter the one that you were given. It is forgotten when you close this tab.',
+        title: 'An API key is required',
+        advice: 'Enter your key. It is forgotten when you close this tab.',
       },
       rate_limited: {
-        title: 'That was a lot of searches',
-        advice: 'One may ask only so often a minute. Wait a moment.',
+        title: 'Too many searches',
+        advice: 'The number of searches per minute is limited. Wait a moment.',
       },
       busy: {
-        title: 'Everybody is searching right now',
-        advice: 'Your turn comes in a moment.',
+        title: 'The service is busy',
+        advice: 'Many people are searching. Wait a moment.',
       },
       starting: {
         title: 'The service is still starting',
-        advice: 'It is loading its model: that takes a few seconds.',
+        advice: 'It is loading its model, which takes a few seconds.',
       },
       out_of_time: {
         title: 'That took too long',
-        advice: 'The service was still loading. The next try is faster.',
+        advice: 'The service was still loading. The next try should be faster.',
       },
       encoder_lost: {
-        title: 'The service lost its model for a moment',
-        advice: 'It has been started anew: the next try should work.',
+        title: 'The model crashed',
+        advice: 'It has been restarted: the next try should work.',
       },
       invalid_config: {
-        title: 'The service is wrongly set up',
-        advice: 'Nothing you can do: tell whoever runs it.',
+        title: 'The service is misconfigured',
+        advice: 'You cannot fix this: tell the operator of the service.',
       },
       assets_missing: {
         title: 'Files of the service are missing',
-        advice: 'Nothing you can do: tell whoever runs it.',
+        advice: 'You cannot fix this: tell the operator of the service.',
       },
       assets_inconsistent: {
-        title: 'Files of the service do not fit each other',
-        advice: 'Nothing you can do: tell whoever runs it.',
+        title: 'Files of the service do not match each other',
+        advice: 'You cannot fix this: tell the operator of the service.',
       },
       index_unreadable: {
-        title: 'The index of covers can not be read',
-        advice: 'Nothing you can do: tell whoever runs it.',
+        title: 'The index of covers cannot be read',
+        advice: 'You cannot fix this: tell the operator of the service.',
       },
       model_unreadable: {
-        title: 'The model can not be read',
-        advice: 'Nothing you can do: tell whoever runs it.',
+        title: 'The model cannot be read',
+        advice: 'You cannot fix this: tell the operator of the service.',
       },
       catalog_unreadable: {
-        title: 'The list of albums can not be read',
-        advice: 'Nothing you can do: tell whoever runs it.',
+        title: 'The list of albums cannot be read',
+        advice: 'You cannot fix this: tell the operator of the service.',
       },
       storage_unavailable: {
-        title: 'The store of covers can not be reached',
+        title: 'The file storage is unavailable',
         advice: 'Try again in a moment.',
       },
       internal_error: {
         title: 'Something went wrong in the service',
-        advice: 'Try again. If it goes on, report it with the number below.',
+        advice: 'Try again. If it happens again, report it with the request number below.',
       },
       not_a_picture: {
         title: 'This file is not a picture',
@@ -310,31 +310,31 @@ export const en = {
         advice: 'Choose a picture of less than 100 MB.',
       },
       nothing_to_read: {
-        title: 'There was no picture in that',
+        title: 'No picture was found',
         advice: 'Save the picture as a file first, then drop or paste the file.',
       },
       camera_denied: {
-        title: 'The camera may not be used',
-        advice: 'Allow it in the browser’s settings of this page, or choose a picture instead.',
+        title: 'The camera is blocked',
+        advice: 'Allow it in the browser’s settings for this page, or choose a picture instead.',
       },
       camera_missing: {
-        title: 'There is no camera to be used',
-        advice: 'Another program may hold it. You can choose a picture instead.',
+        title: 'No camera is available',
+        advice: 'Another program may be using it. You can choose a picture instead.',
       },
       key_refused: {
-        title: 'This key is not known here',
-        advice: 'Check it, or ask whoever runs the service for another.',
+        title: 'This key is not valid',
+        advice: 'Check it, or ask the operator of the service for another one.',
       },
       offline: {
         title: 'You are offline',
         advice: 'Check your connection.',
       },
       unreachable: {
-        title: 'The service can not be reached',
+        title: 'The service cannot be reached',
         advice: 'Check your connection, or try again in a moment.',
       },
       timed_out: {
-        title: 'No answer came',
+        title: 'The service did not answer',
         advice: 'The connection may be slow. Try again.',
       },
     },

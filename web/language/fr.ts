@@ -16,11 +16,11 @@ export const fr: Words = {
   starter: {
     title: 'Jeu d’essai',
     short: 'des pochettes inventées, pour essayer',
-    text: 'Ces pochettes sont inventées, et le modèle qui les regarde est petit : c’est pour essayer. Les vrais albums viennent avec vos propres fichiers dans models/ et images/.',
+    text: 'Ces pochettes sont inventées et le modèle est petit : ils servent à essayer. Pour chercher de vrais albums, placez vos propres fichiers dans models/ et images/.',
   },
   finder: {
     title: 'Quel est ce disque ?',
-    lead: 'Photographiez une pochette, déposez une image ou décrivez-la : voici les albums aux pochettes les plus proches.',
+    lead: 'Photographiez une pochette, déposez une image ou décrivez-la, et voyez les albums aux pochettes les plus proches.',
     touchTitle: 'Montrez une pochette',
     dropTitle: 'Déposez une pochette',
     dropHint: 'n’importe où sur la page, ou collez-la',
@@ -34,13 +34,13 @@ export const fr: Words = {
     dropHere: 'Lâchez pour chercher avec cette image',
   },
   examples: {
-    title: 'Piochez dans le bac',
+    title: 'Quelques pochettes',
     albums: (albums) => `parmi ${albums} albums`,
     words: 'Par exemple (le modèle comprend mieux l’anglais) :',
     like: (title, artist) => `Pochettes proches de ${title}, ${artist}`,
   },
   stage: {
-    title: 'Gardez la pochette seule',
+    title: 'Recadrez la pochette',
     hint: 'Faites glisser les coins pour ne garder que la pochette.',
     keys: 'Les flèches déplacent un coin ; avec Maj, plus vite.',
     picture: 'L’image à chercher',
@@ -48,7 +48,7 @@ export const fr: Words = {
     whole: 'Image entière',
     other: 'Une autre image',
     close: 'Fermer',
-    preparing: 'Réduction…',
+    preparing: 'Préparation de l’image…',
     corners: {
       'top-left': 'Coin en haut à gauche',
       'top-right': 'Coin en haut à droite',
@@ -63,7 +63,7 @@ export const fr: Words = {
     close: 'Fermer l’appareil photo',
     preview: 'Ce que voit l’appareil photo',
     waiting: 'En attente de l’appareil photo…',
-    look: 'Reconnaître en continu',
+    look: 'Reconnaître automatiquement',
     lookHint:
       'Envoie une petite image environ toutes les secondes, jusqu’à ce qu’un album soit reconnu.',
     looking: 'Recherche en cours…',
@@ -86,8 +86,7 @@ export const fr: Words = {
     more: 'Afficher plus',
     moreFound: (albums, total) => `${String(albums)} de plus, ${String(total)} albums en tout.`,
     end: (albums) => (albums < 2 ? 'C’est le seul.' : `C’est tout : ${String(albums)} albums.`),
-    deepest: (albums) =>
-      `Voici les ${String(albums)} plus proches ; il n’en est pas montré davantage.`,
+    deepest: (albums) => `Voici les ${String(albums)} plus proches ; c’est le maximum affiché.`,
     nothing: 'Aucun album ne passe ces filtres.',
     similarity: 'Similarité',
     similar: 'Similaires',
@@ -155,9 +154,9 @@ export const fr: Words = {
     retryIn: (seconds) => `Réessayer dans ${String(seconds)} s`,
     byItself: (seconds) =>
       seconds < 2
-        ? 'La page réessaie d’elle-même dans une seconde.'
-        : `La page réessaie d’elle-même dans ${String(seconds)} secondes.`,
-    whenOnline: 'La page réessaie d’elle-même dès que vous êtes en ligne.',
+        ? 'Nouvel essai automatique dans 1 seconde.'
+        : `Nouvel essai automatique dans ${String(seconds)} secondes.`,
+    whenOnline: 'Nouvel essai automatique dès que vous êtes en ligne.',
     other: 'Choisir une autre image',
     dismiss: 'Fermer',
     said: 'Ce que dit le serveur',
@@ -165,7 +164,7 @@ export const fr: Words = {
     key: { label: 'Votre clé', use: 'Continuer' },
     codes: {
       invalid_parameter: {
-        title: 'Quelque chose ne va pas dans cette recherche',
+        title: 'Cette recherche n’est pas valide',
         advice: 'Changez les mots ou les filtres, puis cherchez de nouveau.',
       },
       missing_file: {
@@ -185,11 +184,11 @@ export const fr: Words = {
         advice: 'Choisissez une autre image.',
       },
       malformed_upload: {
-        title: 'L’envoi a été abîmé en route',
+        title: 'L’envoi est endommagé',
         advice: 'Réessayez.',
       },
       upload_incomplete: {
-        title: 'L’envoi s’est arrêté à mi-chemin',
+        title: 'L’envoi a été interrompu',
         advice: 'Vérifiez votre connexion, puis réessayez.',
       },
       upload_too_large: {
@@ -201,11 +200,11 @@ export const fr: Words = {
         advice: 'Choisissez un JPEG, PNG, WebP, AVIF, HEIC, TIFF ou GIF.',
       },
       unsupported_image: {
-        title: 'Les images de ce type ne peuvent pas être lues',
+        title: 'Ce format d’image n’est pas pris en charge',
         advice: 'Choisissez un JPEG, PNG, WebP, AVIF, HEIC, TIFF ou GIF.',
       },
       unreadable_image: {
-        title: 'Cette image est abîmée',
+        title: 'Cette image est endommagée',
         advice: 'Choisissez-en une autre copie.',
       },
       image_too_large: {
@@ -214,14 +213,14 @@ export const fr: Words = {
       },
       route_not_found: {
         title: 'Le service est introuvable',
-        advice: 'La page vise peut-être une mauvaise adresse : prévenez qui la gère.',
+        advice: 'La page utilise peut-être une mauvaise adresse : prévenez son administrateur.',
       },
       album_not_found: {
         title: 'Cet album n’existe pas',
         advice: 'Le lien vise peut-être un autre catalogue. Lancez une nouvelle recherche.',
       },
       cover_not_found: {
-        title: 'La pochette de cet album n’est pas ici',
+        title: 'La pochette de cet album manque',
         advice: 'Sa fiche a peut-être un lien vers l’originale.',
       },
       uploads_disabled: {
@@ -229,7 +228,7 @@ export const fr: Words = {
         advice: 'Rechargez la page : elle est peut-être plus ancienne que le serveur.',
       },
       upload_not_found: {
-        title: 'L’image n’est plus là',
+        title: 'L’image n’est plus disponible',
         advice: 'Choisissez-la de nouveau.',
       },
       method_not_allowed: {
@@ -249,16 +248,16 @@ export const fr: Words = {
         advice: 'Changez la recherche, ou rechargez la page.',
       },
       unauthorized: {
-        title: 'Il faut une clé ici',
-        advice: 'Saisissez celle qu’on vous a donnée. Elle est oubliée à la fermeture de l’onglet.',
+        title: 'Une clé d’API est requise',
+        advice: 'Saisissez votre clé. Elle est oubliée à la fermeture de l’onglet.',
       },
       rate_limited: {
-        title: 'Cela fait beaucoup de recherches',
-        advice: 'Leur nombre par minute est limité. Patientez un instant.',
+        title: 'Trop de recherches',
+        advice: 'Le nombre de recherches par minute est limité. Patientez un instant.',
       },
       busy: {
-        title: 'Tout le monde cherche en ce moment',
-        advice: 'Votre tour vient dans un instant.',
+        title: 'Le service est très sollicité',
+        advice: 'Patientez un instant.',
       },
       starting: {
         title: 'Le service démarre encore',
@@ -269,40 +268,41 @@ export const fr: Words = {
         advice: 'Le service chargeait encore. Le prochain essai sera plus rapide.',
       },
       encoder_lost: {
-        title: 'Le service a perdu son modèle un instant',
+        title: 'Le modèle s’est arrêté',
         advice: 'Il a été relancé : le prochain essai devrait aboutir.',
       },
       invalid_config: {
-        title: 'Le service est mal réglé',
-        advice: 'Vous n’y pouvez rien : prévenez qui le gère.',
+        title: 'Le service est mal configuré',
+        advice: 'Vous ne pouvez rien y faire : prévenez l’administrateur du service.',
       },
       assets_missing: {
         title: 'Il manque des fichiers au service',
-        advice: 'Vous n’y pouvez rien : prévenez qui le gère.',
+        advice: 'Vous ne pouvez rien y faire : prévenez l’administrateur du service.',
       },
       assets_inconsistent: {
-        title: 'Les fichiers du service ne vont pas ensemble',
-        advice: 'Vous n’y pouvez rien : prévenez qui le gère.',
+        title: 'Les fichiers du service ne correspondent pas entre eux',
+        advice: 'Vous ne pouvez rien y faire : prévenez l’administrateur du service.',
       },
       index_unreadable: {
         title: 'L’index des pochettes est illisible',
-        advice: 'Vous n’y pouvez rien : prévenez qui le gère.',
+        advice: 'Vous ne pouvez rien y faire : prévenez l’administrateur du service.',
       },
       model_unreadable: {
         title: 'Le modèle est illisible',
-        advice: 'Vous n’y pouvez rien : prévenez qui le gère.',
+        advice: 'Vous ne pouvez rien y faire : prévenez l’administrateur du service.',
       },
       catalog_unreadable: {
         title: 'La liste des albums est illisible',
-        advice: 'Vous n’y pouvez rien : prévenez qui le gère.',
+        advice: 'Vous ne pouvez rien y faire : prévenez l’administrateur du service.',
       },
       storage_unavailable: {
-        title: 'La réserve de pochettes est injoignable',
+        title: 'Le stockage des fichiers est indisponible',
         advice: 'Réessayez dans un instant.',
       },
       internal_error: {
         title: 'Quelque chose s’est mal passé dans le service',
-        advice: 'Réessayez. Si cela continue, signalez-le avec le numéro ci-dessous.',
+        advice:
+          'Réessayez. Si le problème persiste, signalez-le avec le numéro de requête ci-dessous.',
       },
       not_a_picture: {
         title: 'Ce fichier n’est pas une image',
@@ -313,21 +313,21 @@ export const fr: Words = {
         advice: 'Choisissez une image de moins de 100 Mo.',
       },
       nothing_to_read: {
-        title: 'Il n’y avait pas d’image là-dedans',
+        title: 'Aucune image trouvée',
         advice: 'Enregistrez d’abord l’image dans un fichier, puis déposez ou collez ce fichier.',
       },
       camera_denied: {
-        title: 'L’appareil photo n’est pas autorisé',
+        title: 'L’appareil photo est bloqué',
         advice:
           'Autorisez-le dans les réglages du navigateur pour cette page, ou choisissez une image.',
       },
       camera_missing: {
-        title: 'Aucun appareil photo n’est utilisable',
-        advice: 'Un autre programme le tient peut-être. Vous pouvez choisir une image.',
+        title: 'Aucun appareil photo n’est disponible',
+        advice: 'Un autre programme l’utilise peut-être. Vous pouvez choisir une image.',
       },
       key_refused: {
-        title: 'Cette clé n’est pas connue ici',
-        advice: 'Vérifiez-la, ou demandez-en une autre à qui gère le service.',
+        title: 'Cette clé n’est pas valide',
+        advice: 'Vérifiez-la, ou demandez-en une autre à l’administrateur du service.',
       },
       offline: {
         title: 'Vous êtes hors ligne',
@@ -338,7 +338,7 @@ export const fr: Words = {
         advice: 'Vérifiez votre connexion, ou réessayez dans un instant.',
       },
       timed_out: {
-        title: 'Aucune réponse n’est venue',
+        title: 'Le service n’a pas répondu',
         advice: 'La connexion est peut-être lente. Réessayez.',
       },
     },

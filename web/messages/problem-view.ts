@@ -3,7 +3,7 @@ import type { Problem, ProblemCode } from '../api/problem.ts';
 import { icon, make } from '../dom.ts';
 import { language } from '../language/language.ts';
 
-/** Failures that may be over when one tries again. The others need another search, or another operator. */
+/** Failures that may be over after a retry. The others need a different search, or the operator. */
 const passing: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
   'malformed_upload',
   'upload_incomplete',
@@ -24,7 +24,7 @@ const passing: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
   'timed_out',
 ]);
 
-/** Of those, the ones that pass by waiting: the page tries again by itself. */
+/** Temporary failures: the page retries automatically. */
 const passingSoon: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
   'rate_limited',
   'busy',
@@ -50,16 +50,16 @@ const ofThePicture: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
   'camera_missing',
 ]);
 
-/** Failures that pass when a key is entered. */
+/** Failures that are solved by entering a key. */
 const needingKey: ReadonlySet<ProblemCode> = new Set<ProblemCode>(['unauthorized', 'key_refused']);
 
 export interface ProblemActions {
-  /** Does again what failed; without it there is nothing to do again. */
+  /** Repeats what failed; absent if it can't be repeated. */
   retry?: () => void;
-  /** Whether the page may do so by itself, where waiting helps. */
+  /** Whether the page may retry automatically. */
   byItself?: boolean;
   pickOther?: () => void;
-  /** Takes the message away. */
+  /** Removes the message. */
   dismiss?: () => void;
 }
 

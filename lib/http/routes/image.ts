@@ -25,7 +25,7 @@ const cacheControl = 'public, max-age=86400';
 export function imageRouter({ config, services, maxResponseBytes }: HttpContext): Router {
   const thumbnails = new Thumbnails();
 
-  /** Which of the two is not there: the album, or its cover. The list is read only to tell. */
+  /** Whether the album or only its cover is missing. Loads the catalog only to find out. */
   const absence = async (id: number): Promise<AppError> =>
     (await services.catalog()).byId(id)
       ? new AppError('cover_not_found', `The cover of album ${String(id)} is not here.`)
@@ -43,7 +43,7 @@ export function imageRouter({ config, services, maxResponseBytes }: HttpContext)
       const { cdnUrl } = config;
       if (size === undefined && cdnUrl !== undefined) return redirectToCdn(response, cdnUrl, id);
       const { covers } = await services.assets();
-      // Only in a local folder may a cover have the name that the list gives it.
+      // Only in a local folder may a cover have the metadata's file name.
       const album =
         covers.kind === 'folder' ? (await services.catalog()).byId(id) : { id, filename: null };
       if (!album) throw await absence(id);
@@ -69,7 +69,7 @@ const sendFile = (response: Response, root: string, name: string | null): Promis
       name,
       { root, cacheControl: false, headers: { 'Cache-Control': cacheControl } },
       (error?: Error & { status?: number }) => {
-        // once the answer has begun, an error means that the client left: nothing more can be said
+        // once the response has started, an error means that the client has disconnected
         if (!error || response.headersSent) resolve(true);
         else if (error.status === 404) resolve(false);
         else reject(error);
@@ -108,7 +108,7 @@ async function sendThumbnail(
   return true;
 }
 
-/** WebP where the browser says that it takes it, before AVIF, which takes ten times as long to make. */
+/** WebP if the browser accepts it, before AVIF, which takes ten times longer to encode. */
 function bestFormat(request: Request): ThumbnailFormat {
   const accept = request.get('accept') ?? '';
   if (accept.includes('image/webp')) return 'webp';

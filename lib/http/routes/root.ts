@@ -7,7 +7,7 @@ import { endpoints, openApiDocument } from '../openapi.ts';
 import { prefersHtml } from '../page-files.ts';
 import { frameAncestors } from '../page-policy.ts';
 
-/** `GET /`, `/openapi.json` and `/docs`: what this is, and how to talk to it. */
+/** `GET /`, `/openapi.json` and `/docs`: the service's description. */
 export function rootRouter({ config, services }: HttpContext): Router {
   return Router()
     .get('/', async (request, response) => {
@@ -24,7 +24,7 @@ export function rootRouter({ config, services }: HttpContext): Router {
         albums_indexed: catalog.size,
         model:
           origin === 'starter'
-            ? 'starter set: a small model and made-up covers, since MODELS_DIR holds no files'
+            ? 'starter set: a small model and made-up covers, because MODELS_DIR has no files'
             : `CLIP from MODELS_DIR (${config.dtype ?? 'first dtype present'})`,
         starter_set: origin === 'starter',
         endpoints,

@@ -22,7 +22,7 @@ export function searchByImageRouter({ config, services, uploads }: HttpContext):
   return Router()
     .post(path, async (request, response) => {
       const signal = leaveSignal(request, response);
-      // A bad parameter and a lack of room are told before the upload is read.
+      // Invalid parameters and a full queue are reported before the upload is read.
       const early = readParameters(request.query);
       services.search.assertRoomForPicture();
       const { picture, parameters } = await uploads.admit(async () => {

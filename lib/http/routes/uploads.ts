@@ -5,7 +5,7 @@ import { readUploadType } from '../parameters.ts';
 
 const path = '/api/uploads';
 
-/** `POST /api/uploads`: a form with which a picture too large for a request is sent to S3 instead. */
+/** `POST /api/uploads`: a presigned form for uploading a picture to S3 that is too large for a request. */
 export function uploadsRouter({ services }: HttpContext): Router {
   return Router()
     .post(path, json({ limit: '4kb' }), async (request, response) => {
