@@ -317,7 +317,7 @@ describe('the life of the process', () => {
     const server = await startServer();
     const second = await startServer({ PORT: new URL(server.url).port }, 'spawned');
     const line = await second.logged((one) => one['code'] === 'invalid_config');
-    assert.match(line.msg, /port \d+ already: set PORT to another/);
+    assert.match(line.msg, /port \d+ is already in use: set PORT to another/);
     assert.equal(await second.ended, 1);
     await server.stop();
   });
