@@ -164,7 +164,7 @@ describe('a worker that ends while it encodes', () => {
         );
       }
       assert.ok(
-        server.log.some((line) => line['tower'] === 'vision' && line.msg.includes('has ended')),
+        server.log.some((line) => line['tower'] === 'vision' && line.msg.includes('ended unexpectedly')),
       );
       await stop();
     });

@@ -947,7 +947,7 @@ export async function contractCases(): Promise<Case[]> {
       upload(await manyScans(1000)),
       400,
       'unreadable_image',
-      /more scans/,
+      /too many scans/,
     ),
     refused('a 100-megapixel bomb is refused', upload(await bomb()), 400, 'image_too_large', /100/),
     refused(
@@ -955,7 +955,7 @@ export async function contractCases(): Promise<Case[]> {
       { method: 'POST', path: `${search}?upload_id=0f8fad5b-d9cb-469f-a165-70867728950e` },
       404,
       'uploads_disabled',
-      /send the file to POST \/api\/search-by-image/,
+      /send the picture to POST \/api\/search-by-image/,
     ),
     refused(
       'so is the wish for a form to upload with',
@@ -967,7 +967,7 @@ export async function contractCases(): Promise<Case[]> {
       },
       404,
       'uploads_disabled',
-      /send the file to POST/,
+      /send the picture to POST/,
     ),
     refused(
       'GET of the uploads is refused',
