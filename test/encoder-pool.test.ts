@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, test } from 'node:test';
+import { describe, test, type TestContext } from 'node:test';
 import { EncoderPool, type EncoderPoolOptions } from '../lib/clip/encoder-pool.ts';
 import { isAppError } from '../lib/errors.ts';
 import { featuresOfGrey } from '../lib/identify/features.ts';
@@ -130,12 +130,19 @@ describe('a pool of encoders', () => {
 });
 
 describe('a worker that ends while it encodes', () => {
-  const serveEnding = async (how: 'exit' | 'throw' | 'memory', times: number) => {
+  const serveEnding = async (
+    t: TestContext,
+    { how, times }: { how: 'exit' | 'throw' | 'memory'; times: number },
+  ) => {
     const folder = await mkdtemp(join(tmpdir(), 'ending-'));
     const file = join(folder, 'ending.json');
     const server = await startServer({
       NODE_OPTIONS: `--require=${join(root, 'test', 'support', 'ending-worker.cjs')}`,
       ENDING: file,
+    });
+    t.after(async () => {
+      await server.stop();
+      await rm(folder, { recursive: true });
     });
     const door = httpDoor(server.url);
     await writeFile(file, JSON.stringify({ how, times }));
@@ -144,16 +151,12 @@ describe('a worker that ends while it encodes', () => {
       ask: (id: number) => door(upload(coverFile(id), '?k=1')),
       file,
       say: (words: string) => door(get(`/api/search-by-text?query=${words}&k=1`)),
-      stop: async () => {
-        await server.stop();
-        await rm(folder, { recursive: true });
-      },
     };
   };
 
   for (const how of ['exit', 'throw', 'memory'] as const)
-    test(`by ${how}: its searches are tried once more, and none is lost`, async () => {
-      const { server, ask, stop } = await serveEnding(how, 1);
+    test(`by ${how}: its searches are tried once more, and none is lost`, async (t) => {
+      const { server, ask } = await serveEnding(t, { how, times: 1 });
       const ids = starterIds().slice(0, 12);
       const answers = await Promise.all(ids.map(ask));
       for (const [i, answer] of answers.entries()) {
@@ -164,13 +167,14 @@ describe('a worker that ends while it encodes', () => {
         );
       }
       assert.ok(
-        server.log.some((line) => line['tower'] === 'vision' && line.msg.includes('ended unexpectedly')),
+        server.log.some(
+          (line) => line['tower'] === 'vision' && line.msg.includes('ended unexpectedly'),
+        ),
       );
-      await stop();
     });
 
-  test('twice: 503 with Retry-After, and the next search is answered', async () => {
-    const { ask, say, stop } = await serveEnding('exit', 2);
+  test('twice: 503 with Retry-After, and the next search is answered', async (t) => {
+    const { ask, say } = await serveEnding(t, { how: 'exit', times: 2 });
     const [id = 0] = starterIds();
     const answer = await ask(id);
     assert.equal(answer.status, 503);
@@ -178,11 +182,10 @@ describe('a worker that ends while it encodes', () => {
     assert.equal(answer.headers['retry-after'], '1');
     assert.equal((await ask(id)).status, 200);
     assert.equal((await say('star')).status, 200);
-    await stop();
   });
 
-  test('and can not be replaced: 503 at once, until it can', async () => {
-    const { ask, file, stop } = await serveEnding('exit', 2);
+  test('and can not be replaced: 503 at once, until it can', async (t) => {
+    const { ask, file } = await serveEnding(t, { how: 'exit', times: 2 });
     await writeFile(`${file}.start`, '');
     const ids = starterIds().slice(0, 6);
     const refused = await Promise.all(ids.map(ask));
@@ -190,6 +193,5 @@ describe('a worker that ends while it encodes', () => {
     await rm(`${file}.start`);
     await writeFile(file, '{"times":0}');
     for (const id of ids) assert.equal((await ask(id)).status, 200);
-    await stop();
   });
 });
