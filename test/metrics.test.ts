@@ -14,8 +14,9 @@ const valueOf = (text: string, line: string): number => {
 };
 
 describe('GET /metrics', () => {
-  test('counts and times requests, searches, batches, refusals and kept queries', async () => {
+  test('counts and times requests, searches, batches, refusals and kept queries', async (t) => {
     const server = await startServer({ MAX_UPLOAD_MB: '1' });
+    t.after(() => server.stop());
     const door = httpDoor(server.url);
     const metrics = async () => {
       const response = await door(get('/metrics'));
@@ -55,8 +56,9 @@ describe('GET /metrics', () => {
     await server.stop();
   });
 
-  test('as many routes as endpoints, whatever is asked for', async () => {
+  test('as many routes as endpoints, whatever is asked for', async (t) => {
     const server = await startServer();
+    t.after(() => server.stop());
     const door = httpDoor(server.url);
     for (const path of ['/api/image/1', '/api/image/2', '/x/1', '/x/2', '/metrics', '/'])
       await door(get(path));
@@ -66,8 +68,9 @@ describe('GET /metrics', () => {
     await server.stop();
   });
 
-  test('METRICS_PORT takes it off the public port', async () => {
+  test('METRICS_PORT takes it off the public port', async (t) => {
     const server = await startServer({ METRICS_PORT: '0' });
+    t.after(() => server.stop());
     assert.equal((await httpDoor(server.url)(get('/metrics'))).status, 404);
     const line = server.log.find((one) => one.msg === 'metrics');
     const response = await httpDoor(String(line?.['url']))(get('/metrics'));
