@@ -447,8 +447,10 @@ suite('the page finds and shows albums', { skip: browserSkip }, () => {
       const note = page.getByRole('complementary', { name: 'Starter set' });
       await note.getByText('made-up covers, for trying things out').waitFor();
       await note.getByRole('button').click();
-      await page.getByText('Real albums come with files of your own').waitFor();
+      await page.getByText('To search real albums, put your own files').waitFor();
       await page.keyboard.press('Escape');
-      await page.getByText('Real albums come with files of your own').waitFor({ state: 'hidden' });
+      await page
+        .getByText('To search real albums, put your own files')
+        .waitFor({ state: 'hidden' });
     }));
 });

@@ -140,7 +140,10 @@ describe('places', () => {
   test('pictures that wait keep no text and no similar album from being answered', async () => {
     const { go, picture, text, similar, service } = makeService({ waiting: 2, held: true });
     const pictures = [picture('a'), picture('b')];
-    await assert.rejects(picture('c'), { code: 'busy', message: /^2 pictures are waiting/ });
+    await assert.rejects(picture('c'), {
+      code: 'busy',
+      message: /^2 pictures are already waiting/,
+    });
     assert.throws(
       () => {
         service.assertRoomForPicture();
