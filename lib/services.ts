@@ -175,10 +175,7 @@ export function createServices(
     });
     try {
       const { dimension } = await index();
-      if (pool.dimension === dimension) {
-        await trimMemory();
-        return pool;
-      }
+      if (pool.dimension === dimension) return pool;
       const { place } = await assets();
       throw new AppError(
         'assets_inconsistent',
@@ -237,6 +234,7 @@ export function createServices(
 
 /**
  * Loads everything, each part beside the others.
+ * Memory that loading left unused is given back once, at the end.
  *
  * @throws the first failure
  */
@@ -247,4 +245,5 @@ export async function warmUp(services: Services): Promise<void> {
     services.imageEncoder(),
     services.textEncoder(),
   ]);
+  await trimMemory();
 }
