@@ -1,17 +1,17 @@
-import { maxDepth, type Config } from '../config.ts';
+import * as z from 'zod';
+import type { Config } from '../config.ts';
 import type { ErrorCode } from '../errors.ts';
 import { name, version } from '../version.ts';
 import { formatList } from '../imaging/refusal.ts';
-import { thumbnailSizes } from '../imaging/thumbnails.ts';
-import { defaultK, uploadTypes } from './parameters.ts';
+import {
+  albumParameters,
+  imageParameters,
+  similarParameters,
+  textParameters,
+  thumbnailParameters,
+  uploadParameters,
+} from './parameters.ts';
 import { problems } from './problem.ts';
-
-const albumIdParameter = {
-  name: 'album_id',
-  in: 'path',
-  required: true,
-  schema: { type: 'integer', minimum: 0 },
-};
 
 /** Every endpoint, in the order in which `GET /` lists them. */
 export const endpoints = [
@@ -77,44 +77,36 @@ const assetCodes = [
   'encoder_lost',
 ] as const;
 
-const searchFields = (maxK: number): Record<string, { description: string; schema: object }> => ({
-  k: {
-    description: 'Number of results.',
-    schema: { type: 'integer', minimum: 1, maximum: maxK, default: defaultK },
-  },
-  offset: {
-    description: `Number of results to skip, for paging; only the best ${String(maxDepth)} are available.`,
-    schema: { type: 'integer', minimum: 0, maximum: maxDepth - 1, default: 0 },
-  },
-  genre: {
-    description:
-      'Only albums of this genre; repeat it for several. An album tagged `Electronic / Rock` matches either.',
-    schema: { type: 'array', items: { type: 'string' } },
-  },
-  year_min: { description: 'Released in this year or later.', schema: { type: 'integer' } },
-  year_max: { description: 'Released in this year or earlier.', schema: { type: 'integer' } },
-  score_min: {
-    description: 'Pitchfork score of at least this.',
-    schema: { type: 'number', minimum: 0, maximum: 10 },
-  },
-  best_new_music: {
-    description: 'true: only Best New Music; false: only the others.',
-    schema: { type: 'boolean' },
-  },
-});
-
-const identifyField = {
-  description: 'false: skip album recognition, which is faster.',
-  schema: { type: 'boolean', default: true },
+/** The fields of an endpoint's parameters as JSON Schema. */
+const fieldsOf = (parameters: z.ZodObject) => {
+  const { properties = {} } = z.toJSONSchema(parameters, {
+    override: ({ jsonSchema }) => {
+      delete jsonSchema.description; // it is for error messages
+    },
+  });
+  const required = new Set(z.toJSONSchema(parameters, { io: 'input' }).required);
+  return Object.entries(properties).map(([field, property]) => {
+    const { about, ...schema } = property as Record<string, unknown>;
+    return {
+      ...{ field, schema, required: required.has(field) },
+      about: about === undefined ? {} : { description: about },
+    };
+  });
 };
 
-const queryParameters = (maxK: number) =>
-  Object.entries(searchFields(maxK)).map(([field, { description, schema }]) => ({
+const parametersIn = (place: 'query' | 'path', parameters: z.ZodObject) =>
+  fieldsOf(parameters).map(({ field, about, schema, required }) => ({
     name: field,
-    in: 'query',
-    description,
+    in: place,
+    ...(required && { required }),
+    ...about,
     schema,
   }));
+
+const propertiesOf = (parameters: z.ZodObject) =>
+  Object.fromEntries(
+    fieldsOf(parameters).map(({ field, about, schema }) => [field, { ...about, ...schema }]),
+  );
 
 const schemas = {
   Album: object({
@@ -339,7 +331,7 @@ const catalogPaths = {
   '/api/albums/{album_id}': {
     get: {
       summary: 'One album',
-      parameters: [albumIdParameter],
+      parameters: parametersIn('path', albumParameters),
       responses: {
         200: json(
           'The album.',
@@ -377,14 +369,8 @@ const catalogPaths = {
       summary: 'The cover of an album',
       security: [],
       parameters: [
-        albumIdParameter,
-        {
-          name: 'size',
-          in: 'query',
-          description:
-            'A thumbnail that fits a square of this many pixels: WebP or AVIF if `Accept` names it, else JPEG.',
-          schema: { enum: [...thumbnailSizes] },
-        },
+        ...parametersIn('path', albumParameters),
+        ...parametersIn('query', thumbnailParameters),
       ],
       responses: {
         200: { description: 'The cover.', content: { 'image/jpeg': {} } },
@@ -411,16 +397,7 @@ const searchPaths = ({ limits }: Config) => ({
     post: {
       summary: 'Search by picture',
       description: `${formatList} of at most ${String(limits.uploadBytes / 1024 / 1024)} MB: the field \`file\` of a form, or the raw body. \`k\` and the filters may be in the form or in the query string.`,
-      parameters: [
-        {
-          name: 'upload_id',
-          in: 'query',
-          description: 'Instead of a body: the picture that was uploaded to S3 under this id.',
-          schema: { type: 'string', format: 'uuid' },
-        },
-        { name: 'identify', in: 'query', ...identifyField },
-        ...queryParameters(limits.k),
-      ],
+      parameters: parametersIn('query', imageParameters(limits.k)),
       requestBody: {
         required: false,
         content: {
@@ -428,14 +405,7 @@ const searchPaths = ({ limits }: Config) => ({
             schema: object(
               {
                 file: { type: 'string', format: 'binary' },
-                upload_id: { type: 'string', format: 'uuid', description: 'Instead of a file.' },
-                identify: { description: identifyField.description, ...identifyField.schema },
-                ...Object.fromEntries(
-                  Object.entries(searchFields(limits.k)).map(([field, { description, schema }]) => [
-                    field,
-                    { description, ...schema },
-                  ]),
-                ),
+                ...propertiesOf(imageParameters(limits.k)),
               },
               [],
             ),
@@ -478,7 +448,7 @@ const searchPaths = ({ limits }: Config) => ({
         required: false,
         content: {
           'application/json': {
-            schema: object({ content_type: { enum: uploadTypes, default: 'image/jpeg' } }, []),
+            schema: object(propertiesOf(uploadParameters), []),
           },
         },
       },
@@ -505,7 +475,10 @@ const searchPaths = ({ limits }: Config) => ({
   '/api/albums/{album_id}/similar': {
     get: {
       summary: 'Albums with similar covers',
-      parameters: [albumIdParameter, ...queryParameters(limits.k)],
+      parameters: [
+        ...parametersIn('path', albumParameters),
+        ...parametersIn('query', similarParameters(limits.k)),
+      ],
       responses: {
         200: json(
           'The albums, most similar first, without the album itself.',
@@ -518,16 +491,7 @@ const searchPaths = ({ limits }: Config) => ({
   '/api/search-by-text': {
     get: {
       summary: 'Search by text',
-      parameters: [
-        {
-          name: 'query',
-          in: 'query',
-          required: true,
-          description: 'What the cover shows. Not blank.',
-          schema: { type: 'string', minLength: 1, maxLength: 1000 },
-        },
-        ...queryParameters(limits.k),
-      ],
+      parameters: parametersIn('query', textParameters(limits.k)),
       responses: {
         200: json('The albums, most similar first.', ref('SearchResponse')),
         ...problemResponses('unauthorized', 'invalid_parameter', 'busy', ...assetCodes),

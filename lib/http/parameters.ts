@@ -73,9 +73,8 @@ function known(raw: RawParameters, names: readonly string[]): Record<string, unk
 }
 
 /** Makes the reader of an endpoint's parameters. @throws AppError `invalid_parameter` */
-const reader = <Shape extends z.ZodRawShape>(shape: Shape) => {
-  const schema = z.object(shape);
-  const names = Object.keys(shape);
+const reader = <Shape extends z.ZodRawShape>(schema: z.ZodObject<Shape>) => {
+  const names = Object.keys(schema.shape);
   return (raw: RawParameters) => parseFields(schema, known(raw, names), 'invalid_parameter');
 };
 
@@ -87,21 +86,106 @@ const truth = z
   .toLowerCase()
   .pipe(z.enum([...yes, ...no]))
   .transform((word) => yes.includes(word))
+  .pipe(z.boolean())
   .describe('true or false');
-const year = integer(1000, 9999).optional();
+const year = integer(1000, 9999);
+
+/*
+ * The parameters of each endpoint, for its reader and for OpenAPI. `description` is what a field expects, as error
+ * messages have it; `about` is its text in OpenAPI.
+ */
 
 const searchShape = (maxK: number) => ({
-  k: integer(1, maxK).default(defaultK),
-  offset: integer(0, maxDepth - 1).default(0),
+  k: integer(1, maxK).default(defaultK).meta({ about: 'Number of results.' }),
+  offset: integer(0, maxDepth - 1)
+    .default(0)
+    .meta({
+      about: `Number of results to skip, for paging; only the best ${String(maxDepth)} are available.`,
+    }),
   genre: z
     .union([z.string().transform((genre) => [genre]), z.array(z.string())])
     .pipe(z.array(z.string().trim().min(1).max(100)).max(100))
     .describe('1 to 100 genres of at most 100 characters')
-    .optional(),
-  year_min: year,
-  year_max: year,
-  score_min: number(0, 10).optional(),
-  best_new_music: truth.optional(),
+    .optional()
+    .meta({
+      about:
+        'Only albums of this genre; repeat it for several. An album tagged `Electronic / Rock` matches either.',
+    }),
+  year_min: year.optional().meta({ about: 'Released in this year or later.' }),
+  year_max: year.optional().meta({ about: 'Released in this year or earlier.' }),
+  score_min: number(0, 10).optional().meta({ about: 'Pitchfork score of at least this.' }),
+  best_new_music: truth
+    .optional()
+    .meta({ about: 'true: only Best New Music; false: only the others.' }),
+});
+
+/** Of `GET /api/albums/{album_id}/similar`. */
+export const similarParameters = (maxK: number) => z.object(searchShape(maxK));
+
+/** Of `GET /api/search-by-text`. */
+export const textParameters = (maxK: number) =>
+  z.object({
+    query: z
+      .string()
+      .trim()
+      .min(1)
+      .max(1000)
+      .describe('1 to 1000 characters of text')
+      .meta({ about: 'What the cover shows. Not blank.' }),
+    ...searchShape(maxK),
+  });
+
+/** Of `POST /api/search-by-image`, in the query string or in the form. */
+export const imageParameters = (maxK: number) =>
+  z.object({
+    upload_id: z
+      .uuid()
+      .describe('an upload_id of POST /api/uploads')
+      .optional()
+      .meta({ about: 'Instead of a file: the picture that was uploaded to S3 under this id.' }),
+    identify: truth
+      .default(true)
+      .meta({ about: 'false: skip album recognition, which is faster.' }),
+    ...searchShape(maxK),
+  });
+
+/** In a path. */
+export const albumParameters = z.object({
+  album_id: integer(0, Number.MAX_SAFE_INTEGER).describe('an integer of 0 or more'),
+});
+
+/** Of `GET /api/image/{album_id}`. */
+export const thumbnailParameters = z.object({
+  size: z
+    .enum(thumbnailSizes.map(String))
+    .transform((size) => thumbnailSizes.find((one) => String(one) === size))
+    .pipe(z.literal(thumbnailSizes))
+    .describe(`one of ${thumbnailSizes.join(', ')}`)
+    .optional()
+    .meta({
+      about:
+        'A thumbnail that fits a square of this many pixels: WebP or AVIF if `Accept` names it, else JPEG.',
+    }),
+});
+
+/** Media types of pictures that may be uploaded. */
+const uploadTypes = [
+  'image/jpeg',
+  'image/png',
+  'image/webp',
+  'image/avif',
+  'image/heic',
+  'image/heif',
+  'image/tiff',
+  'image/gif',
+] as const;
+
+/** The body of `POST /api/uploads`. */
+export const uploadParameters = z.object({
+  content_type: z
+    .enum(uploadTypes)
+    .default('image/jpeg')
+    .describe(`one of ${uploadTypes.join(', ')}`),
 });
 
 /** `k`, `offset` and the filters of a search. */
@@ -118,7 +202,7 @@ export interface ImageParameters extends SearchParameters {
 }
 
 /** `k`, `offset` and the filters. @throws AppError `invalid_parameter` if `year_max` is earlier than `year_min` */
-function toSearch(value: z.output<z.ZodObject<ReturnType<typeof searchShape>>>): SearchParameters {
+function toSearch(value: z.output<ReturnType<typeof similarParameters>>): SearchParameters {
   const { year_min: yearMin, year_max: yearMax } = value;
   if (yearMin !== undefined && yearMax !== undefined && yearMin > yearMax)
     throw new AppError(
@@ -141,30 +225,25 @@ function toSearch(value: z.output<z.ZodObject<ReturnType<typeof searchShape>>>):
 }
 
 /*
- * The readers of each endpoint's parameters. Make one once: a schema costs more to build than to use. Each throws
+ * The readers of these parameters. Make one once: a schema costs more to build than to use. Each throws
  * AppError `invalid_parameter`, naming the parameter, what was expected and what was received.
  */
 
-/** Of `GET /api/albums/{album_id}/similar`. */
 export function similarParameterReader(maxK: number) {
-  const read = reader(searchShape(maxK));
+  const read = reader(similarParameters(maxK));
   return (raw: RawParameters): SearchParameters => toSearch(read(raw));
 }
 
-/** Of `GET /api/search-by-text`. */
 export function textParameterReader(maxK: number) {
-  const query = z.string().trim().min(1).max(1000).describe('1 to 1000 characters of text');
-  const read = reader({ query, ...searchShape(maxK) });
+  const read = reader(textParameters(maxK));
   return (raw: RawParameters): { query: string; parameters: SearchParameters } => {
     const value = read(raw);
     return { query: value.query, parameters: toSearch(value) };
   };
 }
 
-/** Of `POST /api/search-by-image`. */
 export function imageParameterReader(maxK: number) {
-  const uploadId = z.uuid().describe('an upload_id of POST /api/uploads').optional();
-  const read = reader({ ...searchShape(maxK), upload_id: uploadId, identify: truth.default(true) });
+  const read = reader(imageParameters(maxK));
   return (raw: RawParameters): { uploadId?: string; parameters: ImageParameters } => {
     const value = read(raw);
     return {
@@ -174,43 +253,18 @@ export function imageParameterReader(maxK: number) {
   };
 }
 
-const readAlbum = reader({
-  album_id: integer(0, Number.MAX_SAFE_INTEGER).describe('an integer of 0 or more'),
-});
+const readAlbum = reader(albumParameters);
 
 /** Reads an album's id from a path. @throws AppError `invalid_parameter` */
 export const readAlbumId = (raw: RawParameters): number => readAlbum(raw).album_id;
 
-const readThumbnail = reader({
-  size: z
-    .enum(thumbnailSizes.map(String))
-    .transform((size) => thumbnailSizes.find((one) => String(one) === size))
-    .describe(`one of ${thumbnailSizes.join(', ')}`)
-    .optional(),
-});
+const readThumbnail = reader(thumbnailParameters);
 
 /** Reads the size of a thumbnail; `undefined`: the cover itself. @throws AppError `invalid_parameter` */
 export const readThumbnailSize = (raw: RawParameters): ThumbnailSize | undefined =>
   readThumbnail(raw).size;
 
-/** Media types of pictures that may be uploaded. */
-export const uploadTypes = [
-  'image/jpeg',
-  'image/png',
-  'image/webp',
-  'image/avif',
-  'image/heic',
-  'image/heif',
-  'image/tiff',
-  'image/gif',
-] as const;
-
-const readUploadBody = reader({
-  content_type: z
-    .enum(uploadTypes)
-    .default('image/jpeg')
-    .describe(`one of ${uploadTypes.join(', ')}`),
-});
+const readUploadBody = reader(uploadParameters);
 
 /** Reads what kind of picture is going to be uploaded. @throws AppError `invalid_parameter` */
 export const readUploadType = (raw: RawParameters): string => readUploadBody(raw).content_type;
