@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util';
 import { createImageEncoder } from '../lib/clip/image-encoder.ts';
 import { clipDtypes } from '../lib/clip/model-files.ts';
 import { buildIndex } from '../lib/indexing/build-index.ts';
-import { batchSize } from '../lib/indexing/cover-batch.ts';
+import { batchSize } from '../lib/indexing/embed-covers.ts';
 import { coverName } from '../lib/assets/covers.ts';
 import { machine, median } from './machine.ts';
 import { photograph } from './pictures.ts';

@@ -11,13 +11,12 @@ export type AddFeaturesEvent =
   FeatureEvent | { type: 'wrote_features'; path: string; covers: number; bytes: number };
 
 /**
- * Makes the features of a set's covers, for one that has none: its index may come from anywhere. The manifest, where there
- * is one, names them afterwards.
+ * Adds the features of the covers to a set, whatever program built its index, and to its manifest, if present.
  *
  * @param dir folder of the set
  * @param imagesDir folder of its covers
- * @throws AppError `index_unreadable` where the addon is not built, `busy` where another process is at work in the folder,
- *   or as `Catalog.open`; the file system's error, e.g. ENOSPC
+ * @throws AppError `index_unreadable` if the addon is not built; `busy` if another process is working in the folder;
+ *   as `Catalog.open`; the file system's error, e.g. ENOSPC
  */
 export const addFeatures = (
   dir: string,

@@ -9,18 +9,18 @@ export type AssembleEvent =
       type: 'measured';
       indexType: string;
       bytes: number;
-      /** What the vectors take as they are. */
+      /** Size of the vectors without compression. */
       flatBytes: number;
-      /** Share of the ten nearest that a search finds, on a sample; `null` for an exact index. */
+      /** Share of the true ten nearest that a search finds, on a sample; `null` for an exact index. */
       recallAt10: number | null;
       sample: number;
     };
 
-/** Vectors that are added in one turn of the event loop. */
+/** Vectors added per turn of the event loop. */
 const addedAtOnce = 256;
 
 export interface AssembleOptions {
-  /** The vectors in blocks of n × dimension; called once for each time that they are read. */
+  /** The vectors in blocks of n × dimension; called once per pass over them. */
   vectors: () => AsyncIterable<Float32Array>;
   dimension: number;
   /** Number of vectors. */
@@ -31,16 +31,16 @@ export interface AssembleOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** Queries by which recall is measured. */
+/** Number of queries that measure recall. */
 const sampleSize = 200;
 const depth = 10;
 
 /**
- * Writes an index of the vectors. A flat one goes straight to the disk; another type is trained on all of
- * them, and what it costs and gains is told.
+ * Writes an index of the vectors. A flat index is streamed to the disk. Any other type is trained on all vectors, and
+ * its size and recall are reported.
  *
- * @param path where it goes; written as it is, not beside
- * @throws Error where FAISS does not know the type, has too few vectors to train it, or the disk is full
+ * @param path written in place
+ * @throws Error if FAISS does not know the type or has too few vectors to train it, or the disk is full
  */
 export async function* assembleIndex(
   path: string,
@@ -75,7 +75,7 @@ async function gather(blocks: AsyncIterable<Float32Array>, length: number): Prom
   return all;
 }
 
-/** Trained on all vectors, which then are added one by one: HNSW joins several at a time in no fixed order. */
+/** Trains on all vectors and adds them one by one: HNSW would insert a batch in no fixed order. */
 async function makeIndex(
   all: Float32Array,
   { dimension, type, probes, signal }: AssembleOptions,
@@ -84,7 +84,7 @@ async function makeIndex(
   index.train(all);
   for (let row = 0; row * dimension < all.length; row += 1) {
     if (row % addedAtOnce === 0) {
-      await nextTurn(); // of the event loop: otherwise Ctrl-C would go unheard
+      await nextTurn(); // of the event loop, so that Ctrl-C is handled
       signal?.throwIfAborted();
     }
     index.add(all.subarray(row * dimension, (row + 1) * dimension));
@@ -94,7 +94,7 @@ async function makeIndex(
   return index;
 }
 
-/** Of the ten nearest of some of the vectors, the share that the index finds too. */
+/** Share of the true ten nearest of a sample of vectors that the index finds. */
 async function measureRecall(
   index: VectorIndex,
   all: Float32Array,

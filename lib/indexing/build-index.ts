@@ -9,15 +9,14 @@ import { writeFeatureFile } from '../identify/feature-file.ts';
 import { canIdentify } from '../identify/native.ts';
 import { VectorIndex } from '../vectors/vector-index.ts';
 import { assembleIndex, type AssembleEvent } from './assemble.ts';
-import { batchSize } from './cover-batch.ts';
 import { makeFeatures, type FeatureEvent } from './cover-features.ts';
-import { embedCovers, type EmbedEvent } from './embed-covers.ts';
+import { batchSize, embedCovers, type EmbedEvent } from './embed-covers.ts';
 import { identifyModel, type Manifest, type Shard } from './manifest.ts';
 import { FileSet } from './file-set.ts';
 
 export interface BuildOptions {
   metadataPath: string;
-  /** Folder of the covers, under the list's `filename` or `album_{local_id}.jpg`, whatever raster format is in it. */
+  /** Folder of the covers, named by the metadata's `filename` or `album_{local_id}.jpg`, in any raster format. */
   imagesDir: string;
   /** Folder of the model, in one of the layouts of `lib/clip/model-files.ts`. */
   modelDir: string;
@@ -27,17 +26,17 @@ export interface BuildOptions {
   outDir: string;
   /** FAISS factory string. Default: `Flat`. */
   type?: string | undefined;
-  /** Cells of an inverted file (IVF) that a search looks into. Default: a sixteenth of them. */
+  /** Cells of an inverted file (IVF) that a search visits. Default: a sixteenth of them. */
   probes?: number | undefined;
-  /** Whether the features of the covers are written too, by which albums are recognised in photos. Default: true. */
+  /** Whether to write the features of the covers, by which albums are recognised in photos. Default: true. */
   features?: boolean | undefined;
-  /** Only this part of the albums, as a flat index to be merged with the others. */
+  /** Build only this part of the albums, as a flat index to be merged with the other parts. */
   shard?: Shard | undefined;
-  /** Go on where an earlier run ended. */
+  /** Resume an interrupted run. */
   resume?: boolean;
-  /** Throw away what an earlier run left. */
+  /** Discard an interrupted run. */
   restart?: boolean;
-  /** Put up with most of the covers' not being there. */
+  /** Continue even if most covers are missing. */
   allowMissing?: boolean | undefined;
   signal?: AbortSignal | undefined;
 }
@@ -50,13 +49,13 @@ export type BuildEvent =
   | { type: 'written'; outDir: string; manifest: Manifest };
 
 /**
- * Embeds the cover of every album, and writes index, metadata, features and manifest. Whatever ends it before that, the
- * set that was there before stays; what has been embedded is kept for `resume`, and the result is the same
- * to the last bit as that of a run that nothing disturbed.
+ * Embeds the cover of every album, and writes index, metadata, features and manifest: a cover is read, decoded, embedded
+ * and journalled in `embed-covers.ts`, and the journal becomes an index in `assemble.ts`. If the run is interrupted, the
+ * old set stays, the embeddings so far are kept for `resume`, and the resumed run's result is identical bit for bit.
  *
- * @throws AppError `assets_missing` (covers among it), `model_unreadable`, `catalog_unreadable`, `busy` where another
- *   process is at work in the folder, or `assets_inconsistent` where what there is to go on with was begun otherwise, or is
- *   there and neither `resume` nor `restart` is said; the file system's error, e.g. ENOSPC
+ * @throws AppError `assets_missing` (also of covers), `model_unreadable`, `catalog_unreadable`; `busy` if another process
+ *   is working in the folder; `assets_inconsistent` if the interrupted run had other settings, or there is one and neither
+ *   `resume` nor `restart` is set; the file system's error, e.g. ENOSPC
  */
 export async function* buildIndex(options: BuildOptions): AsyncGenerator<BuildEvent> {
   await mkdir(options.outDir, { recursive: true });
@@ -80,7 +79,7 @@ async function* build(options: BuildOptions): AsyncGenerator<BuildEvent> {
       model: identity.model,
       range: [from, to],
     },
-    // A type that FAISS does not know is told before an hour of embedding.
+    // An index type that FAISS does not know is reported before an hour of embedding.
     check: (dimension) => VectorIndex.create({ dimension, metric: 'inner_product', type }),
   });
   try {
@@ -116,8 +115,8 @@ async function* build(options: BuildOptions): AsyncGenerator<BuildEvent> {
 }
 
 /**
- * Which rows a part has. Parts begin at whole batches: a quantised model's embeddings depend a little on
- * what else is in the batch, and the parts put together are to be what one run makes.
+ * The rows of a part. Parts begin at whole batches: a quantised model's embeddings depend slightly on the rest of the
+ * batch, and the merged parts must equal one run's result.
  */
 function rangeOf(size: number, shard: Shard | undefined): { from: number; to: number } {
   if (!shard) return { from: 0, to: size };

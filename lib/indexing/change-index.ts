@@ -25,46 +25,45 @@ export type ChangeEvent =
   | { type: 'removed'; albums: number }
   | { type: 'written'; outDir: string; manifest: Manifest };
 
-/** A set of files that is there already. */
+/** The existing set. */
 interface Present {
   dir: string;
   index: VectorIndex;
   catalog: Catalog;
-  /** The metadata's elements as they are written. */
+  /** The metadata's elements, as text. */
   rows: string[];
   manifest: Manifest;
 }
 
-/** What a set becomes. */
+/** The new content of a set. */
 interface Change {
   rows: readonly string[];
   skipped: number[];
-  /** Old rows that are left out. */
+  /** Old rows to remove. */
   gone: ReadonlySet<number>;
-  /** Features of the albums behind the old ones. */
+  /** Features of the added albums. */
   newFeatures: readonly CoverFeatures[];
 }
 
 export interface AddOptions {
-  /** Folder of the set, which is changed. */
+  /** Folder of the set to change. */
   dir: string;
-  /** Metadata of the new albums; those that are in the set already are passed over. */
+  /** Metadata of the new albums; albums already in the set are ignored. */
   metadataPath: string;
   imagesDir: string;
   modelDir: string;
   resume?: boolean;
-  /** Throw away what an earlier run left. */
+  /** Discard an interrupted run. */
   restart?: boolean;
-  /** Put up with most of the covers' not being there. */
+  /** Continue even if most covers are missing. */
   allowMissing?: boolean | undefined;
   signal?: AbortSignal | undefined;
 }
 
 /**
- * Adds albums behind those that are there; none of the old ones is embedded again.
+ * Appends albums to a set, without embedding the old ones again.
  *
- * @throws AppError `assets_inconsistent` where the set was made with another model or dtype, and as
- *   `buildIndex`
+ * @throws AppError `assets_inconsistent` if the set was built with another model or dtype, and as `buildIndex`
  */
 export const addToIndex = (options: AddOptions): AsyncGenerator<ChangeEvent> =>
   inLockedFolder(options.dir, () => add(options));
@@ -130,12 +129,12 @@ async function* add(options: AddOptions): AsyncGenerator<ChangeEvent> {
 }
 
 /**
- * Takes albums out of a set. Vectors of the others stay as they are; an index of a type that can't lose rows
- * is built again from them.
+ * Removes albums from a set. The vectors of the others are kept; an index whose type cannot remove rows is rebuilt from
+ * them.
  *
  * @param albumIds public ids
- * @throws AppError `album_not_found` naming the first that is not there, `invalid_parameter` where none would stay;
- *   nothing is changed then
+ * @throws AppError `album_not_found` naming the first unknown id, `invalid_parameter` if no album would remain; the set is
+ *   unchanged then
  */
 export const removeFromIndex = (
   dir: string,
@@ -165,7 +164,7 @@ async function* remove(dir: string, albumIds: readonly number[]): AsyncGenerator
   yield { type: 'written', outDir: dir, manifest };
 }
 
-/** @throws AppError where a file is missing or damaged, or the three do not fit each other */
+/** @throws AppError if a file is missing or damaged, or the files do not match each other */
 async function openSet(dir: string): Promise<Present> {
   await FileSet.recover(dir);
   const manifest = await readManifest(dir);
@@ -174,7 +173,7 @@ async function openSet(dir: string): Promise<Present> {
       'assets_missing',
       `${dir} has no manifest.json, so it is unknown how its index was built: build it again with index build.`,
     );
-  if (manifest.files[featuresName]) native(); // without it they can't be changed: told before an hour of embedding
+  if (manifest.files[featuresName]) native(); // fails before an hour of embedding if the addon is missing
   const catalog = await Catalog.open(join(dir, metadataName));
   const { index } = await openEmbeddings(join(dir, indexName), catalog.ids());
   if (index.hasOwnOrder)
@@ -243,7 +242,7 @@ async function finishSet(
   return set.finish({ model, preprocessing, index, skipped, ...(shard && { shard }) });
 }
 
-/** Those that stay, in the lists that they are in, and the new ones behind them. */
+/** Copies the features that stay, with their list assignments, and appends the new ones. */
 async function changeFeatures(
   from: string,
   to: string,

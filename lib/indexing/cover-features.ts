@@ -4,7 +4,7 @@ import type { CoverFeatures } from '../identify/feature-file.ts';
 import { featuresOfCover } from '../identify/features.ts';
 import { mapInOrder } from '../map-in-order.ts';
 import type { CoverOwner } from '../assets/covers.ts';
-import { readCover } from './cover-batch.ts';
+import { readCover } from './read-cover.ts';
 
 export interface FeatureEvent {
   type: 'features';
@@ -12,20 +12,20 @@ export interface FeatureEvent {
   total: number;
 }
 
-/** Covers between two words of progress. */
-const toldEach = 64;
+/** Covers per progress event. */
+const reportEach = 64;
 
-/** Of a cover that is missing or unreadable. */
+/** The features of a missing or unreadable cover. */
 const none: CoverFeatures = {
   ...{ width: 0, height: 0 },
   ...{ codes: new Uint8Array(0), places: new Uint8Array(0) },
 };
 
 /**
- * Features of covers, by which albums are recognised in photos. A cover that is missing or unreadable has none.
+ * Extracts the features of covers, by which albums are recognised in photos. Missing and unreadable covers have none.
  *
- * @returns those of each album, in the same order: at most 19 KB a cover in memory
- * @throws what the signal was aborted with; AppError `index_unreadable` where the addon is not built
+ * @returns the features of each album, in the same order: at most 19 KB per cover in memory
+ * @throws the signal's abort reason; AppError `index_unreadable` if the addon is not built
  */
 export async function* makeFeatures(
   albums: readonly CoverOwner[],
@@ -40,7 +40,7 @@ export async function* makeFeatures(
   for await (const one of making) {
     made.push(one);
     signal?.throwIfAborted();
-    if (made.length % toldEach === 0 || made.length === total)
+    if (made.length % reportEach === 0 || made.length === total)
       yield { type: 'features', done: made.length, total };
   }
   return made;
@@ -56,7 +56,7 @@ async function featuresOf(
   try {
     return await featuresOfCover(cover.bytes);
   } catch (error) {
-    if (isAppError(error) && error.code !== 'index_unreadable') return none; // it is the picture's fault
+    if (isAppError(error) && error.code !== 'index_unreadable') return none; // the picture's fault
     throw error;
   }
 }

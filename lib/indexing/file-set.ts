@@ -4,12 +4,12 @@ import { writeSynced } from '../files.ts';
 import { featuresName, indexName, manifestName, metadataName } from '../assets/assets.ts';
 import { digestFile, readManifestFile, type FileDigest, type Manifest } from './manifest.ts';
 
-/** The files that a manifest describes; the features of the covers may be missing. */
+/** The files that a manifest describes; the features are optional. */
 const describedNames = [featuresName, indexName, metadataName] as const;
 
 /**
- * The files of a set, written beside those that are there and put in their place together when all of
- * them are whole. The manifest comes last: where it does not fit the others, something was in between.
+ * The files of a set, written beside the old ones and renamed into place once all are complete. The manifest comes
+ * last: if it does not match the other files, the replacement was interrupted.
  */
 export class FileSet {
   readonly #dir: string;
@@ -20,18 +20,18 @@ export class FileSet {
 
   static async begin(dir: string): Promise<FileSet> {
     const set = new FileSet(dir);
-    await set.abandon(); // what an earlier run may have left
+    await set.abandon(); // leftovers of an earlier run
     return set;
   }
 
   /**
-   * Finishes what an earlier run was killed in the middle of: where a manifest was written beside the old one and
-   * every file that it describes is there, in its place or beside it, the rest is put in its place.
+   * Completes a replacement that was killed halfway: if a new manifest was written and every file it describes exists,
+   * in place or beside, the remaining files are renamed into place.
    */
   static async recover(dir: string): Promise<void> {
     const set = new FileSet(dir);
     const manifest = await readManifestFile(set.#beside(manifestName)).catch(() => null);
-    if (!manifest) return; // there is none, or it was killed while it was written: the old set stays
+    if (!manifest) return; // none, or killed while being written: the old set stays
     const beside: string[] = [];
     for (const name of describedNames) {
       if (name === featuresName && !manifest.files[name]) continue;
@@ -43,12 +43,12 @@ export class FileSet {
     await set.#removeForeignFeatures(manifest);
   }
 
-  /** Where the new index is to be written. */
+  /** Where to write the new index. */
   get indexPath(): string {
     return this.#beside(indexName);
   }
 
-  /** Where the features of the covers are to be written, if they are. */
+  /** Where to write the new features, if any. */
   get featuresPath(): string {
     return this.#beside(featuresName);
   }
@@ -57,7 +57,7 @@ export class FileSet {
     return writeSynced(this.#beside(metadataName), text);
   }
 
-  /** Writes the manifest and puts all of them in their place. */
+  /** Writes the manifest and renames all files into place. */
   async finish(about: Omit<Manifest, 'format' | 'files'>): Promise<Manifest> {
     const features = await digestFile(this.featuresPath).catch((error: unknown) => {
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
@@ -81,7 +81,7 @@ export class FileSet {
     return manifest;
   }
 
-  /** Puts features alone in their place; the manifest that is there, if any, names them then. */
+  /** Renames only the features into place and adds them to the manifest, if present. */
   async finishFeatures(manifest: Manifest | null): Promise<FileDigest> {
     const digest = await digestFile(this.featuresPath);
     if (manifest)
@@ -93,7 +93,7 @@ export class FileSet {
     return digest;
   }
 
-  /** Removes what has been written and is not in its place. */
+  /** Removes files that were written but not renamed into place. */
   async abandon(): Promise<void> {
     for (const name of [...describedNames, manifestName])
       await rm(this.#beside(name), { force: true });
@@ -107,7 +107,7 @@ export class FileSet {
     for (const name of names) await rename(this.#beside(name), join(this.#dir, name));
   }
 
-  /** Those of an earlier set, where this one has none. */
+  /** Removes an earlier set's features if this set has none. */
   async #removeForeignFeatures({ files }: Manifest): Promise<void> {
     if (!files[featuresName]) await rm(join(this.#dir, featuresName), { force: true });
   }

@@ -15,7 +15,7 @@ import { replaceFile, writeAt } from '../files.ts';
 
 /** Why a cover has no vector. */
 const skippedCover = z.object({
-  /** Place of the album in the metadata. */
+  /** The album's position in the metadata. */
   position: z.number().int().nonnegative(),
   albumId: z.number().int(),
   file: z.string(),
@@ -24,21 +24,21 @@ const skippedCover = z.object({
 
 export type Skipped = z.output<typeof skippedCover>;
 
-/** Where the work of a build lies until it is done, in the folder that the result goes to. */
+/** Folder of unfinished work, inside the output folder. */
 const folderName = '.index-build';
 
-/** Vectors read from the file at a time. */
+/** Vectors per block when reading. */
 const blockSize = 1024;
 
 /**
- * The embeddings of a build that is not done, in a file that only grows: whatever ends the process, at most
- * the last batch is lost. A cover that was skipped has a row of NaN.
+ * The embeddings of an unfinished build, in an append-only file: if the process dies, at most the last batch is lost.
+ * A skipped cover has a row of NaN.
  */
 export class Journal {
   readonly #dir: string;
   readonly #file: FileHandle;
   readonly dimension: number;
-  /** Positions done, from the first of the plan on: a multiple of the batch but at the end. */
+  /** Number of positions done, a multiple of the batch size except at the end. */
   done: number;
   readonly skipped: Skipped[];
 
@@ -57,15 +57,15 @@ export class Journal {
   }
 
   /**
-   * Opens what an interrupted run left, or starts a new journal.
+   * Opens the journal of an interrupted run, or starts a new one.
    *
-   * @param plan what the result follows from, as JSON; another plan's work can't be continued
-   * @param options.batch positions that are embedded together: work goes on at a whole batch, so that the
-   *   result is the same to the last bit
-   * @param options.total positions in all
-   * @param options.resume go on where an earlier run ended
-   * @param options.restart throw away what it left
-   * @throws AppError `assets_inconsistent` where what is there was begun with another plan, or is there and neither is said
+   * @param plan everything the embeddings depend on, as JSON; a journal with another plan cannot be resumed
+   * @param options.batch positions per run of the model: work resumes at a whole batch, so that the result is identical
+   *   bit for bit
+   * @param options.total number of positions
+   * @param options.resume resume an interrupted run
+   * @param options.restart discard it
+   * @throws AppError `assets_inconsistent` if the interrupted run had another plan, or neither `resume` nor `restart` is set
    */
   static async open(
     outDir: string,
@@ -96,7 +96,7 @@ export class Journal {
       await mkdir(dir, { recursive: true });
       await writeFile(vectorsPath, '');
       await writeFile(skippedPath, '');
-      await replaceFile(planPath, wanted); // last: with it the folder counts
+      await replaceFile(planPath, wanted); // last: it makes the folder valid
     }
     const file = await open(vectorsPath, 'r+');
     try {
@@ -119,11 +119,7 @@ export class Journal {
     }
   }
 
-  /**
-   * Adds a batch.
-   *
-   * @param vectors one for each position, `null` for one that is skipped
-   */
+  /** Appends a batch. @param vectors one per position, `null` if skipped */
   async append(
     vectors: readonly (Float32Array | null)[],
     skipped: readonly Skipped[],
@@ -141,7 +137,7 @@ export class Journal {
     this.done += vectors.length;
   }
 
-  /** The vectors of those that were not skipped, in order, in blocks. */
+  /** The vectors of all covers that were not skipped, in order, in blocks. */
   async *vectors(): AsyncGenerator<Float32Array> {
     const width = this.dimension;
     for (let from = 0; from < this.done; from += blockSize) {
@@ -159,12 +155,12 @@ export class Journal {
     }
   }
 
-  /** Leaves the work for a later run. */
+  /** Keeps the work for a later run. */
   close(): Promise<void> {
     return this.#file.close();
   }
 
-  /** Throws the work away: it is done. */
+  /** Deletes the work once it is finished. */
   async remove(): Promise<void> {
     await this.close();
     await rm(this.#dir, { recursive: true, force: true });
@@ -183,7 +179,7 @@ function readSkipped(line: string, path: string): Skipped {
   }
 }
 
-/** Which parts of two plans are not the same. */
+/** Which settings of two plans differ. */
 function difference(begun: string, plan: Record<string, unknown>): string {
   try {
     const other = JSON.parse(begun) as Record<string, unknown>;

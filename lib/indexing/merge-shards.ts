@@ -24,10 +24,10 @@ export interface MergeOptions {
 export type MergeEvent = AssembleEvent | { type: 'written'; outDir: string; manifest: Manifest };
 
 /**
- * Puts the parts of a build together. The result is what one run over all albums makes, to the last bit.
+ * Merges the parts of a build. The result equals that of one run over all albums, bit for bit.
  *
- * @throws AppError `assets_missing` where a part has no manifest or a part is lacking, `assets_inconsistent`
- *   where two do not belong together; the file system's error, e.g. ENOSPC
+ * @throws AppError `assets_missing` if a part is missing or has no manifest, `assets_inconsistent` if two parts do not
+ *   belong together; the file system's error, e.g. ENOSPC
  */
 export async function* mergeShards(options: MergeOptions): AsyncGenerator<MergeEvent> {
   await mkdir(options.outDir, { recursive: true });
@@ -76,7 +76,7 @@ async function* vectorsOf(parts: readonly Part[]): AsyncGenerator<Float32Array> 
   for (const { dir } of parts) yield* readFlatIndex(join(dir, indexName));
 }
 
-/** As a build makes them: the lists that each part has of its own are left out. */
+/** Without each part's own list assignments, as in a fresh build. */
 async function* featuresOf(parts: readonly Part[]): AsyncGenerator<CoverFeatures> {
   for (const { dir } of parts) {
     const index = await FeatureIndex.open(join(dir, featuresName));
@@ -89,7 +89,7 @@ async function* featuresOf(parts: readonly Part[]): AsyncGenerator<CoverFeatures
   }
 }
 
-/** The parts from first to last, checked to be all of one whole. */
+/** The parts in order, checked to be complete and of the same build. */
 async function inOrder(dirs: readonly string[]): Promise<Part[]> {
   const parts: Part[] = [];
   for (const dir of dirs) {

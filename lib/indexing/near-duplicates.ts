@@ -1,16 +1,16 @@
 import type { VectorIndex } from '../vectors/vector-index.ts';
 
-/** Neighbours looked at for each cover; a larger group is joined by way of its members. */
+/** Neighbours compared per cover; larger groups are joined through their members. */
 const neighbours = 8;
 
-/** Rows between two reports of progress. */
+/** Rows per progress event. */
 const stride = 500;
 
 /**
- * Groups of rows whose vectors are nearly the same.
+ * Groups rows whose vectors are nearly identical.
  *
- * @param similarity cosine from which two count as nearly the same
- * @returns groups of two or more rows, ascending, the group with the first row first
+ * @param similarity cosine from which two vectors count as nearly identical
+ * @returns groups of two or more rows, in ascending order
  */
 export async function* nearDuplicates(
   index: VectorIndex,

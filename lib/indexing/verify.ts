@@ -24,7 +24,7 @@ export interface Finding {
   level: Level;
   /** One line for people. */
   message: string;
-  /** The same for programs: ids, figures. */
+  /** The same for programs: ids and figures. */
   details?: Record<string, unknown>;
 }
 
@@ -32,23 +32,23 @@ export type VerifyEvent =
   Finding | { type: 'progress'; check: string; done: number; total: number };
 
 export interface VerifyOptions {
-  /** Folder of `album_covers.index`, `valid_metadata_final.json` and, maybe, `manifest.json`. */
+  /** Folder of `album_covers.index`, `valid_metadata_final.json` and optionally `manifest.json`. */
   dir: string;
-  /** Folder of the covers; without it nothing about covers is checked. */
+  /** Folder of the covers; without it covers are not checked. */
   imagesDir?: string | undefined;
   /** Folder of the model; without it drift is not checked. */
   modelDir?: string | undefined;
   /** Default: the manifest's, else the first present of fp32, fp16, q8. */
   dtype?: ClipDtype | undefined;
-  /** Covers that are embedded again. */
+  /** Number of covers to embed again. */
   driftSample: number;
-  /** Similarity from which two covers count as nearly the same. */
+  /** Similarity from which two covers count as nearly identical. */
   duplicateSimilarity: number;
 }
 
 /**
- * Looks for everything that can be wrong with a set of files. It ends early where there is nothing to go on
- * with: an index or a list that can't be read.
+ * Checks a set of files for everything that can be wrong with it. Stops early if the index or the metadata cannot be
+ * read.
  */
 export async function* verifyFiles(options: VerifyOptions): AsyncGenerator<VerifyEvent> {
   const { dir, imagesDir, modelDir } = options;
@@ -64,7 +64,7 @@ export async function* verifyFiles(options: VerifyOptions): AsyncGenerator<Verif
   if (index.value?.givesVectors) yield* checkVectors(index.value);
   const set = together(index.value, catalog.value, manifest.value ?? null);
   if (!set) return;
-  // what the service does when it loads them
+  // the same checks as the service's when it loads them
   const prepared = await attempt('index', () =>
     prepareEmbeddings(set.index, indexPath, set.catalog.ids()),
   );
@@ -89,7 +89,7 @@ interface FileSetInMemory {
   manifest: Manifest | null;
 }
 
-/** Index and list, where both are there and as long as each other: the rest makes sense only then. */
+/** Index and metadata, if both exist and have the same length: the other checks need that. */
 const together = (
   index: VectorIndex | undefined,
   catalog: Catalog | undefined,
@@ -109,11 +109,11 @@ const finding = (
 const plural = (count: number, one: string, many = `${one}s`): string =>
   `${count.toLocaleString('en')} ${count === 1 ? one : many}`;
 
-/** The first of a list, for a message. */
+/** The first items of a list, for a message. */
 const some = (list: readonly (string | number)[], most = 5): string =>
   list.slice(0, most).join(', ') + (list.length > most ? ', …' : '');
 
-/** A part that can't be read is a finding, not the end. */
+/** Turns an unreadable file into a finding. */
 async function attempt<T>(
   check: string,
   read: () => Promise<T>,
@@ -251,7 +251,7 @@ function* checkRows(catalog: Catalog): Generator<VerifyEvent> {
       );
 }
 
-/** Covers decoded at a time: as many as libuv has threads. */
+/** Covers decoded at a time: libuv's default number of threads. */
 const coversAtATime = 4;
 
 async function* checkCovers(catalog: Catalog, imagesDir: string): AsyncGenerator<VerifyEvent> {
@@ -326,13 +326,13 @@ async function* checkDuplicates(
 }
 
 /**
- * What a median similarity of stored and new embeddings says. The same model, dtype and pre-processing give
- * 1.0000 (a q8 model, whose batches share a scale, 0.9999); q8 against fp32 gives 0.98 to 0.999 and another
- * resampling filter 0.99 to 0.999; another model gives anything near 0.
+ * Thresholds for the median similarity of stored and new embeddings. The same model, dtype and pre-processing give
+ * 1.0000 (q8, whose batches share a scale: 0.9999), q8 against fp32 0.98 to 0.999, another resampling filter 0.99 to
+ * 0.999, another model values near 0.
  */
 const sameFrom = 0.9995;
 const relatedFrom = 0.9;
-/** Of codes that only come near the vectors (PQ of 8 bytes and the like) the same model gives 0.5 and more. */
+/** With lossy codes (such as PQ of 8 bytes) the same model gives 0.5 and more. */
 const codedFrom = 0.5;
 
 async function* checkDrift(
@@ -373,7 +373,7 @@ async function* checkDrift(
       const embedding =
         cover &&
         (await encoder.encode(cover).catch((error: unknown) => {
-          if (isAppError(error)) return null; // told by the check of covers
+          if (isAppError(error)) return null; // reported by the check of covers
           throw error;
         }));
       if (embedding) similarities.push(cosine(embedding, index.vectorOf(row)));
