@@ -10,9 +10,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-COPY patches patches
-RUN npm ci --ignore-scripts --no-audit --no-fund --loglevel=error \
- && node node_modules/patch-package/index.js --error-on-fail
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error
 # Lambda's runtime client is C++; it is built against this Node's own headers.
 RUN cd node_modules/aws-lambda-ric \
  && ./scripts/preinstall.sh > /tmp/ric.log 2>&1 \

@@ -1,5 +1,6 @@
 // Everything between a fresh clone and a running service, with nothing but Node and npm.
-// usage: node infra/bootstrap.mjs [start | test [FILE …]]       without a word: set up only
+// usage: node infra/bootstrap.mjs [start | test [FILE …] | dev]
+//   without a command: set up what starting needs; dev: also what tests, linting and deployment need
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -26,25 +27,20 @@ class SetupError extends Error {
   }
 }
 
+const npmOptions = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+const packagesKey = () => digest(['package-lock.json']) + process.version + process.arch;
+
 /** Each step is skipped when its key, a digest of all that goes into it, is the one it was last done with. */
 const steps = [
   {
     name: 'packages',
-    says: 'install what package-lock.json says (npm ci, install scripts off)',
-    key: () => digest(['package-lock.json', 'patches']) + process.version + process.arch,
+    says: 'install the packages of package-lock.json (npm ci, without install scripts)',
+    key: packagesKey,
     done: () => existsSync(join(modules, 'esbuild', 'package.json')),
-    async run() {
-      await run(
-        'npm',
-        ['ci', '--ignore-scripts', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'],
-        {
-          mend: 'npm ci --ignore-scripts',
-        },
-      );
-      await run(process.execPath, [join(modules, 'patch-package', 'index.js'), '--error-on-fail'], {
+    run: () =>
+      run('npm', ['ci', '--omit=dev', ...npmOptions], {
         mend: 'rm -rf node_modules, then run this again',
-      });
-    },
+      }),
   },
   {
     name: 'faiss',
@@ -77,10 +73,11 @@ const steps = [
       ['functions/server.cjs', 'cli/shazam-visual.cjs', 'web/index.html'].every((path) =>
         existsSync(join(root, 'dist', path)),
       ),
-    async run() {
-      const { bundle } = await import('./bundle.mjs');
-      await bundle(root);
-    },
+    // In a process of its own: esbuild's service would stay in memory for as long as the server runs.
+    run: () =>
+      run(process.execPath, [join(root, 'infra', 'bundle.mjs')], {
+        mend: 'rm -rf dist, then run this again',
+      }),
   },
   {
     name: 'starter',
@@ -106,7 +103,21 @@ const steps = [
   },
 ];
 
-/** Steps that tests alone need. What can't be installed is told, and told again by the tests that are skipped. */
+/** What tests, linting, benches and deployment need beside. `npm install` keeps what is installed and built already. */
+const devSteps = [
+  {
+    name: 'dev-packages',
+    says: 'install the packages for tests and deployment (npm install)',
+    key: packagesKey,
+    done: () => existsSync(join(modules, 'tsx', 'package.json')),
+    run: () =>
+      run('npm', ['install', '--no-save', '--include=dev', ...npmOptions], {
+        mend: 'rm -rf node_modules, then run this again',
+      }),
+  },
+];
+
+/** Reports what can't be installed; the tests that need it are then skipped and say so. */
 const testSteps = (programs) => [
   {
     name: 'test-programs',
@@ -122,9 +133,9 @@ const testSteps = (programs) => [
 
 async function setUp(steps) {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-  if (major < 20 || (major === 20 && minor < 9))
+  if (major < 20 || (major === 20 && minor < 19))
     throw new SetupError(
-      `Node 20.9 or newer is needed, and this is ${process.version}`,
+      `Node 20.19 or newer is needed, and this is ${process.version}`,
       'install a current Node from https://nodejs.org',
     );
   const began = performance.now();
@@ -224,7 +235,11 @@ function testFiles() {
 async function main([command, ...rest]) {
   process.chdir(root);
   try {
-    await setUp(command === 'test' ? [...steps, ...testSteps(programsOf(rest))] : steps);
+    await setUp([
+      ...steps,
+      ...(command === 'test' || command === 'dev' ? devSteps : []),
+      ...(command === 'test' ? testSteps(programsOf(rest)) : []),
+    ]);
   } catch (error) {
     console.error(`\nSet-up failed: ${error.message}.`);
     console.error(`To fix it: ${error.mend ?? 'see the output above'}`);

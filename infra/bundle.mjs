@@ -37,9 +37,7 @@ export async function bundle(root) {
     bundle: true,
     platform: 'node',
     format: 'cjs',
-    target: 'node20.9',
-    minify: true,
-    keepNames: true, // for the log's stacks
+    target: 'node20.19',
     sourcemap: true,
     sourcesContent: false,
     // CommonJS has no import.meta; a bundle's own place is what stands for it.
