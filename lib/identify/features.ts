@@ -22,7 +22,7 @@ export const fewestFeatures = 40;
 /**
  * Features of a cover, the strongest first.
  *
- * @throws AppError as `decodeGrey`, and `index_unreadable` where the addon is not built
+ * @throws AppError as `decodeGrey`, and `index_unreadable` if the addon is not built
  */
 export const featuresOfCover = (bytes: Buffer, amount = coverAmount): Promise<PictureFeatures> =>
   featuresOfPicture(bytes, amount);

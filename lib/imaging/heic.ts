@@ -18,7 +18,7 @@ const defaultTimeLimit = 15_000;
 
 /**
  * Decodes a HEIC photo, which sharp's build of libvips cannot: HEVC is patented. Each gets its own thread, which
- * isolates the decoder from the process, can be terminated, and frees its memory.
+ * contains the failures of the decoder, can be terminated, and frees its memory.
  *
  * @param maxPixels largest picture to decode, in pixels
  * @param timeLimit in milliseconds

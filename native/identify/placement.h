@@ -1,8 +1,7 @@
 // How a cover lies in a photo: the perspective with which most pairs of features agree. Each pair has a place,
 // direction and size in both pictures, so one pair determines how the whole cover would lie (rotation, scale, shift).
-// Pairs that roughly agree with it are fitted, then those that agree with the fit, with affine and then projective
-// transforms (Philbin et al., "Object retrieval with large vocabularies and fast spatial matching", CVPR 2007).
-// Deterministic.
+// Pairs that roughly agree are fitted, then those that agree with the fit, by affine, then projective transforms
+// (Philbin et al., "Object retrieval with large vocabularies and fast spatial matching", CVPR 2007). Deterministic.
 #pragma once
 
 #include <algorithm>
