@@ -9,7 +9,7 @@ import {
   type Column,
 } from './columns.ts';
 
-/** One album as the API speaks of it. Absent values are `null`, never `NaN`. */
+/** One album as the API returns it. Absent values are `null`, never `NaN`. */
 export interface Album {
   /** The public id: the metadata's `local_id`. Not the row in the index. */
   readonly id: number;
@@ -26,11 +26,11 @@ export interface Album {
   readonly reviewer: string | null;
   /** Where the cover was downloaded from. */
   readonly coverUrl: string | null;
-  /** What the list calls the cover's file. */
+  /** Name of the cover's file in the list. */
   readonly filename: string | null;
 }
 
-/** A defect of a row that reading it tolerates. */
+/** A defect in a row that does not keep it from being read. */
 export type DataIssue =
   | 'missing_artist'
   | 'numeric_artist'
@@ -43,7 +43,7 @@ export type DataIssue =
 /** `Electronic / Rock` is both; `Pop/R&B` is one genre. */
 export const genresOf = (album: Album): string[] => album.genre?.split(' / ') ?? [];
 
-/** How a list is to be read: where its columns are, and what its scores are of. */
+/** How to read a list: the names of its columns, and the maximum of its scores. */
 export interface AlbumReader {
   columns: Partial<Record<Column, string>>;
   scoreScale: 10 | 100;
@@ -52,8 +52,7 @@ export interface AlbumReader {
 /**
  * Reads one element of the metadata file.
  *
- * @returns the album and what had to be read round, or `null` where the element is no album (no integer id of 0 or
- *   more).
+ * @returns the album and the defects found, or `null` if the element is not an album (no integer id of 0 or more)
  */
 export function readAlbum(
   row: unknown,
@@ -100,6 +99,6 @@ export function readAlbum(
   return { album, dataIssues };
 }
 
-/** UTF-8 that was taken for Latin-1 (`Ã¶` for `ö`, `â€™` for `’`), and U+FFFD, which stands for what was lost. */
+/** UTF-8 that was decoded as Latin-1 (`Ã¶` for `ö`, `â€™` for `’`), and U+FFFD, which replaces lost characters. */
 const isGarbled = (text: string | null): boolean =>
   text !== null && /[\u00c2\u00c3][\u0080-\u00bf]|\u00e2\u20ac|\ufffd/.test(text);

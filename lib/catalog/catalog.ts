@@ -14,14 +14,14 @@ import { catalogStatistics, genreCounts, yearRange } from './statistics.ts';
 export class Catalog {
   readonly #albums: readonly Album[];
   readonly #rowById: ReadonlyMap<number, number>;
-  /** Names of the genres by their lower case; made when they are first asked for. */
+  /** Genre names by lower case; created on first use. */
   #genres: ReadonlyMap<string, string> | undefined;
-  /** How many rows had each kind of data issue; a row may have several. */
+  /** Number of rows with each kind of data issue; a row may have several. */
   readonly dataIssues: ReadonlyMap<DataIssue, number>;
-  /** How many rows had any. */
+  /** Number of rows with any data issue. */
   readonly dirtyRows: number;
 
-  /** What is wrong with the list as a whole, one sentence each: a column that no album has a value in, say. */
+  /** Problems of the list as a whole, one sentence each, e.g. a column in which no album has a value. */
   readonly issues: readonly string[];
 
   private constructor(
@@ -37,11 +37,11 @@ export class Catalog {
   }
 
   /**
-   * Reads `valid_metadata_final.json` as pandas wrote it, literal `NaN` included, and other lists ({@link readMetadata})
-   * whose columns have usual names.
+   * Reads `valid_metadata_final.json` as written by pandas, including literal `NaN`, and other lists
+   * ({@link readMetadata}) with common column names.
    *
-   * @throws AppError `catalog_unreadable`: no such file, not JSON, not a list of albums, or two albums of
-   *   one id; the sentence names the file and what was expected.
+   * @throws AppError `catalog_unreadable` if the file is missing, not JSON or not a list of albums, or if two albums
+   *   have the same id; names the file and what was expected
    */
   static async open(path: string): Promise<Catalog> {
     const refuse = (why: string, cause?: unknown) =>
@@ -100,7 +100,7 @@ export class Catalog {
     return this.#albums.length;
   }
 
-  /** @throws RangeError where the index has a row that the catalog lacks, which loading rules out. */
+  /** @throws RangeError if the index has a row that the catalog lacks, which loading rules out */
   atRow(row: number): Album {
     const album = this.#albums[row];
     if (!album) throw new RangeError(`row ${String(row)} of ${String(this.size)}`);
@@ -129,9 +129,9 @@ export class Catalog {
   }
 
   /**
-   * Rows of the albums that match, ascending; `undefined` where the filter asks for nothing.
+   * Rows of the matching albums, ascending; `undefined` if there is nothing to filter by.
    *
-   * @param except a row that is left out
+   * @param except a row to exclude
    */
   rowsMatching(filter: AlbumFilter, except?: number): Uint32Array | undefined {
     if (isEmptyFilter(filter) && except === undefined) return undefined;
@@ -142,10 +142,7 @@ export class Catalog {
     return Uint32Array.from(rows);
   }
 
-  /**
-   * What is to be said of a filter, one sentence each: a genre that no album has, with the nearest one. Of more than
-   * five the first five.
-   */
+  /** Hints about a filter, one sentence each: for a genre that no album has, the most similar one. At most five. */
   notesOn({ genres = [] }: AlbumFilter): string[] {
     const known = (this.#genres ??= new Map(
       this.genres().map(({ genre }) => [genre.toLowerCase(), genre]),
@@ -173,17 +170,17 @@ export class Catalog {
   }
 }
 
-/** Genres of one filter that are compared with all that there are: each takes time, and a list may have thousands. */
+/** Maximum genres of a filter that are compared with all known ones: each takes time, and a list may have thousands. */
 const mostNotes = 5;
 
 const isObject = (row: unknown): row is object => typeof row === 'object' && row !== null;
 
-/** The names of the columns; the first rows have them all. */
+/** Column names, from the first 1,000 rows. */
 const namesIn = (rows: readonly unknown[]): string[] => [
   ...new Set(rows.slice(0, 1000).flatMap((row) => (isObject(row) ? Object.keys(row) : []))),
 ];
 
-/** What no album has, which filters and titles would show as if it were so. */
+/** Reports fields that no album has, which filters and titles would otherwise present as fact. */
 function absences(albums: readonly Album[]): string[] {
   const wanted = [
     ['artist', 'artist', 'artist'],

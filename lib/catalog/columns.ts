@@ -1,4 +1,4 @@
-/** What the columns of a list may be called, the usual name first; case and punctuation do not count. */
+/** Known names of each column, the usual one first; case and punctuation are ignored. */
 export const columns = {
   id: ['local_id', 'id', 'album_id'],
   filename: ['filename', 'file_name', 'file', 'cover_file'],
@@ -33,7 +33,7 @@ export const columns = {
 
 export type Column = keyof typeof columns;
 
-/** The name of each column in a list with these names. */
+/** Finds the name of each column among those of a list. */
 export function findColumns(names: readonly string[]): Partial<Record<Column, string>> {
   const found: Partial<Record<Column, string>> = {};
   const plain = new Map([...names].reverse().map((name) => [plainName(name), name]));
@@ -52,7 +52,7 @@ const plainName = (name: string): string =>
     .trim()
     .replaceAll(/ {1,50}/g, '_');
 
-/** What pandas' `read_csv` takes for a missing value (its `na_values`), other than numbers. */
+/** Values that pandas' `read_csv` treats as missing (its `na_values`), except numbers. */
 const missing = new Set(
   [
     '',
@@ -70,7 +70,7 @@ const missing = new Set(
   ].concat(['n/a', 'nan', 'null', 'none']),
 );
 
-/** Text, trimmed; a number as its digits (pandas reads the band 311 as one); `null` where there is none. */
+/** Trimmed text; a number becomes its digits (pandas reads the band 311 as a number); `null` if missing. */
 export function textOf(value: unknown): string | null {
   if (typeof value === 'number') return String(value);
   if (typeof value !== 'string') return null;
@@ -78,21 +78,21 @@ export function textOf(value: unknown): string | null {
   return missing.has(trimmed) ? null : trimmed;
 }
 
-/** An integer of 0 or more, written as a number or as digits; `null` where it is none. */
+/** An integer of 0 or more, as a number or as digits; `null` if it is not one. */
 export function idOf(value: unknown): number | null {
   const id =
     typeof value === 'string' && /^\s*\d{1,15}(\.0)?\s*$/.test(value) ? Number(value) : value;
   return typeof id === 'number' && Number.isSafeInteger(id) && id >= 0 ? id : null;
 }
 
-/** Seconds since 1970 from which a number is a time, not a year: in 1970 already. Milliseconds are 1000 as many. */
+/** Least numbers taken for a Unix time in seconds (in 1970) and in milliseconds (in 1973), not for a year. */
 const [leastSeconds, leastMilliseconds] = [1e7, 1e11];
 
 /**
- * A year: `1999`, `1999.0`, `"1999"`, `1999-03-02`, `03/02/1999`, `March 1999`, or a time in seconds or milliseconds
- * since 1970.
+ * Parses a year: `1999`, `1999.0`, `"1999"`, `1999-03-02`, `03/02/1999`, `March 1999`, or a Unix time in seconds or
+ * milliseconds.
  *
- * @returns `null` where there is none, `undefined` where it can't be told
+ * @returns `null` if missing, `undefined` if not recognised
  */
 export function yearOf(value: unknown): number | null | undefined {
   const text = textOf(value);
@@ -109,13 +109,13 @@ export function yearOf(value: unknown): number | null | undefined {
   return years?.length === 1 ? Number(years[0]) : undefined;
 }
 
-/** A score as it is written: how much, of how much; of `undefined` where only the column tells. */
+/** A score as written: its value and its maximum; `of` is `undefined` if only the whole column shows the maximum. */
 interface Score {
   value: number;
   of: number | undefined;
 }
 
-/** `8.1`, `"8,1"`, `8.1/10`, `81%`. @returns `null` where there is none, `undefined` where it can't be told */
+/** Parses `8.1`, `"8,1"`, `8.1/10`, `81%`. @returns `null` if missing, `undefined` if not recognised */
 export function scoreOf(value: unknown): Score | null | undefined {
   const text = textOf(value);
   if (text === null) return null;
@@ -128,14 +128,14 @@ export function scoreOf(value: unknown): Score | null | undefined {
   };
 }
 
-/** Scores as the API gives them, of 10; `undefined` where one lies beyond that. @param scale of plain numbers */
+/** Converts a score to the API's 0 to 10; `undefined` if out of range. @param scale maximum of plain numbers */
 export function outOfTen({ value, of }: Score, scale: number): number | undefined {
   const whole = of ?? scale;
   const score = whole === 10 ? value : Math.round((1e6 * value) / whole) / 1e5;
   return score >= 0 && score <= 10 ? score : undefined;
 }
 
-/** What plain scores of a column are of: 100 where most of them are above 10. */
+/** Maximum of a column's plain scores: 100 if most of them are above 10, else 10. */
 export function scoreScale(values: Iterable<unknown>): 10 | 100 {
   let [all, above] = [0, 0];
   for (const value of values) {
@@ -147,19 +147,19 @@ export function scoreScale(values: Iterable<unknown>): 10 | 100 {
   return above > all / 2 ? 100 : 10;
 }
 
-/** Whether something is marked: 1, true, yes. */
+/** Whether a flag is set: 1, true, yes, y or x. */
 export const isMarked = (value: unknown): boolean =>
   value === true || /^(1|1\.0|true|yes|y|x)$/i.test(textOf(value) ?? '');
 
-/** The longest name of a genre in the real data has 12 characters (`Experimental`); a sentence has more. */
+/** Maximum length of a genre: in the real data it is 12 characters (`Experimental`); a sentence is longer. */
 const longestGenre = 30;
-/** Words of a genre, and genres of an album, in lists that are separated by commas: a sentence has more. */
+/** Maximum words per genre and genres per album in comma-separated lists: a sentence has more. */
 const [mostWords, mostGenres] = [4, 10];
 
 /**
- * Genres: `Electronic / Rock`, a list, or `Rock, Jazz`; `Pop/R&B` is one.
+ * Parses genres: `Electronic / Rock`, a list, or `Rock, Jazz`; `Pop/R&B` is one genre.
  *
- * @returns `undefined` where it is a sentence instead
+ * @returns `undefined` if the value is a sentence
  */
 export function genresIn(value: unknown): string[] | undefined {
   const parts = (Array.isArray(value) ? value : (textOf(value)?.split(' / ') ?? []))

@@ -1,6 +1,6 @@
 import { genresOf, type Album } from './album.ts';
 
-/** All optional; an album must satisfy every one that is given. */
+/** All criteria are optional; an album must satisfy each one given. */
 export interface AlbumFilter {
   /** An album matches if any of its genres is any of these; case is ignored. */
   readonly genres?: readonly string[];
@@ -16,7 +16,7 @@ export const isEmptyFilter = (filter: AlbumFilter): boolean =>
 /** Compiles a filter. An album without a year or score fails a filter on it. */
 export function albumMatcher(filter: AlbumFilter): (album: Album) => boolean {
   const wanted = filter.genres && new Set(filter.genres.map((genre) => genre.toLowerCase()));
-  /** Whether albums of such genres are wanted: there are few, and they come again and again. */
+  /** Results by genre string: there are few different ones, and they recur. */
   const known = new Map<string | null, boolean>();
   const isWanted = (album: Album): boolean => {
     let found = known.get(album.genre);

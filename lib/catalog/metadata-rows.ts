@@ -1,13 +1,13 @@
 /**
- * The elements of the metadata file as they are written there, so that those which are kept stay as pandas
- * wrote them, literal `NaN` and `2012.0` included.
+ * The elements of the metadata file exactly as written, so that elements that are kept stay as pandas wrote them,
+ * including literal `NaN` and `2012.0`.
  *
  * @param text a JSON list in the wider sense of {@link parsePandasJson}
- * @throws SyntaxError where it is no list, ends too early, or has more after its end
+ * @throws SyntaxError if it is not a list, ends too early, or continues after its end
  */
 export const splitRows = (text: string): string[] => [...eachRow(text)];
 
-/** The same, one after the other. */
+/** Like {@link splitRows}, one element at a time. */
 export function* eachRow(text: string): Generator<string> {
   let at = skipSpace(text, 0);
   if (text[at] !== '[') throw new SyntaxError('expected a JSON list');
@@ -35,7 +35,7 @@ export function* eachRow(text: string): Generator<string> {
   throw new SyntaxError('the list does not end');
 }
 
-/** The list as pandas' `json.dump(indent=2)` lays it out. */
+/** The list in the layout of Python's `json.dump(indent=2)`. */
 export const joinRows = (rows: readonly string[]): string =>
   rows.length === 0 ? '[]' : `[\n  ${rows.join(',\n  ')}\n]`;
 
@@ -48,7 +48,7 @@ const skipSpace = (text: string, from: number): number => {
   return at;
 };
 
-/** Where the string that begins at `from` has its closing quote. */
+/** Position of the closing quote of the string that begins at `from`. */
 function endOfString(text: string, from: number): number {
   for (let at = from + 1; at < text.length; at += 1) {
     const character = text.charCodeAt(at);

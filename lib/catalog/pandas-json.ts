@@ -1,8 +1,8 @@
 /**
- * Parses JSON as Python's `json.dump` writes it: the literals `NaN`, `Infinity` and `-Infinity`, which
- * RFC 8259 does not know and `JSON.parse` refuses, become `null`. Inside strings they are left alone.
+ * Parses JSON as written by Python's `json.dump`: the literals `NaN`, `Infinity` and `-Infinity`, which RFC 8259 does
+ * not allow and `JSON.parse` rejects, become `null`. Inside strings they are left alone.
  *
- * @throws SyntaxError where the text is not JSON in this wider sense either.
+ * @throws SyntaxError if the text is not JSON in this wider sense either.
  */
 export function parsePandasJson(text: string): unknown {
   try {
@@ -14,8 +14,8 @@ export function parsePandasJson(text: string): unknown {
 }
 
 /**
- * A string, which is kept, or one of the three literals, which is replaced. A string without an end goes on to the end
- * of the text, so that it is not searched for again from each quote in it.
+ * Matches a string, which is kept, or one of the three literals, which is replaced. An unterminated string extends to
+ * the end of the text, so that the search does not restart at each quote in it.
  */
 const stringOrLiteral = /"(?:[^"\\]|\\.|\\$)*(?:"|$)|-?Infinity|NaN/gs;
 

@@ -6,27 +6,27 @@ import { inTurns } from '../in-turns.ts';
 import { eachRow, joinRows } from './metadata-rows.ts';
 import { parsePandasJson } from './pandas-json.ts';
 
-/** Largest list, in bytes, that is unpacked: as long as the longest string that Node holds. */
+/** Maximum size of a decompressed list in bytes: that of the longest string in Node. */
 const mostBytes = 512 * 2 ** 20;
 
-/** A list of albums, in whichever form it was written. */
+/** A list of albums, read from any supported format. */
 export interface Metadata {
-  /** The elements: objects, as a rule. */
+  /** The elements, usually objects. */
   rows: unknown[];
-  /** The text of the list, `NaN` and `2012.0` as they were; rewritten if the file has another form. */
+  /** The list as JSON text, with `NaN` and `2012.0` unchanged; serialised again if the file has another format. */
   text: string;
-  /** What was found that its writer may not have meant, one sentence each. */
+  /** Findings that its author may not have intended, one sentence each. */
   notes: string[];
 }
 
-/** The call of pandas that writes what is read best. */
+/** The recommended pandas call to write a list. */
 const howToWrite = "write it with df.to_json(path, orient='records')";
 
 /**
- * Reads a list of albums: JSON as pandas' `to_dict('records')` and `json.dump` write it, or as JSON Lines, as pandas'
- * `orient="split"` or `"table"`, or as a list under one name; gzipped or not; UTF-8 or UTF-16.
+ * Reads a list of albums: JSON as written by pandas' `to_dict('records')` and `json.dump`, JSON Lines, pandas'
+ * `orient="split"` or `"table"`, or an object with a single list; gzipped or not; UTF-8 or UTF-16.
  *
- * @throws AppError `catalog_unreadable`, naming the form that was found where it is another
+ * @throws AppError `catalog_unreadable`, naming the format found if it is another
  */
 export async function readMetadata(path: string): Promise<Metadata> {
   const refuse = (why: string, cause?: unknown) =>
@@ -67,13 +67,13 @@ export async function readMetadata(path: string): Promise<Metadata> {
   return { rows, text: listText(rows), notes };
 }
 
-/** The elements of a JSON list, parsed one by one so that others have their turn; `null` where the text is none. */
+/** Parses a JSON list one element at a time, yielding to other work; `null` if the text is not a list. */
 async function parseList(text: string): Promise<unknown[] | null> {
   const elements: unknown[] = [];
   try {
     await inTurns(eachRow(text), (row) => elements.push(parsePandasJson(row)));
   } catch {
-    return null; // told by whoever parses the whole
+    return null; // the caller reports the error of the whole text
   }
   return elements;
 }
@@ -81,13 +81,13 @@ async function parseList(text: string): Promise<unknown[] | null> {
 const listText = (rows: readonly unknown[]): string =>
   joinRows(rows.map((row) => JSON.stringify(row)));
 
-/** The list in an object, or what it is instead. */
+/** The list in an object, or a description of what it is instead. */
 function rowsOf(parsed: unknown): unknown[] | string {
   if (typeof parsed !== 'object' || parsed === null)
     return `expected a JSON list of albums but found ${parsed === null ? 'null' : `a ${typeof parsed}`}`;
   const { columns, data } = parsed as Record<string, unknown>;
   if (Array.isArray(columns) && Array.isArray(data)) {
-    // orient="split". Shorter rows would be filled up to a list without any proportion to the file.
+    // orient="split". Filling up shorter rows could make the list far larger than the file.
     const isRow = (row: unknown): row is unknown[] =>
       Array.isArray(row) && row.length === columns.length;
     const strange = data.findIndex((row) => !isRow(row));
@@ -97,7 +97,7 @@ function rowsOf(parsed: unknown): unknown[] | string {
       .filter(isRow)
       .map((row) => Object.fromEntries(columns.map((name, i) => [String(name), row[i]])));
   }
-  // orient="table", or a list under a name
+  // orient="table", or an object with a single list
   const lists = Object.values(parsed).filter((value) => Array.isArray(value) && value.length > 0);
   const [list] = lists as unknown[][];
   if (lists.length === 1 && list?.every((row) => typeof row === 'object' && row !== null))
@@ -113,18 +113,18 @@ function rowsOf(parsed: unknown): unknown[] | string {
 const isObject = (value: unknown): value is object =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** JSON Lines: an object a line; `null` where it is not. */
+/** Parses JSON Lines, one object per line; `null` if the text is something else. */
 function jsonLines(text: string): unknown[] | null {
   const lines = text.split(/\r?\n/).filter((line) => line.trim() !== '');
   if (lines.length === 0 || !lines.every((line) => /^\s*\{/.test(line))) return null;
   try {
     return lines.map(parsePandasJson);
   } catch {
-    return null; // told by whoever parsed the whole
+    return null; // the caller reports the error of the whole text
   }
 }
 
-/** Where a text that stops half-way does so. */
+/** States where a truncated text ends. */
 function whereItEnds(error: unknown, text: string): string {
   if (!(error instanceof Error) || !/end of|unterminated/i.test(error.message)) return '';
   return `; it ends too early, after ${text.length.toLocaleString('en')} characters`;
@@ -136,8 +136,8 @@ export interface DecodedText {
 }
 
 /**
- * Text in the encoding that its first bytes name; else UTF-8 where it is that, else Windows-1252, which Latin-1 is a part
- * of. A byte order mark is left out.
+ * Decodes text in the encoding that its first bytes indicate, else as UTF-8 if valid, else as Windows-1252, a superset
+ * of Latin-1. Removes a byte order mark.
  */
 export function decodeText(bytes: Uint8Array): DecodedText {
   const [first, second] = bytes;
@@ -147,7 +147,7 @@ export function decodeText(bytes: Uint8Array): DecodedText {
   });
   if (first === 0xff && second === 0xfe) return decode('utf-16le');
   if (first === 0xfe && second === 0xff) return decode('utf-16be');
-  // without a mark: Western text in UTF-16 has a zero in every other byte
+  // no byte order mark: Western text in UTF-16 has a zero in every other byte
   if (second === 0 && first !== 0) return decode('utf-16le');
   if (first === 0 && second !== 0 && second !== undefined) return decode('utf-16be');
   try {

@@ -2,7 +2,7 @@ import { genresOf, type Album } from './album.ts';
 
 export interface CatalogStatistics {
   totalAlbums: number;
-  /** The ten commonest genres, most albums first; an album of two genres counts in both. */
+  /** The ten most common genres, most albums first; an album with two genres counts in both. */
   topGenres: { genre: string; albums: number }[];
   firstYear: number | null;
   lastYear: number | null;

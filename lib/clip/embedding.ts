@@ -4,9 +4,9 @@ import type { Feeds, OnnxGraph, Output } from './onnx.ts';
 /**
  * Scales each row of a graph's output to length 1.
  *
- * @returns one `Float32Array` a row
- * @throws AppError `internal_error` where a row is all zeros or holds NaN or infinity: it would be near to
- *   everything or to nothing
+ * @returns one `Float32Array` per row
+ * @throws AppError `internal_error` if a row is all zeros or contains NaN or infinity: it would match everything or
+ *   nothing
  */
 export function unitRows({ values, rows, width }: Output): Float32Array[] {
   return Array.from({ length: rows }, (_, row) => {
@@ -22,9 +22,9 @@ export function unitRows({ values, rows, width }: Output): Float32Array[] {
 }
 
 /**
- * Runs a graph once, so that its dimension is seen rather than believed and its first run is no client's.
+ * Runs a graph once, to measure its dimension instead of trusting the config, and to spare clients the slow first run.
  *
- * @param declared `projection_dim` of `config.json`, where it has one
+ * @param declared `projection_dim` of `config.json`, if present
  * @returns the dimension of its embeddings
  * @throws AppError `model_unreadable` naming the file
  */

@@ -6,56 +6,56 @@ import { workerFile } from '../worker-file.ts';
 import type { Encoded, EncoderTask, LoadedTower, Outcome, Query } from './encoder-worker.ts';
 import type { ClipDtype, Tower } from './model-files.ts';
 
-/** Queries that are encoded together: beyond 8 a picture takes no less time (`ImageEncoder.embedBatch`). */
+/** Maximum batch size: beyond 8, the time per picture no longer drops (`ImageEncoder.embedBatch`). */
 const largestBatch = 8;
 
 export interface EncoderPoolOptions {
   tower: Tower;
   /** Folder of the model, in one of the layouts of `model-files.ts`. */
   modelDir: string;
-  /** Default: the first present of fp32, fp16, q8. */
+  /** Default: the first of fp32, fp16, q8 that is present. */
   dtype?: ClipDtype | undefined;
   /** Largest picture to decode, in pixels. Default: 64 million. */
   maxPixels?: number | undefined;
-  /** Workers, each with the tower in memory. Default: {@link defaultWorkers}. */
+  /** Number of workers; each holds the tower in memory. Default: {@link defaultWorkers}. */
   workers?: number | undefined;
-  /** Threads for one run of the model. Default: {@link defaultThreads}. */
+  /** Threads per model run. Default: {@link defaultThreads}. */
   threads?: number | undefined;
-  /** Batches that a worker has at a time: with more than one, decoding overlaps with a run of the model. Default: 1. */
+  /** Batches in flight per worker: with more than one, decoding overlaps with a model run. Default: 1. */
   batchesEach?: number;
-  /** Called for each batch that was encoded. */
+  /** Called after each batch. */
   onBatch?: (batch: EncodedBatch) => void;
-  /** Called with the reason when a worker has ended. It is replaced. */
+  /** Called with the error when a worker dies; the worker is replaced. */
   onWorkerLost?: (error: unknown) => void;
 }
 
-/** Queries that were encoded together. */
+/** A batch of queries encoded together. */
 export interface EncodedBatch {
-  /** Milliseconds that it took. */
+  /** Duration in milliseconds. */
   ms: number;
-  /** Milliseconds that each of its queries had waited before. */
+  /** Milliseconds that each query spent in the queue. */
   waitedMs: number[];
 }
 
 interface Waiting {
   query: Query;
-  /** By `performance.now()`. */
+  /** `performance.now()` when the query was queued. */
   since: number;
   resolve: (encoded: Encoded) => void;
   reject: (error: unknown) => void;
 }
 
 /**
- * One tower of a model in worker threads, which decode pictures too. Queries that are queued while all workers are busy
- * are encoded together, up to 8 at a time; no query waits for a batch to fill. A worker that ends is replaced, and its
- * queries are retried once, one by one.
+ * One tower of a model in worker threads, which also decode the pictures. Queries queued while all workers are busy are
+ * encoded in batches of up to 8; no query waits for a batch to fill. A worker that dies is replaced, and its queries
+ * are retried once, one by one.
  */
 export class EncoderPool {
   /** Length of every embedding. */
   readonly dimension: number;
   readonly dtype: ClipDtype;
   readonly workers: number;
-  /** Threads for one run of the model. */
+  /** Threads per model run. */
   readonly threads: number;
   readonly #pool: Piscina;
   readonly #options: EncoderPoolOptions;
@@ -103,7 +103,7 @@ export class EncoderPool {
       minThreads: workers,
       maxThreads: workers,
       concurrentTasksPerWorker: batchesEach,
-      atomics: 'disabled', // it would keep a worker from what it does between two tasks
+      atomics: 'disabled', // would block the worker's event loop between tasks
       recordTiming: false,
     });
     pool.on('error', (error) => options.onWorkerLost?.(error));
@@ -123,17 +123,17 @@ export class EncoderPool {
     }
   }
 
-  /** Queries that wait for a worker. */
+  /** Number of queries waiting for a worker. */
   get waiting(): number {
     return this.#waiting.length;
   }
 
   /**
    * @param query an encoded picture in one of `acceptedFormats`, or a text, depending on the tower
-   * @param signal removes it from the queue
-   * @returns `Float32Array` of `dimension`, L2-normalised; of a photo its features too
-   * @throws AppError `not_an_image`, `unsupported_image`, `unreadable_image`, `image_too_large` or `encoder_lost`; what
-   *   the signal was aborted with
+   * @param signal removes the query from the queue
+   * @returns `Float32Array` of `dimension`, L2-normalised; for a photo also its features
+   * @throws AppError `not_an_image`, `unsupported_image`, `unreadable_image`, `image_too_large` or `encoder_lost`; the
+   *   signal's abort reason
    */
   encode<Q extends Query>(query: Q, signal?: AbortSignal): Promise<Encoded<Q>> {
     return new Promise<Encoded>((resolve, reject) => {
@@ -180,12 +180,12 @@ export class EncoderPool {
     this.#dispatch();
   }
 
-  /** Encodes queries together, in one run of the model. @returns an outcome for each, in the same order */
+  /** Encodes a batch of queries in one model run. @returns one outcome per query, in the same order */
   async encodeBatch<Q extends Query>(queries: readonly Q[]): Promise<Outcome<Q>[]> {
     try {
       return await this.#run(queries);
     } catch (error) {
-      // One of them may have crashed the worker: alone, it cannot take others with it.
+      // One of them may have crashed the worker: retry them one by one, so that only that one fails.
       this.#options.onWorkerLost?.(error);
       return Promise.all(queries.map((query) => this.#tryAgain(query)));
     }
@@ -210,30 +210,30 @@ export class EncoderPool {
     return this.#pool.run(queries, { name: 'encode', signal }) as Promise<Outcome<Q>[]>;
   }
 
-  /** Ends the workers after their current batches. */
+  /** Stops the workers after their current batches. */
   async close(): Promise<void> {
     await this.#pool.close();
   }
 }
 
 /**
- * Most workers, because each has the model in memory (95 MB as q8, 350 MB as fp32). Further cores are used as threads of
- * their runs.
+ * Maximum number of workers, because each holds the model in memory (95 MB as q8, 350 MB as fp32). Further cores become
+ * threads of their runs.
  */
 const mostWorkers = 4;
 
-/** Workers for the most covers a second, where nobody waits for a single one: with a thread each none waits for another. */
+/** Workers for maximum throughput, where latency does not matter: with one thread each, none waits for another. */
 export const workersForThroughput = (): number => Math.min(mostWorkers, usableCores());
 
 /**
- * Pictures: a worker for two cores. On 2 cores with nothing else to do, one worker of two threads encodes one picture in
- * 16 ms and 95 a second of twelve clients', two workers of one thread 24 ms and 86, and two of two 20 ms and 83 (q8). Where
- * other programs take the cores, threads that wait for each other lose most: there two workers of one thread are better
- * (67 a second against 27). Texts: one, since a run is short and takes all that wait.
+ * Vision: one worker per two cores. On 2 idle cores (q8), one worker of two threads encodes one picture in 16 ms and
+ * 95/s for twelve clients; two workers of one thread 24 ms and 86/s; two of two threads 20 ms and 83/s. When other
+ * programs compete for the cores, threads that wait for each other suffer most: two workers of one thread then reach
+ * 67/s instead of 27/s. Text: one worker, since a run is short and takes all waiting queries.
  */
 const defaultWorkers = (tower: Tower): number =>
   tower === 'text' ? 1 : Math.max(1, Math.min(mostWorkers, Math.floor(usableCores() / 2)));
 
-/** Texts: one thread; see `text-encoder.ts`. */
+/** Text: one thread; see `text-encoder.ts`. */
 const defaultThreads = (tower: Tower, workers: number): number =>
   tower === 'text' ? 1 : Math.max(1, Math.floor(usableCores() / workers));

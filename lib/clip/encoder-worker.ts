@@ -7,26 +7,26 @@ import { createImageEncoder } from './image-encoder.ts';
 import type { ClipDtype, Tower } from './model-files.ts';
 import { createTextEncoder } from './text-encoder.ts';
 
-/** What a worker is started with. */
+/** The worker's `workerData`. */
 export interface EncoderTask {
   tower: Tower;
   modelDir: string;
   dtype: ClipDtype | undefined;
   /** Largest picture to decode, in pixels. */
   maxPixels: number | undefined;
-  /** Threads for one run of the model. */
+  /** Threads per model run. */
   threads: number;
-  /** Whether threads spin while they wait; next to other workers that would take time from those. */
+  /** Whether threads spin while they wait; with several workers, this would take CPU time from the others. */
   spin: boolean;
 }
 
-/** An encoded picture whose features are needed as well as its embedding. */
+/** An encoded picture whose features are needed in addition to its embedding. */
 export interface Photo {
   picture: Uint8Array;
   amount: Amount;
 }
 
-/** Of the tower: an encoded picture, or a text. */
+/** An encoded picture or a text, depending on the tower. */
 export type Query = Uint8Array | string | Photo;
 
 export interface EncodedPhoto {
@@ -34,10 +34,10 @@ export interface EncodedPhoto {
   features: PictureFeatures;
 }
 
-/** The result for a query: its embedding, and a photo's features. */
+/** The result for a query: its embedding; for a photo also its features. */
 export type Encoded<Q extends Query = Query> = Q extends Photo ? EncodedPhoto : Float32Array;
 
-/** The same, or why there is none. */
+/** The result for a query, or the error. */
 export type Outcome<Q extends Query = Query> = Encoded<Q> | PlainError;
 
 /** Properties of a loaded tower. */
@@ -47,8 +47,8 @@ export interface LoadedTower {
 }
 
 /**
- * Pictures that a worker decodes at a time: each may hold many megapixels. The decoder has threads of its own, so that
- * they also go on while the model runs.
+ * Pictures decoded concurrently per worker: each may have many megapixels. The decoder has its own threads, so decoding
+ * continues while the model runs.
  */
 const decodesAtATime = 2;
 
@@ -70,7 +70,7 @@ const openTower = {
       const { side, features } = query.amount;
       const { pixels, grey } = await encoder.preprocessWithGrey(asBuffer(query.picture), side);
       const made = featuresOfGrey(grey, features);
-      made.catch(() => undefined); // told when it is awaited
+      made.catch(() => undefined); // reported where it is awaited
       return { pixels, features: made };
     };
     return {
@@ -106,7 +106,7 @@ const openTower = {
 
 const opened = lazy<Awaited<ReturnType<(typeof openTower)[Tower]>>>(openTower[tower]);
 
-/** Loads the tower. @returns what it is, or why it can't be loaded */
+/** Loads the tower. @returns its properties, or the error */
 export const load = (): Promise<LoadedTower | PlainError> =>
   opened().then(({ encoder: { dtype, dimension } }) => ({ dtype, dimension }), toPlainError);
 

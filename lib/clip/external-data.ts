@@ -3,14 +3,14 @@ import { AppError } from '../errors.ts';
 
 /** `StringStringEntryProto` of onnx.proto: key (field 1, 8 bytes) `location`, then value (field 2). */
 const marker = Buffer.from('\n\x08location\x12', 'latin1');
-/** Longest name: its length is one byte. */
+/** Longest supported name: its length must fit in a one-byte varint. */
 const longestName = 127;
 
 /**
- * The files beside an ONNX graph that hold its weights, as it names them: relative to its folder, with slashes. None
- * where the graph holds them itself.
+ * Names of the files that hold an ONNX graph's external weights, as the graph gives them: relative to its folder, with
+ * slashes. Empty if the graph contains its weights.
  *
- * @throws AppError `model_unreadable` where one is outside of the folder; the file system's error
+ * @throws AppError `model_unreadable` if one is outside the folder; the file system's error
  */
 export async function externalDataOf(graphPath: string): Promise<string[]> {
   const names = new Set<string>();
@@ -20,7 +20,7 @@ export async function externalDataOf(graphPath: string): Promise<string[]> {
     for (let at = bytes.indexOf(marker); at >= 0; at = bytes.indexOf(marker, at + 1)) {
       const from = at + marker.length + 1;
       const length = bytes[from - 1] ?? Infinity;
-      if (length > longestName || from + length > bytes.length) continue; // its rest comes next
+      if (length > longestName || from + length > bytes.length) continue; // incomplete: the rest is in the next chunk
       names.add(bytes.toString('utf8', from, from + length).replace(/^(\.\/)+/, ''));
     }
     rest = bytes.subarray(-(marker.length + 1 + longestName));

@@ -1,11 +1,11 @@
 /**
- * IEEE 754 half precision, for graphs that take or give it: `Float16Array` exists from Node 24 only, before
- * that onnxruntime passes the bits in a `Uint16Array`.
+ * IEEE 754 half precision, for graphs with float16 inputs or outputs: `Float16Array` exists only from Node 24 on;
+ * before that, onnxruntime passes the bits in a `Uint16Array`.
  */
 const float = new Float32Array(1);
 const bits = new Uint32Array(float.buffer);
 
-/** @returns the bits of each value, rounded to nearest; what is too large becomes infinite */
+/** @returns the bits of each value, rounded to nearest; values out of range become infinite */
 export function toHalfBits(values: Float32Array): Uint16Array {
   return Uint16Array.from(values, halfBits);
 }
@@ -25,7 +25,7 @@ function halfBits(value: number): number {
   return sign | ((rounded - (112 << 23)) >>> 13);
 }
 
-/** @param halves bits, as {@link toHalfBits} makes them */
+/** @param halves bits, as returned by {@link toHalfBits} */
 export function fromHalfBits(halves: Uint16Array): Float32Array {
   return Float32Array.from(halves, (half) => {
     const sign = half & 0x8000 ? -1 : 1;

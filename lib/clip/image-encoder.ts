@@ -9,17 +9,17 @@ import { readPreprocessor, toPlanes, type Preprocessor } from './preprocess.ts';
 export interface ImageEncoderOptions {
   /** Folder of the model, in one of the layouts of `model-files.ts`. */
   modelDir: string;
-  /** Default: the first present of fp32, fp16, q8. */
+  /** Default: the first of fp32, fp16, q8 that is present. */
   dtype?: ClipDtype | undefined;
   /** Largest picture to decode, in pixels. Default: 64 million. */
   maxPixels?: number | undefined;
-  /** Default: as suits one picture at a time. */
+  /** Default: tuned for one picture at a time. */
   run?: Partial<RunOptions>;
 }
 
 const input = 'pixel_values';
 
-/** CLIP's image tower: an encoded picture into a unit vector. Made by {@link createImageEncoder}. */
+/** CLIP's image tower: turns an encoded picture into a unit vector. Created by {@link createImageEncoder}. */
 export class ImageEncoder {
   /** Length of every embedding. */
   readonly dimension: number;
@@ -52,9 +52,9 @@ export class ImageEncoder {
   }
 
   /**
-   * The part of {@link encode} that runs on other threads: do the next picture's while one is embedded.
+   * The first step of {@link encode}, run on other threads: call it for the next picture while one is embedded.
    *
-   * @returns `Float32Array` [3, size, size] as `preprocessor_config.json` has it
+   * @returns `Float32Array` [3, size, size], as specified by `preprocessor_config.json`
    * @throws as {@link encode}
    */
   async preprocess(picture: Buffer): Promise<Float32Array> {
@@ -62,9 +62,9 @@ export class ImageEncoder {
   }
 
   /**
-   * The same, and the picture in grey, which it is decoded once for.
+   * Like {@link preprocess}, but also returns the picture in grey, decoding it only once if possible.
    *
-   * @param side edge in pixels of the square that the grey one fits
+   * @param side edge in pixels of the square that the grey picture fits into
    */
   async preprocessWithGrey(
     picture: Buffer,
@@ -82,7 +82,7 @@ export class ImageEncoder {
   }
 
   /**
-   * @param pixels what {@link preprocess} made
+   * @param pixels output of {@link preprocess}
    * @returns `Float32Array` of `dimension`, L2-normalised
    */
   async embed(pixels: Float32Array): Promise<Float32Array> {
@@ -93,15 +93,15 @@ export class ImageEncoder {
   }
 
   /**
-   * Embeds several pictures in one run: a third less time a picture from about 4 on, and nothing more is
-   * gained beyond 8. A q8 graph quantises the whole batch on one scale, so its embeddings differ from
-   * single ones by as much as they differ from fp32's (cosine 0.9999).
+   * Embeds several pictures in one run: from about 4 on, each takes a third less time; beyond 8 nothing more is gained.
+   * A q8 graph quantises the whole batch on one scale, so its embeddings differ from single ones as much as from fp32's
+   * (cosine 0.9999).
    *
-   * @param pixels what {@link preprocess} made, one for each picture
-   * @returns one embedding for each, in the same order
+   * @param pixels outputs of {@link preprocess}, one per picture
+   * @returns one embedding per picture, in the same order
    */
   async embedBatch(pixels: readonly Float32Array[]): Promise<Float32Array[]> {
-    // An export may be fixed to one picture; one fixed to more has failed its trial run with one.
+    // An export may have a fixed batch size of one; with a larger fixed size, the trial run has failed.
     const batch = this.#graph.fixedAxis(input, 0) ?? Math.max(pixels.length, 1);
     const embeddings: Float32Array[] = [];
     for (let from = 0; from < pixels.length; from += batch)
@@ -129,13 +129,13 @@ function feedsOf(pixels: readonly Float32Array[], size: number): Feeds {
   return { [input]: { kind: 'float', values, shape: [pixels.length, 3, size, size] } };
 }
 
-/** Pixel values that no picture has in particular, for the trial run: -1 to 1. */
+/** Arbitrary pixel values for the trial run: -1 to 1. */
 const trialPixels = (size: number): Float32Array =>
   Float32Array.from({ length: 3 * size * size }, (_, i) => Math.sin(i));
 
 /**
- * Loads the image tower and runs it once. Reads its own files alone
- * (`model-files.ts`), usually `config.json`, `preprocessor_config.json` and `onnx/vision_model*.onnx`.
+ * Loads the image tower and runs it once. Reads only this tower's files (`model-files.ts`), usually `config.json`,
+ * `preprocessor_config.json` and `onnx/vision_model*.onnx`.
  *
  * @throws AppError `assets_missing` or `model_unreadable`, naming the file
  */

@@ -4,7 +4,7 @@ import { AppError } from '../errors.ts';
 import { refuseLfsPointer } from '../files.ts';
 import { externalDataOf } from './external-data.ts';
 
-/** What ONNX Runtime 1.30 says, and what that means. `$1` is what it names. */
+/** Error messages of ONNX Runtime 1.30 and their explanations. `$1` is the captured name. */
 const meanings = [
   {
     says: /(?:No Op registered for|Fatal error:|implementation for) (\S+)/,
@@ -24,15 +24,15 @@ const meanings = [
   },
 ];
 
-/** Characters of a message without a meaning here that are told. */
+/** Characters quoted of a message that matches none of these. */
 const longestReason = 200;
 
 /**
- * Why a graph could not be loaded.
+ * Explains why a graph could not be loaded.
  *
- * @param cause what ONNX Runtime threw
- * @returns `assets_missing` where the file of its weights is not here; else `model_unreadable`
- * @throws AppError `assets_missing` where Git LFS has not fetched the graph
+ * @param cause the error that ONNX Runtime threw
+ * @returns `assets_missing` if the file of its weights is missing; else `model_unreadable`
+ * @throws AppError `assets_missing` if Git LFS has not fetched the graph
  */
 export async function loadError(path: string, cause: unknown): Promise<AppError> {
   await refuseLfsPointer(path);

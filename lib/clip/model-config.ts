@@ -39,9 +39,9 @@ export async function readModelJson(modelDir: string, name: string): Promise<unk
 }
 
 /**
- * Reads a JSON file of the model and checks what is needed of it.
+ * Reads a JSON file of the model and validates the fields that are needed.
  *
- * @param schemaOf what a file with such content has to be
+ * @param schemaOf returns the schema for a file with such content
  * @throws AppError `assets_missing` or `model_unreadable`, naming the file and the field
  */
 export async function readModelConfig<Config>(
@@ -58,28 +58,28 @@ export async function readModelConfig<Config>(
   throw new AppError('model_unreadable', `${join(modelDir, name)} is not as expected: ${what}.`);
 }
 
-/** Longest piece of a file that is quoted in a message, in characters. */
+/** Maximum characters of a file quoted in a message. */
 const longestQuote = 80;
 
-/** The message of an issue. @param what was expected, e.g. "a positive number" */
+/** The message of an issue. @param what the expected value, e.g. "a positive number" */
 const foundInstead = (what: string, found: unknown): string => {
   const text = found === undefined ? 'nothing' : JSON.stringify(found);
   const quote = text.length > longestQuote ? `${text.slice(0, longestQuote)}…` : text;
   return `expected ${what} but found ${quote}`;
 };
 
-/** Makes a schema's message say what was expected and what was found instead. */
+/** Gives a schema an error message that states what was expected and what was found. */
 export const expecting = (what: string) => ({
   error: ({ input }: { input?: unknown }) => foundInstead(what, input),
 });
 
-/** What zod calls kinds of values, in words. */
+/** zod's type names, in plain words. */
 const kinds: Partial<Record<string, string>> = {
   ...{ int: 'a whole number', number: 'a number', string: 'a text', boolean: 'true or false' },
   ...{ array: 'a list', tuple: 'a list', object: 'an object', record: 'an object' },
 };
 
-/** The message where a schema has none: zod's own does not say what was found. */
+/** The message for schemas without one: zod's default does not say what was found. */
 const inWords = (issue: z.core.$ZodRawIssue): string => {
   const what = () => {
     if (issue.code === 'invalid_type') return kinds[issue.expected] ?? issue.expected;
@@ -92,20 +92,20 @@ const inWords = (issue: z.core.$ZodRawIssue): string => {
   return foundInstead(what(), issue.input);
 };
 
-/** CLIP's own longest text, in tokens. */
+/** CLIP's context length, in tokens. */
 const clipTokens = 77;
 const dimension = z.number().int().positive().optional();
 const tokens = z.number().int().min(2).default(clipTokens);
 const ofClip = z.undefined(expecting("none, since only CLIP's own text tower is read")).optional();
 
-/** Of open_clip's text towers, CLIP's own: others pad and clean their texts in ways of their own. */
+/** open_clip's settings of CLIP's own text tower, the only one supported: others pad and clean texts differently. */
 const openClipText = z.object({
   ...{ context_length: tokens, hf_model_name: ofClip, hf_tokenizer_name: ofClip },
   ...{ tokenizer_kwargs: ofClip, pool_type: z.literal('argmax').optional() },
   no_causal_mask: z.literal(false).optional(),
 });
 
-/** What is needed of a model's settings, as transformers names them or open_clip (and immich after it). */
+/** The settings that are needed, as named by transformers or by open_clip (and immich, which follows it). */
 const clipConfig = (tower: Tower) =>
   z
     .object({
@@ -120,7 +120,7 @@ const clipConfig = (tower: Tower) =>
               .optional(),
     })
     .transform((config) => ({
-      /** Length of the embeddings, where it is told. */
+      /** Length of the embeddings, if specified. */
       dimension: config.projection_dim ?? config.embed_dim,
       /** Longest text in tokens. */
       maxTokens:
@@ -136,7 +136,7 @@ export const hasField = (json: unknown, field: string): boolean =>
 /**
  * Reads `config.json`, or `open_clip_config.json`.
  *
- * @param tower what is needed of the other one is not looked at
+ * @param tower fields needed only by the other tower are not checked
  * @throws AppError `assets_missing` or `model_unreadable`, naming the file and the field
  */
 export const readClipConfig = (modelDir: string, name: string, tower: Tower) =>

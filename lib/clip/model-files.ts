@@ -6,22 +6,22 @@ export const clipDtypes = ['fp32', 'fp16', 'q8'] as const;
 export type ClipDtype = (typeof clipDtypes)[number];
 export type Tower = 'vision' | 'text';
 
-/** What one tower of a model consists of: names relative to the model's folder, with slashes. */
+/** The files of one tower of a model: names relative to the model's folder, with slashes. */
 export interface TowerFiles {
   graph: string;
   dtype: ClipDtype;
   config: string;
-  /** How pictures are prepared, or what makes the tokenizer. */
+  /** Files that specify the preprocessing of pictures, or the tokenizer. */
   side: readonly [string, ...string[]];
 }
 
 /** File name endings of transformers.js and optimum. */
 const suffixes: Record<ClipDtype, string> = { fp32: '', fp16: '_fp16', q8: '_quantized' };
 
-/** Folders of immich's exports, which are fp32 alone (immich's `machine-learning/export`). */
+/** Folders of immich's exports, which exist only as fp32 (immich's `machine-learning/export`). */
 const immichFolder: Record<Tower, string> = { vision: 'visual', text: 'textual' };
 
-/** Folders within a model's in which files of it may lie. */
+/** A model's folder and the subfolders that may contain its files. */
 const folders = ['', 'onnx', ...Object.values(immichFolder)];
 
 /** Where exporters put a tower: transformers.js, optimum, immich. */
@@ -31,20 +31,20 @@ const towerPaths = (tower: Tower, dtype: ClipDtype): string[] => [
   ...(dtype === 'fp32' ? [`${immichFolder[tower]}/model.onnx`] : []),
 ];
 
-/** What optimum calls a model of one part: a single tower, or both, which is refused when it is opened. */
+/** optimum's names for a model in one graph: a single tower, or both, which is refused when it is opened. */
 const wholePaths = (dtype: ClipDtype): string[] => [
   `onnx/model${suffixes[dtype]}.onnx`,
   `model${suffixes[dtype]}.onnx`,
 ];
 
-/** By who writes them: transformers, open_clip. */
+/** Config files of transformers and of open_clip. */
 const configs = [['config.json'], ['open_clip_config.json']] as const;
 
 type Side = TowerFiles['side'];
 
-/** Of each list the first whose files are all there counts. */
+/** The first entry whose files are all present is used. */
 const sides: Record<Tower, readonly [Side, ...Side[]]> = {
-  // transformers before version 5 and since, immich, open_clip
+  // transformers before version 5, transformers 5, immich, open_clip
   vision: [
     ['preprocessor_config.json'],
     ['processor_config.json'],
@@ -55,10 +55,10 @@ const sides: Record<Tower, readonly [Side, ...Side[]]> = {
 };
 
 /**
- * Finds one tower's files among those of a model. Of what is missing it names the file that transformers.js writes.
+ * Finds one tower's files among those of a model. For missing files, returns the names that transformers.js uses.
  *
  * @param present names relative to the model's folder, with slashes
- * @param dtype which export; default: the first present of fp32, fp16, q8
+ * @param dtype which export; default: the first of fp32, fp16, q8 that is present
  */
 export function layOut(present: readonly string[], tower: Tower, dtype?: ClipDtype): TowerFiles {
   const dtypes = dtype === undefined ? clipDtypes : [dtype];
@@ -82,9 +82,9 @@ export function towerFiles(present: readonly string[], tower: Tower, dtype?: Cli
 }
 
 /**
- * Names of the files of a model's folder, as far as a model may have them; none where there is no folder.
+ * Names of the files in a model's folder that may belong to the model; empty if the folder does not exist.
  *
- * @throws AppError `assets_missing` where it cannot be read
+ * @throws AppError `assets_missing` if it cannot be read
  */
 export async function modelNames(modelDir: string): Promise<string[]> {
   const lists = folders.map(async (folder) => {
@@ -104,8 +104,8 @@ const isAbsence = (error: unknown): boolean =>
 /**
  * Finds one tower of a model.
  *
- * @param dtype which export; default: the first present of fp32, fp16, q8
- * @returns its files, and `path`, the graph's
+ * @param dtype which export; default: the first of fp32, fp16, q8 that is present
+ * @returns its files, and the graph's `path`
  * @throws AppError `assets_missing` naming the file
  */
 export async function findTower(

@@ -8,20 +8,20 @@ import { loadError } from './load-error.ts';
 /** Chosen by measurement with CLIP ViT-B/32 on 2 cores (Node 20, onnxruntime 1.30); medians for one picture. */
 const sessionOptions = ({ threads, spin }: RunOptions): InferenceSession.SessionOptions => ({
   intraOpNumThreads: threads,
-  // A CLIP tower is a chain: no two of its nodes can run beside each other.
+  // A CLIP tower is a chain: no two of its nodes can run in parallel.
   executionMode: 'sequential',
   interOpNumThreads: 1,
-  // 'disabled' costs q8 2.5 ms; the levels between are no faster to load.
+  // 'disabled' makes q8 2.5 ms slower; the levels in between load no faster.
   graphOptimizationLevel: 'all',
-  // Activations from one pool instead of malloc. The same time by default, but where glibc is told to give
-  // memory back (MALLOC_TRIM_THRESHOLD_=131072, which saves 115 MB with both towers) 9.5 ms against 11.4.
+  // Allocates activations from an arena instead of malloc. Equally fast by default, but 9.5 instead of 11.4 ms if glibc
+  // must return memory to the system (MALLOC_TRIM_THRESHOLD_=131072, which saves 115 MB with both towers).
   enableCpuMemArena: true,
-  // 3 is errors: warnings about a graph's initialisers would go to stderr between the log's lines.
+  // 3 = errors: warnings about a graph's initialisers would go to stderr, between the log's lines.
   logSeverityLevel: 3,
   extra: {
     session: {
-      // Threads spin for work during a run (without that q8 takes 13.1 ms instead of 9.4), but not after
-      // it: the same cores decode the next picture.
+      // Threads spin for work during a run (without spinning, q8 takes 13.1 ms instead of 9.4), but not after it: the
+      // same cores decode the next picture.
       force_spinning_stop: '1',
       ...(!spin && { intra_op: { allow_spinning: '0' } }),
     },
@@ -42,15 +42,15 @@ export interface Output {
   width: number;
 }
 
-/** What a graph is expected to be, and how it is run. The names are those of transformers. */
+/** What a graph must look like, and how it is run. The names are those of transformers. */
 export interface GraphContract {
-  /** The input without which the graph makes no sense here; another name will do where it is the only one. */
+  /** The required input; another name is accepted if it is the only input. */
   required: string;
-  /** How many axes that has. */
+  /** Number of axes of the required input. */
   axes: number;
-  /** Inputs that are fed where a graph declares them. */
+  /** Inputs that are fed if the graph declares them. */
   optional: readonly string[];
-  /** Another name will do where it is the only one, and of two axes. */
+  /** The output; another name is accepted if it is the only candidate and has two axes. */
   output: string;
   run?: Partial<RunOptions> | undefined;
 }
@@ -58,30 +58,30 @@ export interface GraphContract {
 /** How a graph is run. */
 export interface RunOptions {
   /**
-   * Threads for one run. Default: all usable cores (a picture as q8 9.3 ms against 13.3 on one, as fp32 36
-   * against 66).
+   * Threads per run. Default: all usable cores (a picture as q8 takes 9.3 ms instead of 13.3 with one thread, as fp32
+   * 36 instead of 66).
    */
   threads: number;
   /**
-   * Whether threads spin while they wait for their share of a run. Default: yes; in large batches, beside other
-   * work, it only takes time from that.
+   * Whether threads spin while they wait for work during a run. Default: true; for large batches alongside other work,
+   * spinning only takes CPU time from that work.
    */
   spin: boolean;
 }
 
 type Metadata = InferenceSession.TensorValueMetadata;
 
-/** Outputs that are no embeddings, though they may be as wide as one. */
+/** Names of outputs that are not embeddings, though they may have the same width. */
 const noEmbedding = /hidden|pool|logits|attention/;
 
 const quoted = (names: readonly string[]): string => names.map((name) => `"${name}"`).join(', ');
 
-/** An ONNX graph in memory. The one user of onnxruntime-node, which is loaded with the first graph. */
+/** An ONNX graph in memory. Only this class uses onnxruntime-node, which is loaded with the first graph. */
 export class OnnxGraph {
   readonly path: string;
   readonly #session: InferenceSession;
   readonly #tensor: typeof Tensor;
-  /** By the contract's names. */
+  /** Keyed by the contract's names. */
   readonly #inputs: ReadonlyMap<string, Metadata>;
   readonly #output: string;
 
@@ -122,7 +122,7 @@ export class OnnxGraph {
   /**
    * Loads a graph. This blocks the thread (CLIP's vision tower: 0.2 s as q8, 0.7 s as fp32).
    *
-   * @throws AppError `model_unreadable`, or `assets_missing` where it is its weights that are: naming the file
+   * @throws AppError `model_unreadable`, or `assets_missing` if the file of its weights is missing; names the file
    */
   static async open(path: string, contract: GraphContract): Promise<OnnxGraph> {
     const { InferenceSession, Tensor } = await import('onnxruntime-node');
@@ -143,16 +143,13 @@ export class OnnxGraph {
     }
   }
 
-  /** An axis of an input where the graph fixes it, else `undefined`. */
+  /** The length of an input's axis if the graph fixes it, else `undefined`. */
   fixedAxis(input: string, axis: number): number | undefined {
     const length = this.#inputs.get(input)?.shape[axis];
     return typeof length === 'number' ? length : undefined;
   }
 
-  /**
-   * Runs the graph on those of the feeds that it declares. onnxruntime-node does this on the calling
-   * thread: nothing else runs in JavaScript meanwhile.
-   */
+  /** Runs the graph on the feeds that it declares. onnxruntime-node does this on the calling thread, blocking it. */
   async run(feeds: Feeds): Promise<Output> {
     const tensors = Array.from(this.#inputs, ([known, { name, type }]) => {
       const feed = feeds[known];
@@ -206,8 +203,8 @@ export class OnnxGraph {
 }
 
 /**
- * How to get the towers out of a graph that holds both, as optimum writes it: run whole, a text would cost as much as a
- * picture, and both would be in memory twice.
+ * The command that extracts the towers from a graph that holds both, as exported by optimum. In such a graph, a text
+ * would cost as much as a picture, and both towers would be in memory twice.
  */
 function splitCommand(path: string, { inputNames, outputNames }: InferenceSession): string | null {
   const [, dtype] = /^model(.*)\.onnx$/.exec(basename(path)) ?? [];

@@ -9,7 +9,7 @@ const edge = z.number().int().positive().max(4096);
 const square = z
   .object({ height: edge, width: edge })
   .refine(({ height, width }) => height === width, expecting('a square'));
-/** Of a list transformers does not say whether it means to crop or to squeeze. */
+/** Lists are refused: transformers does not specify whether they mean cropping or squeezing. */
 const sizes = expecting(
   'a whole number up to 4096, {"shortest_edge": number} or {"height": number, "width": the same}',
 );
@@ -80,13 +80,13 @@ const openClipFields = {
   mode: z.literal('RGB').optional(),
   mean: means.default(clipMean),
   std: deviations.default(clipDeviation),
-  // open_clip takes "random" as bicubic where it does not train
+  // outside of training, open_clip treats "random" as bicubic
   interpolation: z.enum(['bicubic', 'random']).optional(),
   resize_mode: z.enum(['shortest', 'squash']).optional(),
 };
 const openClipConfig = z.object(openClipFields).transform(asPreprocessor);
 
-/** `open_clip_config.json`, where the model says how large a picture is. */
+/** `open_clip_config.json`: `vision_cfg` gives the picture size unless `preprocess_cfg` does. */
 const openClipModel = z
   .object({
     model_cfg: z.object({ vision_cfg: z.object({ image_size: openClipFields.size }) }),
@@ -103,12 +103,12 @@ function asPreprocessor(config: z.output<z.ZodObject<typeof openClipFields>>): P
   return { frame: { size, crop: size, resize }, tables: valueTables(mean, std, 1 / 255) };
 }
 
-/** `processor_config.json`, in which transformers 5 has the image processor beside the tokenizer. */
+/** `processor_config.json`, in which transformers 5 stores the image processor alongside the tokenizer. */
 const processorConfig = z
   .object({ image_processor: preprocessorConfig })
   .transform(({ image_processor }) => image_processor);
 
-/** Files are told by what is in them: they are often copied to another's name. */
+/** Chooses the schema by content: files are often copied under another format's name. */
 function schemaOf(json: unknown, name: string): z.ZodType<Preprocessor> {
   if (hasField(json, 'preprocess_cfg')) return openClipModel;
   if (hasField(json, 'mean') && !hasField(json, 'image_mean')) return openClipConfig;
@@ -116,27 +116,27 @@ function schemaOf(json: unknown, name: string): z.ZodType<Preprocessor> {
   return isProcessor ? processorConfig : preprocessorConfig;
 }
 
-/** Mean and deviation that change nothing. */
+/** Mean and deviation that leave values unchanged. */
 const asIs = { mean: [0, 0, 0], std: [1, 1, 1] } as const;
 
 type PerChannel = readonly [number, number, number];
 
-/** What a byte becomes in each channel. */
+/** Lookup tables from byte to model value, one per channel. */
 function valueTables(mean: PerChannel, std: PerChannel, scale: number): Preprocessor['tables'] {
   const table = (channel: 0 | 1 | 2): Float32Array =>
     Float32Array.from({ length: 256 }, (_, byte) => (byte * scale - mean[channel]) / std[channel]);
   return [table(0), table(1), table(2)];
 }
 
-/** How a model wants its pictures. */
+/** The preprocessing that a model expects. */
 export interface Preprocessor {
   frame: ModelFrame;
-  /** One table a channel (R, G, B): the model's value for each of the 256 bytes. */
+  /** One table per channel (R, G, B): the model's value for each of the 256 byte values. */
   tables: readonly [Float32Array, Float32Array, Float32Array];
 }
 
 /**
- * @param name of the file in the model's folder, as transformers, immich or open_clip write it
+ * @param name file in the model's folder, as written by transformers, immich or open_clip
  * @throws AppError `assets_missing` or `model_unreadable`, naming the file and the field
  */
 export const readPreprocessor = (modelDir: string, name: string): Promise<Preprocessor> =>

@@ -8,15 +8,15 @@ import { readTokenizer, type Tokenizer } from './tokenizer.ts';
 export interface TextEncoderOptions {
   /** Folder of the model, in one of the layouts of `model-files.ts`. */
   modelDir: string;
-  /** Default: the first present of fp32, fp16, q8. */
+  /** Default: the first of fp32, fp16, q8 that is present. */
   dtype?: ClipDtype | undefined;
-  /** Threads for one run of the model. Default: {@link defaultThreads}. */
+  /** Threads per model run. Default: {@link defaultThreads}. */
   threads?: number;
 }
 
 const input = 'input_ids';
 
-/** CLIP's text tower: words into a unit vector. Made by {@link createTextEncoder}. */
+/** CLIP's text tower: turns text into a unit vector. Created by {@link createTextEncoder}. */
 export class ClipTextEncoder {
   /** Length of every embedding. */
   readonly dimension: number;
@@ -40,8 +40,7 @@ export class ClipTextEncoder {
   }
 
   /**
-   * @param text any text; of a longer one than the model takes (CLIP: 77 tokens, about 60 words) the start
-   *   counts
+   * @param text any text; only the start is used if it exceeds the model's context (CLIP: 77 tokens, about 60 words)
    * @returns `Float32Array` of `dimension`, L2-normalised
    */
   async encode(text: string): Promise<Float32Array> {
@@ -52,10 +51,10 @@ export class ClipTextEncoder {
   }
 
   /**
-   * Encodes several texts, those of as many tokens in one run of the model: not every text tower takes the padding that
-   * others would need. A q8 graph quantises the whole batch on one scale (see `ImageEncoder.embedBatch`).
+   * Encodes several texts. Texts with the same number of tokens share one run: not every text tower supports the
+   * padding that others would need. A q8 graph quantises the whole batch on one scale (see `ImageEncoder.embedBatch`).
    *
-   * @returns one embedding for each, in the same order
+   * @returns one embedding per text, in the same order
    */
   async encodeBatch(texts: readonly string[]): Promise<Float32Array[]> {
     const tokens = texts.map((text, place) => ({ place, ids: this.tokenize(text) }));
@@ -82,7 +81,7 @@ export class ClipTextEncoder {
     return embeddings;
   }
 
-  /** @returns token ids, start- and end-of-text included, truncated to what the model takes */
+  /** @returns token ids including start- and end-of-text, truncated to the model's context */
   tokenize(text: string): number[] {
     return this.#tokenizer.encode(text, this.#maxTokens);
   }
@@ -94,9 +93,9 @@ export class ClipTextEncoder {
 }
 
 /**
- * Texts of as many tokens, as long as they are: CLIP's attention is causal, so what follows the end-of-text token changes
- * nothing and only costs time (77 tokens take six times as long as 7). Only for a graph of fixed length they are padded,
- * with the last token, as CLIP's own tokenizer pads.
+ * Feeds for texts with the same number of tokens, without padding: CLIP's attention is causal, so tokens after the
+ * end-of-text token change nothing and only cost time (77 tokens take six times as long as 7). They are padded
+ * only for a graph of fixed length, with the last token, as CLIP's own tokenizer pads.
  */
 function feedsOf(texts: readonly (readonly number[])[], graph: OnnxGraph): Feeds {
   const length = graph.fixedAxis(input, 1) ?? texts[0]?.length ?? 0;
@@ -114,15 +113,15 @@ function feedsOf(texts: readonly (readonly number[])[], graph: OnnxGraph): Feeds
 }
 
 /**
- * One thread runs a text: after a pause of 30 ms, as between most requests, a second one has to be woken and
- * costs more than it saves (9 tokens on 2 cores: q8 4.4 ms against 8.2, fp32 9.7 against 12.9; without a
- * pause 3.7 against 2.8 and 9.6 against 6.3).
+ * One thread: after a pause of 30 ms, as between most requests, a second thread has to be woken, which costs more than
+ * it saves (9 tokens on 2 cores, one thread against two: q8 4.4 ms against 8.2, fp32 9.7 against 12.9; without a pause
+ * 3.7 against 2.8 and 9.6 against 6.3).
  */
 const defaultThreads = 1;
 
 /**
- * Loads the text tower and runs it once. Reads its own files alone
- * (`model-files.ts`), usually `config.json`, `tokenizer.json` and `onnx/text_model*.onnx`.
+ * Loads the text tower and runs it once. Reads only this tower's files (`model-files.ts`), usually `config.json`,
+ * `tokenizer.json` and `onnx/text_model*.onnx`.
  *
  * @throws AppError `assets_missing` or `model_unreadable`, naming the file
  */

@@ -3,25 +3,25 @@ import { z } from 'zod';
 import { AppError } from '../errors.ts';
 import { readModelConfig, readModelJson, readModelText } from './model-config.ts';
 
-/** Text into token ids. */
+/** Converts text into token ids. */
 export interface Tokenizer {
   /**
-   * @returns ids from the start-of-text token to the end-of-text one, at most `maxTokens`: what a longer
-   *   text has too many is left out before the end-of-text token. Never padded.
+   * @returns ids from the start-of-text to the end-of-text token, at most `maxTokens`: longer texts are truncated
+   *   before the end-of-text token. Never padded.
    */
   encode: (text: string, maxTokens: number) => number[];
 }
 
 /**
- * The part of `@huggingface/tokenizers` that is used: its own types import each other in a way that
- * TypeScript does not follow under NodeNext.
+ * The part of `@huggingface/tokenizers` used here: its own type declarations import each other in a way that TypeScript
+ * does not resolve under NodeNext.
  */
 interface TokenizersLibrary {
   Tokenizer: new (
     definition: unknown,
     config: object,
   ) => {
-    /** A word that the vocabulary lacks has no id where the model is a list of words (`WordLevel`). */
+    /** In a `WordLevel` model, a word missing from the vocabulary has no id. */
     encode: (text: string) => { ids: (number | undefined)[] };
   };
 }
@@ -29,7 +29,7 @@ interface TokenizersLibrary {
 /**
  * Reads a tokenizer (about 0.1 s for CLIP's 49,408 tokens).
  *
- * @param names `tokenizer.json`, or `vocab.json` and `merges.txt`, which are taken for CLIP's
+ * @param names `tokenizer.json`, or `vocab.json` and `merges.txt`, which are assumed to be CLIP's
  * @throws AppError `assets_missing` or `model_unreadable`, naming the file
  */
 export async function readTokenizer(
@@ -66,7 +66,7 @@ export async function readTokenizer(
   }
 }
 
-/** The id that Python's tokenizers gives a word which is not in the vocabulary; without one it drops it. */
+/** The id that Python's tokenizers gives to words missing from the vocabulary; without such an id, it drops them. */
 function unknownId(definition: unknown): number | undefined {
   const { success, data } = wordList.safeParse(definition);
   return success ? data.model.vocab[data.model.unk_token] : undefined;
@@ -85,15 +85,15 @@ const clipVocabulary = z
     error: `expected CLIP's vocabulary with ${specials.join(' and ')}; another one's tokenizer.json is written by AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR) of transformers`,
   });
 
-/** What CLIP takes for a word (openai/CLIP, `simple_tokenizer.py`). */
+/** CLIP's pattern of a word (openai/CLIP, `simple_tokenizer.py`). */
 const word = [
   ...specials.map((token) => token.replaceAll('|', '\\|')),
   ...["'s", "'t", "'re", "'ve", "'m", "'ll", "'d", '[\\p{L}]+', '[\\p{N}]', '[^\\s\\p{L}\\p{N}]+'],
 ].join('|');
 
 /**
- * What `tokenizer.json` says of the tokenizer with this vocabulary and these merges, as transformers' `CLIPTokenizer`
- * writes it: byte-level BPE over lower-cased words, whose ends are marked, between the special tokens.
+ * The `tokenizer.json` for this vocabulary and these merges, as written by transformers' `CLIPTokenizer`: byte-level
+ * BPE over lower-cased words with an end-of-word suffix, between the special tokens.
  */
 async function clipDefinition(modelDir: string, vocabName: string, mergesName: string) {
   const vocab = await readModelConfig(modelDir, vocabName, () => clipVocabulary);
@@ -131,8 +131,8 @@ const hasLowercase = (definition: unknown): boolean =>
   JSON.stringify(definition.normalizer).includes('"Lowercase"');
 
 /**
- * Rust's tokenizers lower each character by itself, JavaScript's `toLowerCase` looks at the whole word: it
- * makes the last sigma of a Greek one a final sigma, which is another token. This was the only
- * difference in 3,000 random texts.
+ * Rust's tokenizers lower-cases each character on its own; JavaScript's `toLowerCase` considers the whole word and
+ * turns a Greek word's last sigma into a final sigma, which is a different token. This was the only difference in 3,000
+ * random texts.
  */
 const lowerSigma = (text: string): string => text.replaceAll('Σ', 'σ');

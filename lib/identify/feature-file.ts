@@ -7,19 +7,19 @@ import { countOf, type PictureFeatures } from './features.ts';
 import { native } from './native.ts';
 
 /**
- * The features of all covers of a set, in lists of codes that are near to each other (an inverted file):
+ * The features of all covers of a set, in lists of similar codes (an inverted file):
  *
  * | part    | bytes                                                                                     |
  * | ------- | ----------------------------------------------------------------------------------------- |
  * | head    | 64: `SVFEATS`, 0; version, covers, lists, 0 (32 bits each); features (64 bits); zeros     |
- * | sizes   | 8 a cover: width and height in pixels (16 bits each), number of features (32 bits)        |
- * | starts  | 8 a list: its first feature; and once more, for the end of the last                       |
- * | centres | 32 a list: the code that its codes are nearest to                                         |
- * | codes   | 32 a feature, list by list                                                                |
- * | rows    | 4 a feature: its cover                                                                    |
- * | places  | 6 a feature: where on the cover it lies (`Features`)                                      |
+ * | sizes   | 8 per cover: width and height in pixels (16 bits each), number of features (32 bits)      |
+ * | starts  | 8 per list: its first feature; plus one entry for the end of the last list                |
+ * | centres | 32 per list: the code that its codes are nearest to                                       |
+ * | codes   | 32 per feature, list by list                                                              |
+ * | rows    | 4 per feature: the row of its cover                                                       |
+ * | places  | 6 per feature: its position on the cover (`Features`)                                     |
  *
- * All numbers are little-endian. The version is another where codes are made in another way.
+ * All numbers are little-endian. The version changes when codes are computed differently.
  */
 export interface FeatureFileHead {
   covers: number;
@@ -31,7 +31,7 @@ const magic = Buffer.from('SVFEATS\0', 'latin1');
 const version = 1;
 const headBytes = 64;
 
-/** Where the parts begin, in bytes, and where the file ends. */
+/** Offsets of the parts in bytes, and the file's end. */
 export function layoutOf({ covers, lists, features }: FeatureFileHead) {
   const sizes = headBytes;
   const starts = sizes + 8 * covers;
@@ -74,7 +74,7 @@ export async function readHead(path: string): Promise<FeatureFileHead> {
   }
 }
 
-/** Features of a cover; those that come from a feature file say which of its lists they were in. */
+/** Features of a cover; if read from a feature file, also the list of each. */
 export interface CoverFeatures extends PictureFeatures {
   lists?: Uint32Array;
 }
@@ -82,10 +82,10 @@ export interface CoverFeatures extends PictureFeatures {
 /**
  * Writes a feature file. All features are held in memory meanwhile.
  *
- * @param path where it goes; written as it is, not beside: never over one that is mapped
+ * @param path written in place, not via a temporary file: it must not be a file that is mapped
  * @param covers in the order of their rows
- * @param centres of the file whose lists the features name; without it lists are made of the features given
- * @throws Error of the file system; AppError `index_unreadable` where the addon is not built
+ * @param centres of the file whose lists the features refer to; if absent, lists are trained on the given features
+ * @throws Error of the file system; AppError `index_unreadable` if the addon is not built
  */
 export async function writeFeatureFile(
   path: string,
@@ -112,8 +112,8 @@ export async function writeFeatureFile(
 }
 
 /**
- * A cover's features in the order of their places, and of their codes at one place: a file then follows from what is in
- * it, whatever came before.
+ * Sorts a cover's features by place, then by code, so that the same features give the same file in whatever order they
+ * come.
  */
 function inOrder(cover: CoverFeatures): CoverFeatures {
   const { codes, places, lists } = cover;
@@ -139,16 +139,16 @@ function inOrder(cover: CoverFeatures): CoverFeatures {
   return sorted;
 }
 
-/** A search looks at all centres and at the codes of `probes` lists: with so many lists both take the same time. */
+/** A search scans all centres and the codes of `probes` lists: with this number of lists both take the same time. */
 export const suitableLists = (features: number, probes: number): number =>
   Math.max(1, Math.min(Math.round(Math.sqrt(probes * features)), Math.floor(features / 32)));
 
-/** Lists that a search looks into, for {@link suitableLists}. */
+/** Number of lists that a search scans, for {@link suitableLists}. */
 export const usualProbes = 8;
-/** Codes that each centre is made of: more gain nothing. */
+/** Codes sampled per centre: more gain nothing. */
 const sampledPerList = 32;
 
-/** Centres of lists, made of codes that are taken evenly from all. */
+/** Trains the lists' centres on codes sampled evenly from all. */
 async function trainLists(covers: readonly CoverFeatures[]): Promise<Uint8Array> {
   const features = covers.reduce((sum, cover) => sum + countOf(cover), 0);
   if (features === 0) return new Uint8Array(32);
@@ -166,7 +166,7 @@ async function trainLists(covers: readonly CoverFeatures[]): Promise<Uint8Array>
   return native().train(sample.subarray(0, taken * 32), Math.min(lists, taken));
 }
 
-/** The list of every feature, cover by cover. */
+/** The list of each feature, cover by cover. */
 async function assignLists(
   covers: readonly CoverFeatures[],
   centres: Uint8Array,
@@ -183,7 +183,7 @@ async function assignLists(
 export const numbersIn = (bytes: Uint8Array): Uint32Array =>
   new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
 
-/** Features that are written at a time. */
+/** Features written at a time. */
 const blockSize = 65_536;
 
 async function writeParts(
@@ -228,7 +228,7 @@ async function writeParts(
   await writeAt(file, new Uint8Array(rows.buffer), layout.rows);
 }
 
-/** Where the lists begin, and of each feature in their order the row and which of the cover's features it is. */
+/** Start of each list, and for each feature in list order its row and its index among the cover's features. */
 function sortByList({ lists, features }: FeatureFileHead, listOf: readonly Uint32Array[]) {
   const starts = new Uint32Array(lists + 1);
   for (const ofCover of listOf)

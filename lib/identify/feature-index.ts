@@ -10,16 +10,16 @@ import {
 import { fewestFeatures, type PictureFeatures } from './features.ts';
 import { native, type MappedFeatures, type Sighting, type SightingOptions } from './native.ts';
 
-/** Covers that are read from the file at a time. */
+/** Covers read from the file at a time. */
 const blockSize = 1024;
 
-/** The features of a set's covers, as `album_covers.features` holds them: mapped, so that it is read as it is needed. */
+/** The features of a set's covers, stored in `album_covers.features`: memory-mapped, so it is read on demand. */
 export class FeatureIndex {
   readonly #file: MappedFeatures;
   readonly #head: FeatureFileHead;
-  /** 8 bytes a cover: width, height, number of features. */
+  /** 8 bytes per cover: width, height, number of features. */
   readonly #sizes: Buffer;
-  /** 32 bytes a list; what is added goes into the same lists. */
+  /** 32 bytes per list; features added later go into the same lists. */
   readonly centres: Uint8Array;
 
   private constructor(
@@ -35,7 +35,7 @@ export class FeatureIndex {
   }
 
   /**
-   * @throws AppError `index_unreadable` where it is damaged, or the addon is not built: one sentence
+   * @throws AppError `index_unreadable` if it is damaged or the addon is not built: one sentence
    * @throws the file system's error if it cannot be read
    */
   static async open(path: string): Promise<FeatureIndex> {
@@ -60,25 +60,25 @@ export class FeatureIndex {
     }
   }
 
-  /** Number of covers, plain ones too. */
+  /** Number of covers, including plain ones. */
   get size(): number {
     return this.#head.covers;
   }
 
-  /** Number of a cover's features. */
+  /** Number of features of a cover. */
   featuresAt(row: number): number {
     return this.#sizes.readUInt32LE(8 * row + 4);
   }
 
-  /** Whether a cover can be named in a photo: it has enough features. */
+  /** Whether a cover has enough features to be identified in a photo. */
   isIdentifiable(row: number): boolean {
     return this.featuresAt(row) >= fewestFeatures;
   }
 
   /**
-   * Covers that lie in a photo, in no particular order; one place in the photo may be named more than once.
+   * Covers found in a photo, in no particular order; several may be at the same place.
    *
-   * @param rows that are looked at whatever their votes
+   * @param rows covers that are checked whatever their votes
    */
   async sightings(
     photo: PictureFeatures,
@@ -90,7 +90,7 @@ export class FeatureIndex {
     return found.filter(({ row }) => this.isIdentifiable(row));
   }
 
-  /** The features of all covers in the order of their rows, e.g. to write them again without some, or with more. */
+  /** The features of all covers in row order, e.g. to write them again with covers removed or added. */
   async *covers(): AsyncGenerator<CoverFeatures> {
     for (let from = 0; from < this.size; from += blockSize) {
       const to = Math.min(from + blockSize, this.size);
@@ -110,7 +110,7 @@ export class FeatureIndex {
     }
   }
 
-  /** Unmaps the file when the identifications under way are done. Nothing else may be called after it. */
+  /** Unmaps the file once running identifications are done. No other method may be called afterwards. */
   close(): void {
     this.#file.close();
   }

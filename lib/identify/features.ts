@@ -8,7 +8,7 @@ export interface PictureFeatures extends Features {
   height: number;
 }
 
-/** Longest edge in pixels to which a picture is shrunk, and the most features that are kept of it: docs/identify.md. */
+/** Longest edge in pixels to which a picture is shrunk, and the maximum number of features: docs/identify.md. */
 export interface Amount {
   side: number;
   features: number;
@@ -16,18 +16,18 @@ export interface Amount {
 export const coverAmount: Amount = { side: 500, features: 500 };
 export const photoAmount: Amount = { side: 1280, features: 4000 };
 
-/** A cover with fewer features is too plain to be told from others. */
+/** A cover with fewer features is too plain to be distinguished from others. */
 export const fewestFeatures = 40;
 
 /**
  * Features of a cover, the strongest first.
  *
- * @throws AppError as `decodeGrey`, and `index_unreadable` where the addon is not built
+ * @throws AppError as `decodeGrey`, and `index_unreadable` if the addon is not built
  */
 export const featuresOfCover = (bytes: Buffer, amount = coverAmount): Promise<PictureFeatures> =>
   featuresOfPicture(bytes, amount);
 
-/** The same of a photo that covers are looked for in. */
+/** Features of a photo in which covers are to be found, the strongest first. */
 export const featuresOfPhoto = (bytes: Buffer, amount = photoAmount): Promise<PictureFeatures> =>
   featuresOfPicture(bytes, amount);
 
@@ -35,11 +35,11 @@ async function featuresOfPicture(bytes: Buffer, amount: Amount): Promise<Picture
   return featuresOfGrey(await decodeGrey(bytes, { side: amount.side }), amount.features);
 }
 
-/** Features of a picture that is decoded already: at most so many, the strongest. */
+/** Features of a decoded picture: the `most` strongest. */
 export async function featuresOfGrey(grey: Grey, most: number): Promise<PictureFeatures> {
   const { pixels, width, height } = grey;
   return { ...(await native().extract(pixels, width, height, most)), width, height };
 }
 
-/** How many features these are. */
+/** Number of features. */
 export const countOf = ({ codes }: Features): number => codes.length / 32;

@@ -2,21 +2,21 @@ import type { FeatureIndex } from './feature-index.ts';
 import type { PictureFeatures } from './features.ts';
 import type { Outline, Point, Sighting, SightingOptions } from './native.ts';
 
-/** A sleeve in a photo, and the album that it is. */
+/** A sleeve found in a photo, and its album. */
 export interface Finding {
   row: number;
-  /** Points of the cover that were found where they belong. */
+  /** Number of the cover's feature points found at their expected places. */
   points: number;
   /**
-   * Corners of the cover as fractions of the photo's width and height, from its upper left one on, clockwise; beyond 0
-   * to 1 where the cover is not all in the photo.
+   * Corners of the cover as fractions of the photo's width and height, clockwise from its upper left corner; outside 0
+   * to 1 if part of the cover is outside the photo.
    */
   outline: Outline;
-  /** Rows of other covers that lie at the same place nearly as surely: editions, singles that share the artwork. */
+  /** Rows of other covers that fit nearly as well at the same place: other editions, singles with the same artwork. */
   alternatives: number[];
 }
 
-/** What docs/identify.md found best. */
+/** The best settings according to docs/identify.md. */
 export const usualSearch: SightingOptions = {
   voters: 1500,
   probes: 8,
@@ -24,15 +24,15 @@ export const usualSearch: SightingOptions = {
   candidates: 200,
 };
 
-/** Points that a cover must have at least, besides a share of those of its features that the photo can show. */
+/** Minimum points of a cover, in addition to a share of its features that are visible in the photo. */
 const fewestPoints = 10;
 const fewestShare = 1 / 32;
-/** Cells in which they lie at least: covers that share a label's mark or a word agree in fewer. */
+/** Minimum cells that contain the points: covers that share only a label's logo or a word agree in fewer. */
 const fewestCells = 8;
 
 /**
- * How surely a cover lies in the photo; from 1 on it is named. docs/identify.md says how sure those are that lie there,
- * and those that don't.
+ * How certain it is that a cover is in the photo; it is reported from 1 on. docs/identify.md has the values of covers
+ * that are in the photo and of those that are not.
  */
 export const surenessOf = ({
   points,
@@ -41,15 +41,15 @@ export const surenessOf = ({
 }: Pick<Sighting, 'points' | 'cells' | 'visible'>): number =>
   Math.min(points / (fewestPoints + fewestShare * visible), cells / fewestCells);
 
-/** Share of the best one's points that an alternative has at least. */
+/** An alternative has at least this share of the best cover's points. */
 const alternativeShare = 0.8;
-/** Two outlines are one place where their intersection is at least this share of the smaller one. */
+/** Two outlines are the same place if their intersection is at least this share of the smaller one. */
 const samePlace = 0.5;
 
 /**
- * The sleeves in a photo that are covers of the set, largest first; an empty list where there are none.
+ * Identifies the sleeves in a photo that are covers of the set, largest first; empty if there are none.
  *
- * @param candidates rows that are looked at besides those that the features vote for, e.g. the embedding's nearest
+ * @param candidates rows checked in addition to those that the features vote for, e.g. the nearest by embedding
  */
 export async function identify(
   index: FeatureIndex,
@@ -60,7 +60,7 @@ export async function identify(
   return findingsIn(await index.sightings(photo, search, candidates), photo);
 }
 
-/** Those that are sure enough, largest first. */
+/** Findings that are certain enough, largest first. */
 export function findingsIn(
   sightings: readonly Sighting[],
   { width, height }: { width: number; height: number },
@@ -76,9 +76,9 @@ export function findingsIn(
 }
 
 /**
- * Of the sightings at one place the one with the most points is the finding. A point of the photo speaks for one sleeve:
- * what lies in the outline of a finding does not make another one sure. Two covers with the same lettering, say, agree
- * where it is.
+ * Of the sightings at one place, the one with the most points becomes the finding. Each point of the photo counts for
+ * one sleeve only: points inside a finding's outline do not support another one. Two covers with the same lettering,
+ * for example, agree wherever it is.
  */
 export function mergeSightings(sightings: readonly Sighting[]): Finding[] {
   const findings: Finding[] = [];
@@ -94,7 +94,7 @@ export function mergeSightings(sightings: readonly Sighting[]): Finding[] {
   return findings;
 }
 
-/** The points of a sighting that lie in no finding's outline. */
+/** The points of a sighting outside all findings' outlines. */
 function outsideOf(
   findings: readonly Finding[],
   { spots }: Sighting,
@@ -120,7 +120,7 @@ function isSamePlace(a: Outline, b: Outline): boolean {
   return areaOf(intersection(a, b)) >= samePlace * Math.min(areaOf(a), areaOf(b));
 }
 
-/** Area of a polygon whose corners go clockwise (y points down). */
+/** Area of a polygon with its corners in clockwise order (y points down). */
 function areaOf(corners: readonly Point[]): number {
   let twice = 0;
   for (const [i, [x, y]] of corners.entries()) {
@@ -130,7 +130,7 @@ function areaOf(corners: readonly Point[]): number {
   return twice / 2;
 }
 
-/** What two convex polygons have in common: the one is cut along each edge of the other (Sutherland and Hodgman, 1974). */
+/** Intersection of two convex polygons: one is clipped at each edge of the other (Sutherland and Hodgman, 1974). */
 function intersection(subject: readonly Point[], clip: readonly Point[]): readonly Point[] {
   let kept = subject;
   for (const [i, [ax, ay]] of clip.entries()) {

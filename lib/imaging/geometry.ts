@@ -1,4 +1,4 @@
-/** How a model wants its pictures: resized, then cropped from the centre. */
+/** The input that a model expects: resized, then cropped from the centre. */
 export interface ModelFrame {
   /** Edge in pixels of the square that the model sees. */
   crop: number;
@@ -20,9 +20,9 @@ export interface Region extends Size {
 }
 
 /**
- * What Hugging Face transformers' `CLIPImageProcessor` makes of a picture: the size that it is resized to
- * (`get_resize_output_image_size`: the longer edge is truncated, not rounded) and the square that it then
- * keeps (`center_crop`: an odd pixel is left over on the right and below).
+ * The geometry of Hugging Face transformers' `CLIPImageProcessor`: the size that a picture is resized to
+ * (`get_resize_output_image_size`: the longer edge is truncated, not rounded) and the square that is kept of it
+ * (`center_crop`: an odd pixel is left over on the right and below).
  */
 export function modelGeometry(
   { width, height }: Size,
@@ -41,7 +41,7 @@ export function modelGeometry(
   return { resized, kept };
 }
 
-/** The middle of a picture whose longer edge is more than `ratio` times the shorter one; else all of it. */
+/** The middle of a picture whose longer edge is more than `ratio` times the shorter one; else the whole picture. */
 export function centralRegion({ width, height }: Size, ratio: number): Region {
   const long = Math.min(width, height) * ratio;
   const kept = { width: Math.min(width, long), height: Math.min(height, long) };

@@ -3,20 +3,20 @@ import libheif from 'libheif-js/wasm-bundle.js';
 import type { heif_image_handle as ImageHandle } from 'libheif-js/libheif-wasm/libheif.js';
 import type { Size } from './geometry.ts';
 
-/** What the thread is started with. */
+/** The thread's `workerData`. */
 export interface HeicTask {
   bytes: Uint8Array;
   /** Largest picture to decode, in pixels. */
   maxPixels: number;
 }
 
-/** What it answers, once. */
+/** The thread's only message. */
 export type HeicAnswer =
   | ({ type: 'decoded'; rgb: Uint8Array<ArrayBuffer> } & Size)
   | ({ type: 'too-large' } & Size)
   | { type: 'unreadable'; reason: string };
 
-/** What libheif calls an error: each of its functions returns either this or its result. */
+/** libheif's error object: each of its functions returns either this or its result. */
 interface HeifError {
   code: { value: number };
   message: string;
@@ -32,7 +32,7 @@ interface Channel extends Size {
 const isError = (result: unknown): result is HeifError =>
   typeof result === 'object' && result !== null && 'code' in result;
 
-/** @throws Error with libheif's own words, where it is one of its errors */
+/** @throws Error with libheif's message if the result is an error */
 function successful<T>(result: T | HeifError): T {
   if (isError(result)) throw new Error(result.message);
   return result;
@@ -40,7 +40,7 @@ function successful<T>(result: T | HeifError): T {
 
 /**
  * Byte offset of `max_image_size_pixels`, a 64-bit number, in `heif_security_limits` (heif_security.h, version 1 and
- * later). It holds for what is coded in the file too, whatever size its header claims.
+ * later). The limit also applies to the pictures coded in the file, whatever size its header claims.
  */
 const maxPixelsOffset = 8;
 
@@ -51,7 +51,7 @@ function limitPixels(maxPixels: number): void {
   words[at + 1] = 0;
 }
 
-/** Decodes the primary picture, turned and mirrored as the file says. */
+/** Decodes the primary picture, rotated and mirrored as the file specifies. */
 function decode({ bytes, maxPixels }: HeicTask): HeicAnswer {
   limitPixels(maxPixels);
   const context = libheif.heif_context_alloc();
@@ -78,7 +78,7 @@ function decode({ bytes, maxPixels }: HeicTask): HeicAnswer {
   return { type: 'decoded', rgb: packed(channel), width: channel.width, height: channel.height };
 }
 
-/** The rows without what fills them up. */
+/** Removes the padding at the end of each row. */
 function packed({ width, height, stride, data }: Channel): Uint8Array<ArrayBuffer> {
   const rowBytes = width * 3;
   const rgb = new Uint8Array(rowBytes * height);

@@ -8,21 +8,21 @@ import type { HeicAnswer, HeicTask } from './heic-worker.ts';
 import { tooLarge, unreadable } from './refusal.ts';
 
 /**
- * Pictures that a worker has decoded at a time. One of 12 megapixels, an iPhone's, takes 1.5 s and 160 MB, one of
- * 63 megapixels 3.4 s and 620 MB (docs/pictures.md).
+ * Limits concurrent decodes. A picture of 12 megapixels, as from an iPhone, takes 1.5 s and 160 MB, one of 63
+ * megapixels 3.4 s and 620 MB (docs/pictures.md).
  */
 const atATime = pLimit(1);
 
-/** Longest that one may take, in milliseconds: several times what the largest does. */
+/** Time limit for one picture, in milliseconds: several times what the largest takes. */
 const defaultTimeLimit = 15_000;
 
 /**
- * Decodes a HEIC photo, which libvips as sharp has it can't: HEVC is patented. Each gets a thread of its own, which
- * holds whatever a file does to the decoder, can be ended, and gives its memory back.
+ * Decodes a HEIC photo, which sharp's build of libvips cannot: HEVC is patented. Each gets its own thread, which
+ * contains the failures of the decoder, can be terminated, and frees its memory.
  *
  * @param maxPixels largest picture to decode, in pixels
  * @param timeLimit in milliseconds
- * @returns RGB, 3 bytes a pixel, rows from the top, upright as the file says
+ * @returns RGB, 3 bytes per pixel, top row first, upright as the file specifies
  * @throws AppError `image_too_large` or `unreadable_image`
  */
 export const decodeHeic = (
@@ -41,7 +41,7 @@ export const decodeHeic = (
 async function askWorker(task: HeicTask, timeLimit: number): Promise<HeicAnswer> {
   const worker = new Worker(workerFile('heic-worker'), { workerData: task });
   try {
-    // An error of the thread's own, as where its bundle is missing, rejects this.
+    // An error of the thread itself, e.g. a missing bundle, rejects this.
     const [answer] = (await once(worker, 'message', {
       signal: AbortSignal.timeout(timeLimit),
     })) as [HeicAnswer];

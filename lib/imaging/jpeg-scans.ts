@@ -1,14 +1,14 @@
-/** Scans that a JPEG may be made of. Programs write 1 to about 20. */
+/** Maximum number of scans in a JPEG. Programs write 1 to about 20. */
 const mostScans = 100;
 
 const [startOfScan, endOfImage] = [0xda, 0xd9];
-/** Markers that stand alone: stuffed zeros, TEM, restarts and the start of the image. */
+/** Markers without a length: stuffed zeros, TEM, restarts and the start of the image. */
 const standsAlone = (marker: number): boolean =>
   marker <= 0x01 || (marker >= 0xd0 && marker <= 0xd8);
 
 /**
- * Whether a JPEG is made of more scans than any program writes. Each makes the decoder go over the whole picture, and
- * takes ten bytes where it changes nothing: 750 KB with 4,000 of them took 18 s at 64 megapixels.
+ * Whether a JPEG has more scans than any program writes. Each makes the decoder pass over the whole picture, yet takes
+ * only ten bytes if it changes nothing: 750 KB with 4,000 of them took 18 s at 64 megapixels.
  */
 export function hasTooManyScans(jpeg: Buffer): boolean {
   let scans = 0;

@@ -1,11 +1,11 @@
 import type { Region, Size } from './geometry.ts';
 
 /**
- * Pillow's bicubic resampling of 8-bit RGB, to the last bit. Source: Pillow, `src/libImaging/Resample.c`
+ * Pillow's bicubic resampling of 8-bit RGB, bit for bit. Source: Pillow, `src/libImaging/Resample.c`
  * (`precompute_coeffs`, `normalize_coeffs_8bpc`, `ImagingResample*_8bpc`).
  *
- * Needed where a picture is enlarged: there libvips interpolates otherwise than Pillow, with which the
- * embeddings of the covers were made.
+ * Needed to enlarge pictures: there libvips interpolates differently from Pillow, with which the embeddings of the
+ * covers were computed.
  */
 
 /** Keys' cubic convolution kernel with Pillow's parameter. */
@@ -24,7 +24,7 @@ function kernel(distance: number): number {
   return 0;
 }
 
-/** The source pixels that one output pixel is made of, and their fixed-point weights. */
+/** The source pixels that contribute to one output pixel, and their fixed-point weights. */
 interface Taps {
   first: number;
   weights: Int32Array;
@@ -51,7 +51,7 @@ function tapsOf(source: number, resized: number, from: number, count: number): T
   });
 }
 
-/** First source pixel, and the one after the last, that some output pixel is made of. */
+/** The first source pixel that contributes to any output pixel, and the one after the last. */
 function span(taps: readonly Taps[]): { start: number; end: number } {
   const start = Math.min(...taps.map(({ first }) => first));
   const end = Math.max(...taps.map(({ first, weights }) => first + weights.length));
@@ -59,10 +59,10 @@ function span(taps: readonly Taps[]): { start: number; end: number } {
 }
 
 export interface BicubicPlan {
-  /** The part of the source that the output is made of: nothing else has to be decoded. */
+  /** The part of the source that the output depends on: nothing else has to be decoded. */
   needed: Region;
   /**
-   * @param pixels RGB of the `needed` region, 3 bytes a pixel, rows without padding
+   * @param pixels RGB of the `needed` region, 3 bytes per pixel, rows without padding
    * @returns RGB of the kept region
    */
   resample: (pixels: Uint8Array) => Uint8Array;
@@ -73,7 +73,7 @@ export interface BicubicPlan {
  *
  * @param source size of the whole picture
  * @param resized size that the whole picture is resized to
- * @param kept the region of the resized picture that is wanted
+ * @param kept the region of the resized picture to keep
  */
 export function planBicubic(source: Size, resized: Size, kept: Region): BicubicPlan {
   const across = tapsOf(source.width, resized.width, kept.left, kept.width);

@@ -12,13 +12,13 @@ export type { ModelFrame } from './geometry.ts';
 export { sniffImage };
 
 /**
- * sharp is imported here alone, and only when a picture has to be read or drawn: a handler that never
- * does so never loads libvips.
+ * Only this module imports sharp, and only when a picture has to be decoded or encoded: a handler that never does so
+ * never loads libvips.
  *
- * - No operation cache: it would keep the pixels of uploads that never come twice (up to 50 MB).
- * - One libvips thread a picture: a second one gained nothing between 640x640 and 12 megapixels (the JPEG
- *   decoder is serial; 18.0 against 18.2 ms at 12 MP) and costs buffers of its own. Pictures are
- *   decoded beside each other on libuv's pool instead.
+ * - No operation cache: it would keep the pixels of uploads that are never repeated (up to 50 MB).
+ * - One libvips thread per picture: a second one gained nothing between 640x640 and 12 megapixels (the JPEG decoder is
+ *   serial; 18.0 against 18.2 ms at 12 MP) and needs its own buffers. Instead, pictures are decoded concurrently on
+ *   libuv's pool.
  */
 const loadSharp = lazy(async (): Promise<typeof sharpModule> => {
   const { default: sharp } = await import('sharp');
@@ -27,38 +27,38 @@ const loadSharp = lazy(async (): Promise<typeof sharpModule> => {
   return sharp;
 });
 
-/** Largest picture, in pixels, that is decoded whole in order to be enlarged; longer ones are mere threads. */
+/** Largest picture, in pixels, that is decoded whole to be enlarged; larger ones that need it are extremely narrow. */
 const wholeWhenSmall = 1_000_000;
 
 export interface DecodeOptions {
   frame: ModelFrame;
-  /** Turn the picture as its EXIF orientation says. Default: true. */
+  /** Rotate the picture according to its EXIF orientation. Default: true. */
   autoOrient?: boolean;
   /** Largest picture to decode, in pixels. Default: {@link defaultMaxPixels}. */
   maxPixels?: number;
 }
 
-/** 64 megapixels: more than nearly every phone takes, and 192 MB where a picture must be held whole. */
+/** 64 megapixels: more than nearly every phone takes, and 192 MB if a picture must be held whole. */
 export const defaultMaxPixels = 64_000_000;
 
-/** Of a picture longer than this many times its width only the middle is looked at: the crop is inside. */
+/** Above this aspect ratio, only the middle of a picture is processed: it contains the crop. */
 const longestRatio = 8;
 
 /** Largest picture, in pixels, that is held whole as RGB (48 MB) in order to drop its alpha before the resize. */
 const wholeInMemory = 16_000_000;
 
-/** Greys that a transparent picture is laid over, in turn, until something is seen of it: docs/alpha.md. */
+/** Grey backgrounds for transparent pictures, tried in turn until something is visible: docs/alpha.md. */
 const grounds = [255, 0] as const;
-/** Steps from the ground up to which nothing is seen: alphas of 1 to 8 leave no more. */
+/** Maximum difference from the background that counts as invisible: alphas of 1 to 8 leave no more. */
 const faintest = 8;
 
 /**
- * Decodes a picture into what a model sees of it, as Pillow and transformers' `CLIPImageProcessor` do:
- * embedded colour profiles are ignored, CMYK is converted naively, the resize is bicubic and the crop central.
- * The first frame of an animation counts. Unlike theirs, a transparent picture is laid over white (`grounds`).
+ * Decodes a picture into a model's input, as Pillow and transformers' `CLIPImageProcessor` do: embedded colour profiles
+ * are ignored, CMYK is converted naively, the resize is bicubic and the crop central. Only the first frame of an
+ * animation is used. Unlike them, it lays a transparent picture over white (`grounds`).
  *
  * @param bytes an encoded picture, in one of `acceptedFormats`
- * @returns RGB, 0 to 255, `crop` x `crop` x 3 bytes, rows from the top
+ * @returns RGB, 0 to 255, `crop` x `crop` x 3 bytes, top row first
  * @throws AppError `not_an_image`, `unsupported_image`, `unreadable_image` or `image_too_large`
  */
 export function decodeForModel(bytes: Buffer, options: DecodeOptions): Promise<Uint8Array> {
@@ -68,14 +68,14 @@ export function decodeForModel(bytes: Buffer, options: DecodeOptions): Promise<U
   );
 }
 
-/** A grey picture: one byte a pixel, rows from the top. */
+/** A grey picture: one byte per pixel, top row first. */
 export interface Grey extends Size {
   pixels: Uint8Array;
 }
 
 /**
- * Decodes a picture to grey, upright, and shrinks it to fit a square; one that is smaller stays as large as it is. A
- * transparent picture is laid over white.
+ * Decodes a picture to grey, upright, and shrinks it to fit a square; a smaller picture keeps its size. A transparent
+ * picture is laid over white.
  *
  * @param bytes an encoded picture, in one of `acceptedFormats`
  * @param options.side edge of the square in pixels
@@ -89,8 +89,8 @@ export function decodeGrey(
 }
 
 /**
- * Both of one picture, decoded once where that costs nothing (`decodedOnce`): what {@link decodeForModel} makes of it,
- * but for the rounding of one that is turned (a step of 1/255), and what {@link decodeGrey} does.
+ * The results of {@link decodeForModel} and {@link decodeGrey}, with a single decode if that costs nothing
+ * (`decodedOnce`). The former may differ by rounding (a step of 1/255) if the picture is rotated.
  *
  * @throws AppError as `decodeForModel`
  */
@@ -117,9 +117,9 @@ async function readGrey(picture: Picture, side: number): Promise<Grey> {
 }
 
 /**
- * The picture as upright pixels. The picture itself where the model would be given others: it is transparent, has
- * other than 8 bits or is CMYK; where it is too large to be held; and where it is a JPEG that the decoder shrinks: shrunk
- * twice, once for each, it takes no longer than once at full size.
+ * The picture as upright RGB pixels. The picture itself if the model's input would differ (it is transparent, not
+ * 8-bit, or CMYK), if it is too large to be held, or if it is a JPEG that the decoder shrinks: shrinking it twice, once
+ * per result, takes no longer than decoding it once at full size.
  */
 async function decodedOnce(picture: Picture, frame: ModelFrame): Promise<Picture> {
   const { header, format, raw } = picture;
@@ -138,7 +138,7 @@ async function decodedOnce(picture: Picture, frame: ModelFrame): Promise<Picture
 }
 
 /**
- * Runs `read` over a picture whose header is within the limits, and again over one whose lost end could be mended.
+ * Runs `read` on a picture whose header is within the limits, and again if it fails but a truncated end can be mended.
  *
  * @throws AppError `not_an_image`, `unsupported_image`, `unreadable_image` or `image_too_large`
  */
@@ -149,7 +149,7 @@ async function decodePicture<T>(
 ): Promise<T> {
   const picture = withoutLead(bytes);
   const format = acceptedFormat(picture);
-  await loadSharp(); // a library that can't be loaded is no fault of the picture's
+  await loadSharp(); // before the try: a failure to load is not the picture's fault
   try {
     const source = await sourceOf(picture, maxPixels);
     const header = await readHeader(source, autoOrient);
@@ -168,8 +168,8 @@ async function decodePicture<T>(
 }
 
 /**
- * What libvips says of a picture that it can't decode reaches us as a plain `Error`; ours and programming errors are of
- * other classes, the system's have a code, and a lack of memory is none of the picture's doing.
+ * libvips reports a picture that it cannot decode as a plain `Error`; our errors and programming errors are of other
+ * classes, the system's have a code, and a lack of memory is not the picture's fault.
  */
 const isDecodeError = (error: unknown): error is Error =>
   error instanceof Error &&
@@ -177,10 +177,10 @@ const isDecodeError = (error: unknown): error is Error =>
   !('code' in error) &&
   !/out of memory|unable to (create|start) thread/i.test(error.message);
 
-/** A byte order mark and blanks, which careless programs write before a picture. */
+/** A byte order mark and whitespace, which careless programs write before a picture. */
 const lead = new Set([0xef, 0xbb, 0xbf, 0x0d, 0x0a, 0x20]);
 
-/** The picture without what stands before it: some bytes of `lead`, where a JPEG begins behind them. */
+/** Removes bytes of `lead` before a JPEG; other pictures are returned unchanged. */
 function withoutLead(bytes: Buffer): Buffer {
   let at = 0;
   while (at < 16 && lead.has(bytes[at] ?? -1)) at += 1;
@@ -189,21 +189,21 @@ function withoutLead(bytes: Buffer): Buffer {
 
 /** Share of a JPEG's rows that may be missing at its end. */
 const mostMissing = 0.02;
-/** Pixels that a block of JPEG is high at most: fewer rows are not told apart. */
+/** Maximum height of a JPEG's blocks in pixels: fewer missing rows cannot be detected. */
 const blockHeight = 16;
-/** What libjpeg puts in the place of pixels that did not come: mid-grey. */
+/** libjpeg fills in missing pixels with mid-grey. */
 const filler = 128;
 const endMarker = Buffer.of(0xff, 0xd9);
 
 /**
- * A JPEG that lost its last bytes, where (nearly) all of its pixels are there: only the marker at its end is missing, or
- * a fiftieth of the rows of a baseline JPEG, whose rows come one after the other. `null` where more is missing.
+ * Repairs a JPEG that lost its last bytes, if (nearly) all of its pixels are present: only the end marker is missing,
+ * or up to a fiftieth of the rows of a baseline JPEG, whose rows are stored in order. `null` if more is missing.
  */
 async function mendedEnd(picture: Picture): Promise<Picture | null> {
   const sharp = await loadSharp();
   const { header } = picture;
   const ended = { ...picture, bytes: Buffer.concat([picture.bytes, endMarker]) };
-  const strict = { failOn: 'warning', limitInputPixels: false } as const; // too few pixels are a warning to libjpeg
+  const strict = { failOn: 'warning', limitInputPixels: false } as const; // libjpeg only warns about missing pixels
   const isWhole = await readToEnd(sharp(ended.bytes, strict)).then(
     () => true,
     () => false,
@@ -222,28 +222,27 @@ async function mendedEnd(picture: Picture): Promise<Picture | null> {
 }
 
 /**
- * Decodes every pixel, for the errors that this finds. `stats()` would do, but loses them: one time in five where others
- * decode beside it (sharp 0.35.5; test/imaging). Naming the colour space is sharp's way to have a JPEG decoded at full
- * size.
+ * Decodes every pixel to find errors. `stats()` would do, but loses them one time in five if other decodes run
+ * concurrently (sharp 0.35.5; test/imaging). Naming the colour space makes sharp decode a JPEG at full size.
  */
 const readToEnd = (reader: Sharp): Promise<Buffer> =>
   reader.pipelineColourspace('srgb').resize(8, 8, { fit: 'fill' }).raw().toBuffer();
 
 interface Header extends Size {
   hasAlpha: boolean;
-  /** Eight bits a channel, RGB or grey. */
+  /** Eight bits per channel, RGB or grey. */
   plain: boolean;
   progressive: boolean;
   cmyk: boolean;
 }
 
-/** What sharp is given: the file, or the pixels of one that it can't decode. */
+/** sharp's input: the file, or the pixels of a picture that it cannot decode. */
 interface Source {
   bytes: Buffer;
   raw?: Size & { channels: 3 };
 }
 
-/** @throws AppError `image_too_large` or `unreadable_image` where the picture has to be decoded for it */
+/** @throws AppError `image_too_large` or `unreadable_image` if the picture has to be decoded here */
 async function sourceOf(bytes: Buffer, maxPixels: number): Promise<Source> {
   if (sniffImage(bytes) !== 'heic') return { bytes };
   const { rgb, width, height } = await decodeHeic(bytes, maxPixels);
@@ -259,13 +258,13 @@ interface Picture extends Source {
   format: AcceptedFormat;
   autoOrient: boolean;
   header: Header;
-  /** Grey that it is laid over; without one its alpha is dropped. */
+  /** Grey background; if absent, the alpha channel is dropped. */
   ground?: number;
-  /** Its last rows are missing, which is put up with. */
+  /** Its last rows are missing, which is tolerated. */
   cutShort?: boolean;
 }
 
-/** Size as it will be seen, that is after orientation. Reads no pixels. */
+/** Size after orientation. Reads no pixels. */
 async function readHeader(source: Source, autoOrient: boolean): Promise<Header> {
   const reader = await openSource(source, { limitInputPixels: false });
   const found: Metadata = await reader.metadata();
@@ -280,19 +279,19 @@ async function readHeader(source: Source, autoOrient: boolean): Promise<Header> 
   };
 }
 
-/** A reader of the picture in which nothing has been decoded yet. */
+/** A reader of the picture that has not decoded anything yet. */
 async function open({ autoOrient, cutShort = false, ...source }: Picture): Promise<Sharp> {
   const reader = await openSource(source, {
-    // `warning`, sharp's default, also refuses pictures with stray bytes that every viewer shows.
+    // `warning`, sharp's default, would also refuse pictures with stray bytes that every viewer shows.
     failOn: cutShort ? 'none' : 'error',
-    // The header has been checked against a limit of ours.
+    // The header has been checked against our own limit.
     limitInputPixels: false,
     ignoreIcc: true,
   });
   return autoOrient ? reader.autoOrient() : reader;
 }
 
-/** Over the first ground that shows anything; without its alpha where none does, as where all of it is 0. */
+/** Over the first background that makes anything visible; without alpha if none does, e.g. if it is 0 everywhere. */
 async function decodeOpaque(picture: Picture, frame: ModelFrame): Promise<Uint8Array> {
   for (const ground of picture.header.hasAlpha ? grounds : []) {
     const seen = await decode({ ...picture, ground }, frame);
@@ -315,16 +314,16 @@ async function decode(picture: Picture, frame: ModelFrame): Promise<Uint8Array> 
 
 const wholeOf = ({ width, height }: Size): Region => ({ left: 0, top: 0, width, height });
 
-/** RGB of a part of the picture at its own size. */
+/** RGB of a region of the picture at its original size. */
 async function readRegion(picture: Picture, region: Region): Promise<Uint8Array> {
   const { width, height } = picture.header;
-  // A picture of ordinary shape is decoded to its end, so that a truncated one is noticed.
+  // A picture of ordinary shape is decoded to its end, so that truncation is detected.
   if (width * height <= wholeWhenSmall)
     return cropRgb(await readRgb(await open(picture), picture), width, region);
   return readRgb((await open(picture)).extract(region), picture);
 }
 
-/** RGB of a part of the picture, shrunk to `size`. The whole width and height are resized: see `decode`. */
+/** RGB of a region of the picture, shrunk to `size`. `decode` crops afterwards. */
 async function readResized(picture: Picture, region: Region, size: Size): Promise<Uint8Array> {
   const { header } = picture;
   const shrink = { ...size, fit: 'fill', kernel: 'cubic', fastShrinkOnLoad: false } as const;
@@ -333,7 +332,7 @@ async function readResized(picture: Picture, region: Region, size: Size): Promis
     const reader = await open(picture);
     return whole ? reader : reader.extract(region);
   };
-  // sharp resizes with alpha as weight, unless a ground has taken it away before.
+  // sharp resizes with alpha as weight, unless it has been flattened onto a background.
   if (
     header.hasAlpha &&
     picture.ground === undefined &&
@@ -346,16 +345,16 @@ async function readResized(picture: Picture, region: Region, size: Size): Promis
   }
   const reader = (await part()).resize(shrink);
   if (picture.format === 'jpeg' && !picture.raw && !header.cmyk && !evenShrink(header, size))
-    // Naming the colour space is sharp's way to have a JPEG decoded at full size.
+    // Naming the colour space makes sharp decode a JPEG at full size.
     reader.pipelineColourspace('srgb');
   return readRgb(reader, picture);
 }
 
 /**
- * The factor by which a JPEG is shrunk while it is decoded, `undefined` where it does not divide the edges. One that
- * does halves the time and comes closer to Pillow than libvips' own shrinking; another one pads the picture to the next
- * multiple, which shifts everything (cosine 0.994 against 0.9995 on the tiny model at 1500 x 1125).
- * The factors are sharp's: with `fastShrinkOnLoad: false` it leaves at least half of the shrinking undone.
+ * The factor by which a JPEG is shrunk while it is decoded, or `undefined` if it does not divide the edges. One that
+ * does halves the time and comes closer to Pillow than libvips' own shrinking; any other pads the picture to the next
+ * multiple, which shifts everything (cosine 0.994 instead of 0.9995 on the tiny model at 1500 x 1125). The factors are
+ * sharp's: with `fastShrinkOnLoad: false` it leaves at least a factor of 2 to the resize.
  */
 function evenShrink(source: Size, target: Size): number | undefined {
   const shrink = Math.min(source.width / target.width, source.height / target.height);
@@ -363,15 +362,15 @@ function evenShrink(source: Size, target: Size): number | undefined {
   return source.width % factor === 0 && source.height % factor === 0 ? factor : undefined;
 }
 
-/** Runs the reader. @returns RGB, 3 bytes a pixel, without alpha */
+/** Runs the reader. @returns RGB, 3 bytes per pixel, without alpha */
 async function readRgb(reader: Sharp, { header, ground }: Picture): Promise<Uint8Array> {
   if (header.cmyk) return cmykToRgb(await readCmyk(reader));
-  // sharp does this before the resize, though told after it.
+  // sharp flattens before it resizes, whatever the order of the calls.
   if (ground !== undefined) reader.flatten({ background: { r: ground, g: ground, b: ground } });
   return pixels(reader.removeAlpha().toColourspace('srgb'), 3);
 }
 
-/** @throws Error where there are other than so many channels, as in a picture that a satellite took */
+/** @throws Error if the number of channels differs, as in satellite pictures */
 async function pixels(reader: Sharp, channels: number): Promise<Uint8Array> {
   const { data, info } = await reader.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
   if (info.channels !== channels)
@@ -379,7 +378,7 @@ async function pixels(reader: Sharp, channels: number): Promise<Uint8Array> {
   return data;
 }
 
-/** CMYK as it is stored: otherwise libvips converts it through a profile, which Pillow does not. */
+/** CMYK as stored: otherwise libvips converts it through a profile, which Pillow does not. */
 const readCmyk = (reader: Sharp): Promise<Uint8Array> =>
   pixels(reader.removeAlpha().pipelineColourspace('cmyk').toColourspace('cmyk'), 4);
 
@@ -394,14 +393,14 @@ function cmykToRgb(cmyk: Uint8Array): Uint8Array {
   return rgb;
 }
 
-/** Quality by format, at which a cover of 320 pixels has no flaw that one sees: 5 to 15 KB. */
+/** Quality by format at which a cover of 320 pixels has no visible flaw: 5 to 15 KB. */
 const thumbnailQuality = { avif: 50, webp: 75, jpeg: 80 } as const;
 
 /**
- * Shrinks a cover to fit a square; one that is smaller stays as large as it is.
+ * Shrinks a cover to fit a square; a smaller one keeps its size.
  *
  * @param size edge of the square in pixels
- * @throws AppError `unreadable_image` where it is damaged
+ * @throws AppError `unreadable_image` if it is damaged
  */
 export async function shrinkCover(
   bytes: Buffer,
@@ -417,7 +416,7 @@ export async function shrinkCover(
       .resize(size, size, { fit: 'inside', withoutEnlargement: true })
       .flatten({ background: '#fff' });
     const quality = thumbnailQuality[format];
-    // Effort 2 of 9: a tenth of a second less for 5 % more bytes.
+    // Effort 2 of 9 saves a tenth of a second for 5 % more bytes.
     const encoded =
       format === 'avif'
         ? shrunk.avif({ quality, effort: 2 })
@@ -428,11 +427,11 @@ export async function shrinkCover(
   }
 }
 
-/** Quality of a cover that had to be made a JPEG: beyond it only the file grows. */
+/** Quality of a cover that is converted to JPEG: a higher one only makes the file larger. */
 const jpegQuality = 92;
 
 /**
- * A picture as a JPEG: one that is a JPEG stays as it is, byte for byte. It is decoded to its end either way.
+ * Converts a picture to JPEG; a JPEG is returned unchanged, byte for byte. Either way it is decoded to its end.
  *
  * @throws AppError `not_an_image`, `unsupported_image` or `unreadable_image`
  */

@@ -10,7 +10,7 @@ import {
 } from './sniff.ts';
 import type { Size } from './geometry.ts';
 
-/** What the formats are called. */
+/** Names of the formats. */
 const names: Record<AcceptedFormat, string> = {
   jpeg: 'JPEG',
   png: 'PNG',
@@ -28,7 +28,7 @@ export const formatList = `${allButLast.join(', ')} or ${names[acceptedFormats.a
 
 const sendInstead = `send a ${formatList} picture`;
 
-/** What the other formats are called, and whether they are pictures that a program could have read. */
+/** Names of the other formats, and whether they are pictures in an unsupported format or not pictures at all. */
 const otherFormats: Record<OtherFormat, { name: string; picture: boolean }> = {
   bmp: { name: 'a BMP picture', picture: true },
   jxl: { name: 'a JPEG XL picture', picture: true },
@@ -68,7 +68,7 @@ export function acceptedFormat(bytes: Buffer): AcceptedFormat {
   );
 }
 
-/** @throws AppError `unreadable_image` where a JPEG would take the decoder a time without bound */
+/** @throws AppError `unreadable_image` if decoding a JPEG would take unbounded time */
 export function refuseManyScans(jpeg: Buffer): void {
   if (hasTooManyScans(jpeg))
     throw new AppError(
@@ -77,7 +77,7 @@ export function refuseManyScans(jpeg: Buffer): void {
     );
 }
 
-/** U+FFFD in UTF-8, which stands for each byte that is no text. A picture does not have three of it at its start. */
+/** U+FFFD in UTF-8, which replaces each byte that is not text. No picture has three of them at its start. */
 const replacement = Buffer.from('\uFFFD');
 
 const isMangled = (bytes: Uint8Array): boolean => {
@@ -93,7 +93,7 @@ const isMangled = (bytes: Uint8Array): boolean => {
 const isAccepted = (format: string): format is AcceptedFormat =>
   (acceptedFormats as readonly string[]).includes(format);
 
-/** What libvips says stays in the cause: it may tell more about this machine than about the picture. */
+/** libvips' message stays in the cause: it may reveal more about this machine than about the picture. */
 export const unreadable = (format: SniffedFormat, cause: unknown): AppError =>
   new AppError(
     'unreadable_image',

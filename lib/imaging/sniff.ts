@@ -1,13 +1,13 @@
-/** Formats that a query may have. */
+/** Formats accepted as a query. */
 export const acceptedFormats = ['jpeg', 'png', 'webp', 'avif', 'heic', 'tiff', 'gif'] as const;
 export type AcceptedFormat = (typeof acceptedFormats)[number];
 
-/** Picture formats that are recognised only in order to say that they are not taken. */
+/** Formats recognised only to report that they are not accepted. */
 export type OtherFormat = 'bmp' | 'jxl' | 'jp2' | 'psd' | 'ico' | 'svg' | 'pdf';
 
 export type SniffedFormat = AcceptedFormat | OtherFormat;
 
-/** Bytes from the start of a file that {@link sniffImage} looks at. */
+/** Number of bytes at the start of a file that {@link sniffImage} examines. */
 export const sniffLength = 1024;
 
 const ascii = (head: Uint8Array, from: number, to: number): string =>
@@ -51,7 +51,7 @@ function sniffIsoMedia(head: Uint8Array): SniffedFormat | null {
   return 'heic';
 }
 
-/** What may stand before the first element of an XML document: how each part begins and ends. */
+/** What may precede the first element of an XML document: the start and end of each part. */
 const prologParts = [
   { start: /^<\?xml/i, end: /\?>/ },
   { start: /^<!--/, end: /-->/ },
@@ -60,8 +60,8 @@ const prologParts = [
 ] as const;
 
 /**
- * SVG has no magic number: it is XML (in UTF-8) whose first element is `svg`. Each part before that is looked
- * for once, at the place where the one before it ended, so that the time is linear in the length.
+ * SVG has no magic number: it is XML (in UTF-8) whose first element is `svg`. Each part before that is searched for
+ * once, from the end of the previous one, so that the time is linear in the length.
  */
 function startsAsSvg(head: Uint8Array): boolean {
   let rest = new TextDecoder().decode(head.subarray(0, sniffLength)).trimStart();
@@ -75,13 +75,13 @@ function startsAsSvg(head: Uint8Array): boolean {
 }
 
 /**
- * Recognises a picture by its magic numbers, whatever it is called.
+ * Recognises a picture by its magic numbers, whatever its name.
  *
- * Not the library `file-type`: it knows no SVG, and takes AVIF of the major brand `mif1` for HEIC, `heim` and `hevm`
- * for MP4.
+ * The library `file-type` is not used: it does not know SVG, and takes AVIF with the major brand `mif1` for HEIC,
+ * `heim` and `hevm` for MP4.
  *
  * @param head the first bytes of the file; {@link sniffLength} of them are enough
- * @returns the format, or `null` where the bytes are not the start of any picture known here
+ * @returns the format, or `null` if the bytes are not the start of a known picture format
  */
 export function sniffImage(head: Uint8Array): SniffedFormat | null {
   const start = ascii(head, 0, 16);

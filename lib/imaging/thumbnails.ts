@@ -2,19 +2,19 @@ import { LRUCache } from 'lru-cache';
 import pLimit from 'p-limit';
 import { shrinkCover } from './raster.ts';
 
-/** Edges in pixels that a thumbnail may have: a list, a grid, and a grid on a dense display. */
+/** Allowed edges of a thumbnail in pixels: for a list, a grid, and a grid on a high-density display. */
 export const thumbnailSizes = [160, 320, 640] as const;
 export type ThumbnailSize = (typeof thumbnailSizes)[number];
 
 export type ThumbnailFormat = 'avif' | 'webp' | 'jpeg';
 
-/** Thumbnails kept in memory, in bytes: about 4,000 of 320 pixels. */
+/** Size of the thumbnail cache in bytes: about 4,000 thumbnails of 320 pixels. */
 const keptBytes = 48 * 2 ** 20;
 
-/** Covers shrunk at a time; searches decode on the same threads. */
+/** Covers shrunk concurrently; searches decode on the same threads. */
 const atATime = 2;
 
-/** Small pictures of covers, made when they are asked for and kept while there is room. */
+/** Thumbnails of covers, created on request and cached while there is room. */
 export class Thumbnails {
   readonly #kept = new LRUCache<string, Buffer>({
     maxSize: keptBytes,
@@ -24,8 +24,8 @@ export class Thumbnails {
   readonly #limit = pLimit(atATime);
 
   /**
-   * @param key what names this version of this cover
-   * @param read the cover's bytes, asked for only where the thumbnail has to be made
+   * @param key identifies this version of this cover
+   * @param read returns the cover's bytes; called only if the thumbnail is not cached
    * @throws AppError as {@link shrinkCover}
    */
   get(

@@ -14,47 +14,47 @@ import type { Outline } from '../identify/native.ts';
 import { Gate } from './gate.ts';
 
 export interface SearchOptions {
-  /** How many albums at most: an integer of 1 or more. */
+  /** Maximum number of albums: an integer of 1 or more. */
   k: number;
-  /** How many of the best are left out, to go on after them. Default: 0. */
+  /** Number of best albums to skip, for paging. Default: 0. */
   offset?: number;
   filter: AlbumFilter;
-  /** Aborted when nobody waits for the answer any more: work that has not begun is then left out. */
+  /** Aborted when the client no longer waits for the response: work that has not started is then skipped. */
   signal?: AbortSignal;
 }
 
-/** One album of an answer. */
+/** One album of a search result. */
 export interface Hit {
   album: Album;
   /** Cosine of the query's embedding and the cover's: -1 to 1, 1 is the same picture. */
   similarity: number;
 }
 
-/** An album that was recognised in a picture. */
+/** An album recognised in a picture. */
 export interface Identified {
   album: Album;
-  /** Points of the cover that were found where they belong. */
+  /** Number of the cover's feature points found at their expected places. */
   points: number;
-  /** Corners of the cover as fractions of the upright picture's width and height, from its upper left one on, clockwise. */
+  /** Corners of the cover as fractions of the upright picture's width and height, clockwise from the upper left. */
   outline: Outline;
-  /** Other albums whose covers fit the place nearly as well: editions, singles that share the artwork. */
+  /** Other albums whose covers fit nearly as well: other editions, singles with the same artwork. */
   alternatives: Album[];
 }
 
-/** What a search found, and what it took. */
+/** The result of a search, with timings. */
 export interface SearchAnswer {
   hits: Hit[];
-  /** The albums that a picture shows, largest first; `null` where that was not looked at. */
+  /** Albums recognised in a picture, largest first; `null` if recognition was not attempted. */
   identified: Identified[] | null;
-  /** What the asker should know of the filters, one sentence each. */
+  /** Hints about the filters, one sentence each. */
   notes: string[];
-  /** Whether the embedding was there from an earlier search. */
+  /** Whether the embedding came from the cache. */
   cached: boolean;
-  /** Milliseconds to have the embedding, waiting for a turn included. */
+  /** Milliseconds to get the embedding, including time in the queue. */
   encodeMs: number;
-  /** Milliseconds to recognise albums; left out where that was not looked at, or was known from an earlier search. */
+  /** Milliseconds to recognise albums; absent if not attempted, or if the result came from the cache. */
   identifyMs?: number;
-  /** Milliseconds for the nearest vectors and their albums. */
+  /** Milliseconds to find the nearest vectors and their albums. */
   nearestMs: number;
 }
 
@@ -62,36 +62,36 @@ interface Encoder<Query, Encoded> {
   encode(query: Query, signal?: AbortSignal): Promise<Encoded>;
 }
 
-/** Gives a `Float32Array` of the index's dimension, L2-normalised; of a photo its features too. */
+/** Returns a `Float32Array` of the index's dimension, L2-normalised; for a photo also its features. */
 type ImageEncoder = Encoder<Buffer, Float32Array> & Encoder<Photo, EncodedPhoto>;
 
-/** What is kept of a query. */
+/** Cache entry of a query. */
 interface Kept {
   embedding: Float32Array;
-  /** What was recognised in a picture, among the covers of one version of the corpus. */
+  /** Albums recognised in the picture, for one version of the corpus. */
   recognised?: { version: symbol; findings: readonly Finding[] };
 }
 
-/** What a search needs; each is made when it is first asked for. */
+/** Dependencies of the search service; the encoders are created on first use. */
 export interface SearchParts {
   imageEncoder: () => Promise<ImageEncoder>;
   textEncoder: () => Promise<Encoder<string, Float32Array>>;
-  /** The albums and vectors that are current. */
+  /** The current albums and vectors. */
   corpus: () => Corpus;
-  /** Pictures, and texts, that may be encoded or wait for it at a time; the next one is refused. */
+  /** Maximum number of pictures, and of texts, that are being encoded or queued; further ones are refused. */
   waiting: number;
-  /** Queries whose embeddings are kept. */
+  /** Number of queries whose embeddings are cached. */
   kept: number;
 }
 
-/** The main job: encode the query, find the nearest covers, name their albums. */
+/** The core of the app: encodes the query, finds the nearest covers, and looks up their albums. */
 export class SearchService {
   readonly #parts: SearchParts;
-  /** Searches at a time that can't be done together: those that are under way share the cores. */
+  /** Limits concurrent searches that cannot be batched: running searches share the cores. */
   readonly #indexTurns = pLimit(usableCores());
   readonly #pictures: Gate;
   readonly #texts: Gate;
-  /** Embeddings of the last queries: paging and filters ask for the same one again and again. */
+  /** Embeddings of the last queries: paging and filters repeat the same query. */
   readonly #kept: LRUCache<string, Kept> | undefined;
 
   constructor(parts: SearchParts) {
@@ -101,16 +101,16 @@ export class SearchService {
     this.#kept = parts.kept > 0 ? new LRUCache({ max: parts.kept }) : undefined;
   }
 
-  /** @throws AppError `busy` where a picture would be refused now */
+  /** @throws AppError `busy` if a picture would be refused now */
   assertRoomForPicture(): void {
     this.#pictures.assertRoom();
   }
 
   /**
    * @param picture an encoded picture, in one of `acceptedFormats`
-   * @param options.identify whether albums are recognised in it, where the files for that are there
-   * @returns the `k` albums with the most similar covers among those that pass the filter, best first; all
-   *   of them if there are fewer. Those that were recognised come before the others.
+   * @param options.identify whether to recognise albums in it, if the files for that are present
+   * @returns the `k` albums with the most similar covers among those that match the filter, best first; all of them if
+   *   there are fewer. Recognised albums come before the others.
    * @throws AppError `not_an_image`, `unsupported_image`, `unreadable_image`, `image_too_large` or `busy`
    */
   byImage(picture: Buffer, options: SearchOptions & { identify?: boolean }): Promise<SearchAnswer> {
@@ -119,7 +119,7 @@ export class SearchService {
     const corpus = this.#parts.corpus();
     return corpus.use(async () => {
       const start = performance.now();
-      this.#parts.imageEncoder().catch(() => undefined); // loaded beside the features; told below
+      this.#parts.imageEncoder().catch(() => undefined); // loads in parallel with the features; errors are thrown below
       const features = options.identify === false ? null : await corpus.features();
       const kept = this.#kept?.get(key);
       if (kept && (!features || kept.recognised?.version === corpus.version))
@@ -145,7 +145,7 @@ export class SearchService {
     });
   }
 
-  /** The same for a description in words. */
+  /** Like {@link byImage}, for a description in words. */
   byText(words: string, options: SearchOptions): Promise<SearchAnswer> {
     const key = `text ${words.normalize('NFC').trim().replaceAll(/\s+/g, ' ')}`; // as CLIP's tokenizer does
     const corpus = this.#parts.corpus();
@@ -162,7 +162,7 @@ export class SearchService {
   }
 
   /**
-   * The albums whose covers are most similar to an album's, itself left out.
+   * The albums whose covers are most similar to the given album's, excluding itself.
    *
    * @throws AppError `album_not_found`
    */
@@ -179,7 +179,7 @@ export class SearchService {
     });
   }
 
-  /** Searches among some rows, and of the features, take turns: each of them takes a core. */
+  /** Limits concurrent searches over given rows and over features: each takes a core. */
   #inTurn<T>(signal: AbortSignal | undefined, search: () => Promise<T>): Promise<T> {
     return this.#indexTurns(() => {
       signal?.throwIfAborted();
@@ -199,8 +199,8 @@ export class SearchService {
   }
 
   /**
-   * @param how.start when the search began, by `performance.now()`
-   * @param how.except a row that is left out
+   * @param how.start `performance.now()` when the search began
+   * @param how.except a row to exclude
    */
   async #nearest(
     corpus: Corpus,
@@ -250,5 +250,5 @@ export class SearchService {
   }
 }
 
-/** Nearest by embedding that are looked at besides those that the features vote for. */
+/** Number of nearest covers by embedding that are checked in addition to those that the features vote for. */
 const alsoLookedAt = 20;

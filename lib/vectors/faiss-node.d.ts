@@ -1,53 +1,53 @@
 /**
- * What native/faiss/binding.cc adds to the package, whose own types tell the rest. Where it could not be built, upstream's
- * prebuilt binary has none of it. It has none of upstream's `new Index`, `read`, `search`, `toBuffer`, `fromBuffer` and
- * `mergeFrom`, nor its other classes.
+ * What native/faiss/binding.cc adds to the package, whose own types cover the rest. Where it could not be built,
+ * upstream's prebuilt binary is used, which has none of these. The binding in turn lacks upstream's `new Index`,
+ * `read`, `search`, `toBuffer`, `fromBuffer` and `mergeFrom`, and its other classes.
  */
 export {};
 
 declare module 'faiss-node' {
-  /** What `nearest` answers: as many rows as queries, each best first and filled up with the label -1. */
+  /** Result of `nearest`: one row per query, best first, padded with the label -1. */
   interface TypedSearchResult {
     distances: Float32Array;
     labels: Int32Array;
   }
 
   interface Index {
-    /** @param x n vectors, one after the other, read where they lie; an array of numbers only with the prebuilt binary */
+    /** @param x n concatenated vectors, read in place; only the prebuilt binary takes an array of numbers */
     add(x: Float32Array): void;
-    /** @param x n vectors, likewise */
+    /** @param x n vectors, as for `add` */
     train(x: Float32Array): void;
     /**
-     * Queries n vectors, in a thread of its own; the index can not be changed meanwhile.
+     * Runs n queries in a separate thread; the index cannot be changed meanwhile.
      *
-     * @param x n vectors, one after the other; copied
-     * @param k how many for each; more than there are gives all
-     * @param rows search among these only, exactly, whatever the type of the index; copied
-     * @throws RangeError where a row is beyond the index
+     * @param x n concatenated vectors; copied
+     * @param k neighbours per query; all vectors if there are fewer
+     * @param rows searches these only, exactly, whatever the type of the index; copied
+     * @throws RangeError if a row is beyond the index
      */
     nearest(x: Float32Array, k: number, rows?: Uint32Array): Promise<TypedSearchResult>;
-    /** The lengths of the vectors of these rows, as the index stores them; in a thread of its own. */
+    /** Lengths (L2 norms) of the vectors of these rows, as the index stores them; computed in a separate thread. */
     lengths(rows: Uint32Array): Promise<Float64Array>;
-    /** The vector of a row, as the index stores it. @throws RangeError where the row is beyond the index */
+    /** The vector of a row, as the index stores it. @throws RangeError if the row is beyond the index */
     reconstruct(row: number): Float32Array;
-    /** The ids that the vectors had in the file (`IndexIDMap`, `add_with_ids`), by row; `undefined` where they had none. */
+    /** The ids of the vectors in the file (`IndexIDMap`, `add_with_ids`), by row; `undefined` if it has none. */
     ids(): Float64Array | undefined;
-    /** Scales every vector to length 1; `false` where the type does not store them as they are. In a thread of its own. */
+    /** Scales every vector to length 1, in a separate thread; `false` if the type does not store vectors unchanged. */
     normalise(): Promise<boolean>;
-    /** Cells of an inverted file; 0 where the index has none. */
+    /** Number of cells of an inverted file; 0 if the index has none. */
     cells(): number;
-    /** Cells of an inverted file that a search looks into; 0 where the index has none. @param n sets it, in the file too */
+    /** Number of cells that a search visits; 0 if the index has none. @param n sets it; `write` saves it */
     probes(n?: number): number;
-    /** Frees the vectors now; a search under way keeps them until it ends. Nothing else works after that. */
+    /** Frees the vectors now; a running search keeps them until it ends. No other method works afterwards. */
     dispose(): void;
   }
 
   namespace Index {
-    /** The index in a file, which is read in a thread of its own. @throws Error `not served: …` where not every method works */
+    /** Reads an index file in a separate thread. @throws Error `not served: …` if not every method works on its type */
     function open(path: string): Promise<Index>;
-    /** How many cores searches may use, all together. Default: 1. */
+    /** Number of cores that all searches together may use. Default: 1. */
     function setCores(cores: number): void;
-    /** Gives back to the system what was freed, in a thread of its own; a promise of whether that was anything. */
+    /** Returns freed memory to the system, in a separate thread; resolves to whether there was any. */
     function trimMemory(): Promise<boolean>;
   }
 }

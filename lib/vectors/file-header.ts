@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 
-/** What the first bytes of a FAISS file say. */
+/** The header of a FAISS file. */
 export interface FaissHeader {
   /** FAISS's four letters for the type, e.g. `IxFI`. */
   fourcc: string;
@@ -8,14 +8,14 @@ export interface FaissHeader {
   /** Number of vectors. */
   size: number;
   metric: Metric;
-  /** How long the file must be, in bytes, where its type tells. */
+  /** The file's expected size in bytes, if its type determines it. */
   expectedBytes: number | undefined;
   bytes: number;
 }
 
 export type Metric = 'inner_product' | 'l2';
 
-/** Types that people meet, by the four letters of `faiss/impl/index_write.cpp`. */
+/** Common index types, by the four letters of `faiss/impl/index_write.cpp`. */
 const typeNames: Readonly<Record<string, string>> = {
   IxFI: 'Flat',
   IxF2: 'Flat',
@@ -34,7 +34,7 @@ const typeNames: Readonly<Record<string, string>> = {
   IxM2: 'IDMap2',
 };
 
-/** What else is found under the name of an index, by how it begins (latin-1). */
+/** Other kinds of files that are mistaken for an index, by their first bytes (latin-1). */
 const otherFiles: readonly (readonly [RegExp, string])[] = [
   [
     /^IB/,
@@ -59,7 +59,7 @@ const otherFiles: readonly (readonly [RegExp, string])[] = [
   [/^\s*[[{]/, 'it is JSON'],
 ];
 
-/** The metrics of faiss/MetricType.h that are no cosine even of unit vectors. */
+/** The metrics of faiss/MetricType.h that are not a cosine even for unit vectors. */
 const metricNames: Readonly<Record<number, string>> = {
   2: 'L1',
   3: 'Linf',
@@ -70,7 +70,7 @@ const metricNames: Readonly<Record<number, string>> = {
   23: 'Jaccard',
 };
 
-/** Why a file is not taken for an index. The sentence goes on after "is not a readable FAISS index:". */
+/** Explains why a file is not an index. Completes the sentence that starts with "is not a readable FAISS index:". */
 export async function whatFileIs(path: string): Promise<string> {
   const file = await open(path);
   try {
@@ -94,14 +94,14 @@ export const typeName = (fourcc: string): string => typeNames[fourcc] ?? fourcc;
 
 /** fourcc 4, dimension 4, ntotal 8, two unused fields of 8, is_trained 1, metric 4; little-endian. */
 const headerBytes = 37;
-/** A flat index goes on with the number of its floats (8), and the floats. */
+/** A flat index continues with the number of its floats (8), and the floats. */
 const flatDataOffset = headerBytes + 8;
 
 /**
- * Reads the part that every FAISS file begins with, before FAISS itself is let near it: it would believe
- * any length that a damaged file claims.
+ * Reads the header common to all FAISS files, before FAISS itself reads the file: it would trust any length that a
+ * damaged file claims.
  *
- * @returns `null` where the file does not begin as a FAISS index does
+ * @returns `null` if the file does not start like a FAISS index
  * @throws the file system's error if it cannot be read
  */
 export async function readFaissHeader(path: string): Promise<FaissHeader | null> {

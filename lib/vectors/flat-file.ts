@@ -3,7 +3,7 @@ import { AppError } from '../errors.ts';
 import { writeAt } from '../files.ts';
 import { readFaissHeader } from './file-header.ts';
 
-/** `faiss/impl/index_write.cpp`: what `write_index_header` writes in two fields that mean nothing any more. */
+/** `faiss/impl/index_write.cpp`: `write_index_header` writes this to two fields that are no longer used. */
 const unused = 1n << 20n;
 
 /** Where the floats begin, in bytes: fourcc 4, dimension 4, ntotal 8, unused 16, trained 1, metric 4, count 8. */
@@ -14,7 +14,7 @@ const headBytes = 45;
  *
  * @param size number of vectors
  * @param vectors blocks of n × dimension floats, `size` vectors in all
- * @throws RangeError where there are others than `size`; the file system's error, e.g. ENOSPC
+ * @throws RangeError if the number of vectors is not `size`; the file system's error, e.g. ENOSPC
  */
 export async function writeFlatIndex(
   path: string,
@@ -54,7 +54,7 @@ const blockSize = 1024;
  * Reads the vectors of a flat index, without holding them all in memory.
  *
  * @returns blocks of n × dimension floats
- * @throws AppError `index_unreadable` where the file is no flat inner-product index, or is cut short
+ * @throws AppError `index_unreadable` if the file is not a flat inner-product index, or is truncated
  */
 export async function* readFlatIndex(path: string): AsyncGenerator<Float32Array> {
   const header = await readFaissHeader(path);

@@ -2,19 +2,19 @@ import { AppError } from '../errors.ts';
 import { metadataName } from '../assets/assets.ts';
 import { VectorIndex } from './vector-index.ts';
 
-/** How far a vector's length may be from 1 where it is stored as float32. */
+/** Tolerated deviation from length 1 of vectors stored as float32. */
 const tolerance = 0.01;
-/** The same where codes stand for it: PCA and coarse codes shorten it, none makes it much longer. */
+/** Tolerated lengths of vectors stored as codes: PCA and coarse codes shorten them, no type makes them much longer. */
 const [shortest, longest] = [0.1, 1.25];
 
-/** Vectors whose length is looked at, spread over the index: all of a catalog of ordinary size. */
+/** Number of vectors whose length is checked, spread over the index: all of them in a catalog of ordinary size. */
 const sampleSize = 100_000;
 
 /**
- * Opens an index as one of embeddings ({@link prepareEmbeddings}).
+ * Opens an index of embeddings ({@link prepareEmbeddings}).
  *
- * @param albumIds the albums' ids (`local_id`) in the order of the list; as a promise where the list is still being read
- * @throws AppError `index_unreadable` or `assets_inconsistent`; what `albumIds` rejects with
+ * @param albumIds the albums' ids (`local_id`) in list order; a promise if the list is still being read
+ * @throws AppError `index_unreadable` or `assets_inconsistent`; the rejection of `albumIds`
  */
 export async function openEmbeddings(
   path: string,
@@ -36,16 +36,15 @@ export async function openEmbeddings(
 }
 
 /**
- * Makes an index one of embeddings: by the rows of a list of albums, every vector of length 1, so that inner products
- * are cosines.
+ * Checks that an index holds embeddings, and prepares it: rows in the order of the list of albums, and every vector of
+ * length 1, so that inner products are cosines.
  *
- * - A file with ids of its own (`IndexIDMap`, `add_with_ids`) is read by them where they are the albums' ids, or the rows.
- * - Vectors of another length are scaled where the type stores them as they are.
- * - An inverted file that looks into one cell is given as many as it takes to find what there is.
+ * - Ids in the file (`IndexIDMap`, `add_with_ids`) are mapped to rows if they are the albums' ids, or the rows.
+ * - Vectors of another length are scaled if the type stores vectors unchanged.
+ * - An inverted file that visits a single cell is set to visit as many as recall requires.
  *
- * @returns what was amiss and has been put right, one sentence each
- * @throws AppError `index_unreadable` where it holds what is no embedding, `assets_inconsistent` where it does not fit
- *   the list
+ * @returns the problems found and corrected, one sentence each
+ * @throws AppError `index_unreadable` if vectors are not embeddings, `assets_inconsistent` if it does not fit the list
  */
 export async function prepareEmbeddings(
   index: VectorIndex,
@@ -64,11 +63,11 @@ export async function prepareEmbeddings(
   return [...(await checkLengths(index, path)), ...(await chooseProbes(index))];
 }
 
-/** FAISS reads an index whose parts contradict each other (dimensions, or whether it is trained), and fails at a search. */
+/** FAISS loads an index with contradictory parts (dimensions, or whether it is trained), and fails at a search. */
 async function trySearch(index: VectorIndex, path: string): Promise<void> {
   try {
     await index.lengthsOf(Uint32Array.of(0));
-    await index.search(new Float32Array(index.dimension).fill(1), 1); // a stored vector may hold NaN, which is told after this
+    await index.search(new Float32Array(index.dimension).fill(1), 1); // stored NaN is reported later
   } catch (cause) {
     throw new AppError(
       'index_unreadable',
@@ -78,7 +77,7 @@ async function trySearch(index: VectorIndex, path: string): Promise<void> {
   }
 }
 
-/** Makes the index speak of rows where its file names its vectors by ids. */
+/** Maps vectors to rows if the file identifies them by ids. */
 function orderRows(index: VectorIndex, path: string, albumIds: readonly number[]): void {
   const { ids } = index;
   if (!ids) return;
@@ -100,16 +99,16 @@ function orderRows(index: VectorIndex, path: string, albumIds: readonly number[]
   index.setRows(rows);
 }
 
-/** Rows whose vector has another length than an embedding has. */
+/** Rows whose vector does not have an embedding's length. */
 export interface OddRows {
-  /** Those without a length: NaN, or all zero. */
+  /** Rows without a valid length: NaN, infinite or zero. */
   none: number[];
   other: number[];
-  /** The length of one of the others. */
+  /** The length of one row in `other`. */
   example: number;
 }
 
-/** Looks at the lengths of the vectors; of a large index at those of 100,000. */
+/** Checks the lengths of the vectors; in a large index, of 100,000 of them. */
 export async function findOddRows(index: VectorIndex): Promise<OddRows> {
   const step = Math.max(1, Math.ceil(index.size / sampleSize));
   const rows = Uint32Array.from({ length: Math.ceil(index.size / step) }, (_, i) => i * step);
@@ -143,23 +142,23 @@ async function checkLengths(index: VectorIndex, path: string): Promise<string[]>
   return [`${what}: they have been scaled to it, so that scores are cosines.`];
 }
 
-/** Share of the ten nearest that an inverted file must find. */
+/** Minimum recall@10 of an inverted file. */
 const enough = 0.99;
 const depth = 10;
 
-/** Queries by which recall is measured: few where each is dear, since all cells are looked into for it. */
+/** Number of queries that recall is measured with: few in a large index, since each also visits all cells. */
 const queriesFor = (size: number): number => Math.max(8, Math.min(64, Math.floor(1.6e6 / size)));
 
 /**
- * FAISS visits one cell by default, and misses most vectors in neighbouring ones. If no other number was chosen, the
- * number of cells is doubled until the recall is enough.
+ * FAISS visits one cell by default, and misses most vectors in neighbouring ones. Unless another number was set, the
+ * number of cells is doubled until the recall is sufficient.
  */
 async function chooseProbes(index: VectorIndex): Promise<string[]> {
   if (index.probes !== 1) return [];
   const count = Math.min(index.size, queriesFor(index.size));
   const vectorAt = (share: number) => index.vectorOf(Math.floor(share * index.size));
   const queries = Array.from({ length: count }, (_, i) => {
-    // between two vectors, since none that is in the index is looked for
+    // between two vectors, since real queries are not in the index
     const [a, b] = [vectorAt(i / count), vectorAt((i + 0.5) / count)];
     return a.map((value, at) => value + 0.5 * (b[at] ?? 0));
   });

@@ -27,7 +27,7 @@ interface Asked {
   reject: (error: unknown) => void;
 }
 
-/** Each has a distance for every vector until its best are chosen: at a million vectors 64 MB for all. */
+/** Maximum queries per pass. Each holds a distance per vector until its best are chosen: at a million, 64 MB in all. */
 const mostTogether = 16;
 
 /** faiss-node is loaded when an index is first opened: a handler that needs none never loads it. */
@@ -38,15 +38,15 @@ const loadFaiss = lazy(async () => {
 });
 
 /**
- * Gives memory that was freed back to the system, where the binding can. glibc keeps what the load of a model leaves: 150 to
- * 220 MB with both towers as q8.
+ * Returns freed memory to the system, if the binding can. glibc keeps what loading a model leaves: 150 to 220 MB with
+ * both towers as q8.
  */
 export async function trimMemory(): Promise<void> {
   const { Index } = await loadFaiss();
   if ('trimMemory' in Index) await Index.trimMemory();
 }
 
-/** What the binding says of an index of a type on which not every operation works (native/faiss/served.h). */
+/** The binding's error for an index type on which not every operation works (native/faiss/served.h). */
 const notServed = /^not served: (.*)/;
 
 /** What to do instead. */
@@ -54,14 +54,14 @@ const servedTypes =
   'make one of type Flat, SQ8, HNSW32, IVF…,Flat, IVF…,SQ8 or the like, of inner products, with index build or with faiss.index_factory';
 
 /**
- * Vectors by row, and the nearest of them. A FAISS index of any of the types in docs/index-types.md; each of them can be
- * searched, filtered and asked for its vectors.
+ * Vectors by row, with nearest-neighbour search. Wraps a FAISS index of any type in docs/index-types.md; each supports
+ * searches, filters and the retrieval of vectors.
  */
 export class VectorIndex {
   readonly #index: Index;
-  /** The row of each place in the file, and the reverse, where the file has its vectors in another order. */
+  /** The row of each place in the file, and the reverse; set if the file stores its vectors in another order. */
   #order: { rowAt: Int32Array; placeOf: Uint32Array } | undefined;
-  /** Searches that have not begun. */
+  /** Queued searches. */
   readonly #asked: Asked[] = [];
   #searching = false;
   #disposed = false;
@@ -78,7 +78,7 @@ export class VectorIndex {
   }
 
   /**
-   * Reads an index as Python's faiss writes it.
+   * Reads an index file as written by Python's faiss.
    *
    * @throws AppError `index_unreadable`: one sentence that names the file
    */
@@ -119,10 +119,10 @@ export class VectorIndex {
   }
 
   /**
-   * Makes an empty index.
+   * Creates an empty index.
    *
    * @param options.type a FAISS factory string, e.g. `Flat` (the default), `SQ8`, `HNSW32`
-   * @throws AppError `invalid_parameter` where faiss does not know the type
+   * @throws AppError `invalid_parameter` if faiss does not know the type, or it cannot be served
    */
   static async create(options: {
     dimension: number;
@@ -149,38 +149,38 @@ export class VectorIndex {
   }
 
   /**
-   * The ids that the vectors have in the file, by their place in it (`IndexIDMap`, `add_with_ids`); `undefined` where
-   * they have none, and place i is row i.
+   * The ids of the vectors in the file, by place (`IndexIDMap`, `add_with_ids`); `undefined` if it has none, in which
+   * case place i is row i.
    */
   get ids(): Float64Array | undefined {
     return 'ids' in this.#index ? this.#index.ids() : undefined;
   }
 
-  /** Says which row each place in the file is; from then on every method speaks of these rows. */
+  /** Sets the row of each place in the file; from then on every method uses these rows. */
   setRows(rowAt: Int32Array): void {
     const placeOf = new Uint32Array(rowAt.length);
     for (const [place, row] of rowAt.entries()) placeOf[row] = place;
     this.#order = { rowAt, placeOf };
   }
 
-  /** Whether places in the file are not rows: such an index can be served, but not changed. */
+  /** Whether places in the file differ from rows: such an index can be served, but not changed. */
   get hasOwnOrder(): boolean {
     return this.#order !== undefined;
   }
 
-  /** Whether the vectors are stored as they were given, not by codes that come close to them. */
+  /** Whether the vectors are stored unchanged, not as codes that approximate them. */
   get exact(): boolean {
     return /^(Flat|HNSW|IVF|HNSW\d*(,Flat)?|IVF\d+(_HNSW\d+)?,Flat)$/.test(this.type);
   }
 
-  /** Scales every vector to length 1. @returns `false` where the type does not store them as they are */
+  /** Scales every vector to length 1. @returns `false` if the type does not store vectors unchanged */
   async normalise(): Promise<boolean> {
     return 'normalise' in this.#index && (await this.#index.normalise());
   }
 
   /**
-   * Frees the vectors now, and not when the garbage is collected; what was asked for before is searched first. Nothing else
-   * may be called after it.
+   * Frees the vectors now instead of at garbage collection; queued searches are run first. No other method may be
+   * called afterwards.
    */
   dispose(): void {
     this.#disposed = true;
@@ -193,10 +193,10 @@ export class VectorIndex {
   }
 
   /**
-   * Trains an index of a type that must be; does nothing for another.
+   * Trains an index whose type requires it; does nothing for others.
    *
    * @param vectors `Float32Array` of n × dimension
-   * @throws AppError `invalid_parameter` where these are too few
+   * @throws AppError `invalid_parameter` if there are too few vectors
    */
   train(vectors: Float32Array): void {
     if (this.#index.isTrained()) return;
@@ -212,8 +212,7 @@ export class VectorIndex {
   }
 
   /**
-   * Appends vectors, which get the rows from `size` on. An index of a type that must be trained is trained
-   * on the first ones.
+   * Appends vectors, which get the rows from `size` on. An index that requires training is trained on the first ones.
    *
    * @param vectors `Float32Array` of n × dimension
    */
@@ -227,15 +226,15 @@ export class VectorIndex {
   }
 
   /**
-   * The nearest rows: the best `k` of all, or exactly the best `k` of those given, whatever the type of the
-   * index; all of them where there are fewer. It is done in a thread of its own, and the index can't be changed meanwhile.
-   * Searches of all rows that are asked for while another is under way are done together, in one pass over the vectors.
+   * Finds the nearest rows: the best `k` of all, or exactly the best `k` of those given, whatever the type of the
+   * index; all of them if there are fewer. Runs in a separate thread; the index cannot be changed meanwhile. Searches
+   * of all rows that are queued during another one are batched into one pass over the vectors.
    *
    * @param query `Float32Array` of `dimension`, finite
    * @param k an integer of 1 or more
-   * @param rows the rows that may be found; all, where left out
-   * @param signal takes a search that waits for another out; it rejects with the signal's reason then
-   * @throws RangeError where the query has another length, or holds what is no number
+   * @param rows the rows to search; default: all
+   * @param signal cancels a search that is still queued; it rejects with the signal's abort reason
+   * @throws RangeError if the query has another length, or values that are not finite
    */
   async search(
     query: Float32Array,
@@ -270,7 +269,7 @@ export class VectorIndex {
     });
   }
 
-  /** Passes over the vectors, each for those that have come meanwhile, until none waits. */
+  /** Runs passes over the vectors, each for the searches queued meanwhile, until the queue is empty. */
   async #pass(): Promise<void> {
     const { dimension } = this;
     this.#searching = true;
@@ -309,8 +308,8 @@ export class VectorIndex {
   }
 
   /**
-   * The same with upstream's own prebuilt binding, which knows no rows and no typed arrays: all are asked
-   * for, and those that may be found are kept.
+   * Searches with upstream's prebuilt binding, which supports neither rows nor typed arrays: with `rows`, it requests
+   * all and filters the result.
    */
   #searchPrebuilt(query: Float32Array, k: number, rows?: Uint32Array): Neighbours {
     const allowed = rows && new Set(rows);
@@ -326,16 +325,16 @@ export class VectorIndex {
     };
   }
 
-  /** Whether {@link vectorOf} works: not with upstream's own prebuilt binding. */
+  /** Whether {@link vectorOf} works: not with upstream's prebuilt binding. */
   get givesVectors(): boolean {
     return 'reconstruct' in this.#index;
   }
 
   /**
-   * The vector of a row, as the index stores it (an approximation where its type compresses).
+   * The vector of a row, as the index stores it (an approximation if its type compresses).
    *
    * @returns `Float32Array` of `dimension`
-   * @throws AppError `index_unreadable` with upstream's own prebuilt binding, which gives no vector back
+   * @throws AppError `index_unreadable` with upstream's prebuilt binding, which cannot return vectors
    */
   vectorOf(row: number): Float32Array {
     if (!('reconstruct' in this.#index))
@@ -346,22 +345,22 @@ export class VectorIndex {
     return this.#index.reconstruct(this.#order?.placeOf[row] ?? row);
   }
 
-  /** The lengths of the vectors of some rows, as {@link vectorOf} gives them; worked out in a thread of its own. */
+  /** Lengths (L2 norms) of some rows' vectors, as {@link vectorOf} returns them; computed in a separate thread. */
   lengthsOf(rows: Uint32Array): Promise<Float64Array> {
     const order = this.#order;
     return this.#index.lengths(order ? rows.map((row) => order.placeOf[row] ?? row) : rows);
   }
 
-  /** What a distance of this index means as a cosine, where its vectors have length 1: -1 to 1. */
+  /** Converts a distance of this index to a cosine (-1 to 1), for vectors of length 1. */
   similarity(distance: number): number {
     // |a - b|² = 2 - 2 cos(a, b)
     const cosine = this.metric === 'inner_product' ? distance : 1 - distance / 2;
-    return Math.max(-1, Math.min(1, cosine)); // codes, and float32, come only close
+    return Math.max(-1, Math.min(1, cosine)); // codes and float32 are approximate
   }
 
   /**
-   * Writes the index beside its place and renames it, so that a full disk or a killed process leaves what
-   * was there before.
+   * Writes the index to a temporary file in the same folder and renames it, so that a full disk or a killed process
+   * leaves the previous file intact.
    *
    * @throws Error that names the file and the reason, e.g. that no space is left
    */
@@ -382,25 +381,25 @@ export class VectorIndex {
   }
 
   /**
-   * Removes rows; those after them move up. Only where {@link removesRows}.
+   * Removes rows; those after them move up. Only if {@link removesRows}.
    *
-   * @returns how many were removed
+   * @returns the number of rows removed
    */
   remove(rows: readonly number[]): number {
     return this.#index.removeIds([...rows]);
   }
 
-  /** Whether rows can be removed in place: types that keep plain codes in the order of their rows. */
+  /** Whether rows can be removed in place: only in types that store plain codes in row order. */
   get removesRows(): boolean {
     return /^(Flat|SQ)/.test(this.type);
   }
 
-  /** Cells of an inverted file; 0 where the index has none. */
+  /** Number of cells of an inverted file; 0 if the index has none. */
   get cells(): number {
     return 'cells' in this.#index ? this.#index.cells() : 0;
   }
 
-  /** Cells of an inverted file that a search looks into; 0 where the index has no cells. */
+  /** Number of cells that a search visits; 0 if the index has no cells. */
   get probes(): number {
     return 'probes' in this.#index ? this.#index.probes() : 0;
   }

@@ -1,4 +1,4 @@
-// What JavaScript gives to a method, checked. Everything here throws a JavaScript error.
+// Validated method arguments from JavaScript. Everything here throws JavaScript errors.
 #pragma once
 
 #include <cstdint>
@@ -41,7 +41,7 @@ namespace arguments
     return value.As<Array>();
   }
 
-  // Vectors in a Float32Array, one after the other, where they lie.
+  // Concatenated vectors in a Float32Array, not copied.
   struct Vectors
   {
     const float *data;

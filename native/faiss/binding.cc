@@ -1,8 +1,8 @@
-// The binding to FAISS behind lib/vectors/vector-index.ts: one class, `Index`, whose methods faiss-node.d.ts describes.
-// It takes the place of faiss-node's own binary (infra/build-faiss.mjs).
+// The FAISS binding behind lib/vectors/vector-index.ts: one class, `Index`, whose methods faiss-node.d.ts describes.
+// It replaces faiss-node's own binary (infra/build-faiss.mjs).
 //
-// What takes long is done in a thread of its own, on a copy of what JavaScript gave. Such work holds the index, so that
-// it lives until the work ends; meanwhile nothing may change it.
+// Long operations run in a separate thread, on a copy of their arguments. They hold the index, so that it lives until
+// they end; meanwhile nothing may change it.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -30,8 +30,8 @@ namespace
 {
   using nearest::idx_t;
 
-  // While it lives, FAISS works in this thread alone: of one vector or few there is little to share out, and on a busy
-  // machine the threads of OpenMP wait for each other, spinning, for longer than the work takes.
+  // While it exists, FAISS runs in this thread alone: one vector or a few leave little to parallelise, and on a busy
+  // machine OpenMP's threads wait for each other, spinning, for longer than the work takes.
   class OneThread
   {
 #ifdef _OPENMP
@@ -45,11 +45,11 @@ namespace
 #endif
   };
 
-  // Training on fewer floats takes seconds at most (8,192 vectors of 512), and is done in one thread.
+  // Training on fewer floats takes seconds at most (8,192 vectors of 512) and runs in one thread.
   constexpr size_t FLOATS_FOR_ONE_THREAD = 1 << 22;
 
-  // Runs what FAISS does; whatever it throws (its own exceptions, lack of memory) becomes a JavaScript error. What
-  // throws such an error itself is called before.
+  // Calls FAISS; whatever it throws (its own exceptions, lack of memory) becomes a JavaScript error. Code that throws
+  // JavaScript errors itself runs before.
   template <class Work>
   auto guard(Napi::Env env, Work work)
   {
@@ -78,7 +78,7 @@ namespace
         throw std::out_of_range("Row " + std::to_string(row) + " is beyond the index.");
   }
 
-  // A typed array with the same elements.
+  // A typed array with a copy of the elements.
   template <class Array, class Element>
   Array array_of(Napi::Env env, const std::vector<Element> &elements)
   {
@@ -87,7 +87,7 @@ namespace
     return array;
   }
 
-  // An index that was read or made, and the ids that its vectors had. Throws what `served` does.
+  // An index that was read or created, and the ids of its vectors. Throws what `served` does.
   struct Content
   {
     std::unique_ptr<faiss::Index> index;
@@ -124,7 +124,7 @@ namespace
                          });
     }
 
-    // Called by `make` alone: JavaScript has no content to give.
+    // Called only by `make`: JavaScript cannot provide the content.
     explicit Index(const Napi::CallbackInfo &info) : ObjectWrap(info)
     {
       if (info.Length() != 1 || !info[0].IsExternal())
@@ -142,7 +142,7 @@ namespace
     }
 
   private:
-    // Held by work under way, too. Null after `dispose`.
+    // Also held by running work. Null after `dispose`.
     std::shared_ptr<faiss::Index> index_;
     std::vector<idx_t> ids_;
     int64_t accounted_ = 0;
@@ -159,7 +159,7 @@ namespace
       return *index_;
     }
 
-    // The index to be changed, which no search under way would survive.
+    // The index for a change, which is refused during a search: the search would not survive it.
     faiss::Index &changeable(const Napi::CallbackInfo &info) const
     {
       if (index_.use_count() > 1)
@@ -167,8 +167,8 @@ namespace
       return index(info);
     }
 
-    // Tells the garbage collector what the object keeps alive beside it, which itself is small: what the vectors take,
-    // in bytes, were they stored as floats.
+    // Reports to the garbage collector what this small object keeps alive: the size of the vectors in bytes, as if they
+    // were stored as floats.
     void account(Napi::Env env)
     {
       const int64_t bytes = index_ ? int64_t(index_->ntotal) * index_->d * sizeof(float) : 0;
@@ -176,8 +176,8 @@ namespace
       accounted_ = bytes;
     }
 
-    // An inverted file finds its vectors by a map of its rows. Searches do not look at it, so it may be made while they
-    // run.
+    // An inverted file finds its vectors through a map of its rows. Searches do not use it, so it may be built while
+    // they run.
     void map_rows(const Napi::CallbackInfo &info) const
     {
       auto *ivf = served::inverted_file(&index(info));
@@ -212,7 +212,7 @@ namespace
       return info.Env().Undefined();
     }
 
-    // glibc keeps what the load of a model leaves behind, in an arena for each thread.
+    // glibc keeps what loading a model leaves behind, in an arena per thread.
     static Napi::Value trim_memory(const Napi::CallbackInfo &info)
     {
       return in_thread::run<bool>(
@@ -285,7 +285,7 @@ namespace
       return info.Env().Undefined();
     }
 
-    // The answer has as many rows as queries, each as wide as the longest.
+    // The result has one row per query, each as wide as the longest.
     Napi::Value nearest_to(const Napi::CallbackInfo &info)
     {
       arguments::expect_count(info, 2, 3);
@@ -399,7 +399,7 @@ namespace
       return Napi::Number::New(info.Env(), ivf ? ivf->nprobe : 0);
     }
 
-    // To free the vectors takes a while (50 MB: 4 ms), and is done in a thread.
+    // Freeing the vectors takes a while (50 MB: 4 ms), so it is done in a thread.
     Napi::Value dispose(const Napi::CallbackInfo &info)
     {
       if (index_)
@@ -411,7 +411,7 @@ namespace
     }
   };
 
-  // Once for each environment (main thread, worker thread), which keeps the constructor of its own class.
+  // Called once per environment (main thread, worker thread), which keeps the constructor of its own class.
   Napi::Object init(Napi::Env env, Napi::Object exports)
   {
     const Napi::Function type = Index::define(env);

@@ -1,5 +1,5 @@
-// A bound on what one allocation may take while a file is read: FAISS believes the sizes that a damaged file claims
-// (the bits of a product quantizer, say), and allocates before it reads on.
+// Limits the size of an allocation while a file is read: FAISS trusts the sizes in a damaged file (the bits of a
+// product quantizer, for example), and allocates before it reads on.
 //
 // Include it in one source file, and link with -Bsymbolic-functions, so that FAISS, which is linked in, allocates here.
 #pragma once
@@ -12,7 +12,7 @@ namespace bounded_memory
 {
   inline thread_local size_t most = std::numeric_limits<size_t>::max();
 
-  // While it lives, an allocation of more than `bytes` in this thread fails with std::bad_alloc.
+  // While it exists, an allocation of more than `bytes` in this thread fails with std::bad_alloc.
   class Bound
   {
   public:

@@ -1,4 +1,4 @@
-// Index files: read with bounds, written to the disk for certain.
+// Index files: bounded reads, durable writes.
 #pragma once
 
 #include <cerrno>
@@ -17,7 +17,7 @@
 
 namespace files
 {
-  // Reads a file, and refuses a length that the file can not hold before FAISS allocates it.
+  // Reads a file, and refuses a length that exceeds the file before FAISS allocates it.
   class BoundedReader : public faiss::IOReader
   {
   public:
@@ -28,8 +28,8 @@ namespace files
       std::rewind(file_.f);
     }
 
-    // What the largest part of such a file may take in memory, in bytes: little more than in the file, but for the
-    // small tables that are worked out of it.
+    // Upper bound in bytes on the memory of the file's largest part: little more than in the file, except for small
+    // tables that are computed from it.
     size_t most() const { return 2 * bytes_ + (1 << 26); }
 
     size_t operator()(void *to, size_t size, size_t items) override
@@ -40,8 +40,8 @@ namespace files
       uint64_t length;
       if (size == sizeof(length) && items == 1 && got == 1)
       {
-        // Lengths of vectors are read so, and other counts, none of which exceeds the file; and two fields that always
-        // hold 1 << 20.
+        // Lengths of vectors are read this way, and other counts, none of which exceeds the file; also two fields that
+        // always hold 1 << 20.
         std::memcpy(&length, to, sizeof(length));
         if (length > bytes_ && length != 1 << 20)
           throw std::runtime_error("a length is beyond the file");
@@ -54,7 +54,7 @@ namespace files
     uint64_t bytes_;
   };
 
-  // Writes a file, and fails where the disk does: FAISS's own writer only prints what goes wrong at the end.
+  // Writes a file, and throws on disk errors: FAISS's own writer only prints those at the end.
   class CheckedWriter : public faiss::IOWriter
   {
   public:
@@ -94,7 +94,7 @@ namespace files
     [[noreturn]] static void fail() { throw std::runtime_error(std::strerror(errno)); }
   };
 
-  // The index in a file, not yet checked (served.h does that).
+  // Reads an index file, without validating it (served.h does that).
   inline std::unique_ptr<faiss::Index> read(const std::string &path)
   {
     BoundedReader reader(path.c_str());

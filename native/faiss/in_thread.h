@@ -1,4 +1,4 @@
-// Work beside the thread of JavaScript, and a promise of what comes of it.
+// Runs work off the JavaScript thread, and returns a promise of its result.
 #pragma once
 
 #include <exception>
@@ -24,7 +24,7 @@ namespace in_thread
     bool out_of_range = false;
     std::thread thread;
 
-    // In the thread. What the work holds is let go of before anybody is told.
+    // Runs in the work's thread. Releases what the work holds before the promise is settled.
     void run()
     {
       try
@@ -47,7 +47,7 @@ namespace in_thread
       work = nullptr;
     }
 
-    // In the thread of JavaScript.
+    // Runs in the JavaScript thread.
     void settle(Napi::Env env)
     {
       const Napi::HandleScope scope(env);
@@ -60,7 +60,7 @@ namespace in_thread
         else
           promised.Reject(Napi::Error::New(env, failure).Value());
       }
-      catch (const Napi::Error &) // the thread of JavaScript is ending: nobody waits any more
+      catch (const Napi::Error &) // the JavaScript thread is ending: nothing waits for the promise
       {
       }
     }
@@ -71,17 +71,17 @@ namespace in_thread
       {
         promised.Resolve(answer(env, *result));
       }
-      catch (const Napi::Error &error) // no memory for the answer, say
+      catch (const Napi::Error &error) // e.g. no memory for the result
       {
         promised.Reject(error.Value());
       }
     }
   };
 
-  // Does `work`, which touches nothing of JavaScript's, in a thread of its own, and promises what `answer` makes of its
-  // result. What it throws is the rejection: std::out_of_range as a RangeError, the rest as an Error.
+  // Runs `work`, which must not touch JavaScript values, in a separate thread, and returns a promise of what `answer`
+  // makes of its result. Exceptions reject the promise: std::out_of_range as a RangeError, others as an Error.
   //
-  // Not in libuv's pool: its four threads decode pictures and read files, and a search would wait for them.
+  // Does not use libuv's pool: its four threads decode pictures and read files, and a search would wait for them.
   template <class Result>
   Napi::Promise run(Napi::Env env, std::function<Result()> work, std::function<Napi::Value(Napi::Env, Result &)> answer)
   {
@@ -103,7 +103,7 @@ namespace in_thread
     }
     catch (const std::system_error &)
     {
-      body(); // no thread to be had
+      body(); // no thread available
     }
     return promise;
   }

@@ -1,4 +1,4 @@
-// The nearest vectors of a query, or of several: over all rows, or exactly over those that a caller names.
+// Nearest-neighbour search for one query or several: over all rows, or exactly over given rows.
 #pragma once
 
 #include <algorithm>
@@ -21,9 +21,9 @@
 #include <faiss/impl/AuxIndexStructures.h>
 #endif
 
-// Compiled several times for x86, the best is chosen when the binary is loaded: Debian's FAISS is built for SSE. By
-// features: `arch=haswell` would be chosen on those very processors of Intel's, and on none of AMD's. (`fma` has
-// registers of 256 bits.)
+// Compiled in several versions for x86, since Debian's FAISS is built for SSE; the best is chosen when the binary is
+// loaded. By CPU feature: `arch=haswell` would be chosen only on those Intel processors, and on none of AMD's. (`fma`
+// has 256-bit registers.)
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__GLIBC__)
 #define FOR_EACH_CPU __attribute__((target_clones("avx512f", "fma", "default")))
 #else
@@ -35,7 +35,7 @@ namespace nearest
   // `faiss::idx_t` from 1.7.4 on, `faiss::Index::idx_t` before.
   using idx_t = decltype(faiss::Index::ntotal);
 
-  // Rows that a search may find; all of them where none are given.
+  // The rows to search; all rows if none are given.
   struct Rows
   {
     bool given = false;
@@ -43,19 +43,19 @@ namespace nearest
     size_t length = 0;
   };
 
-  // What a search found, best first.
+  // The result of a search, best first.
   struct Found
   {
     std::vector<float> distances;
     std::vector<idx_t> rows;
   };
 
-  // Cores that searches may use, all together; set by whoever knows the quota of the container.
+  // Number of cores that all searches together may use; set by the caller, which knows the container's quota.
   inline std::atomic<size_t> cores{1};
-  // Searches under way, which share them.
+  // Number of running searches, which share the cores.
   inline std::atomic<size_t> searches{0};
 
-  // A search, for as long as it lives.
+  // Counts as a running search while it exists.
   struct UnderWay
   {
     UnderWay() { searches++; }
@@ -63,7 +63,7 @@ namespace nearest
     ~UnderWay() { searches--; }
   };
 
-  // Sums kept side by side, so that the compiler may use wide registers without reordering one sum.
+  // Number of partial sums, so that the compiler may use wide registers without reordering a single sum.
   constexpr size_t LANES = 64;
 
   // Inner products of the query with rows [from, to) of x, or with the rows named in `rows`.
@@ -87,7 +87,7 @@ namespace nearest
     }
   }
 
-  // Squared Euclidean distances, likewise.
+  // Squared Euclidean distances, as above.
   FOR_EACH_CPU inline void squared_distances(const float *x, const float *query, size_t d, const uint32_t *rows,
                                              size_t from, size_t to, float *out)
   {
@@ -116,11 +116,11 @@ namespace nearest
   // Memory, not arithmetic, is the limit: more threads gain nothing.
   constexpr size_t MOST_THREADS = 4;
 
-  // Rows that all queries are compared with before the next ones are read: they stay in the processor's second cache.
+  // All queries are compared with a block of rows before the next block is read: it stays in the L2 cache.
   constexpr size_t FLOATS_A_BLOCK = 1 << 15;
 
-  // Distances of each query to n rows, query by query: all are done in one pass over the vectors, which takes as long
-  // to read from memory as three queries take to compare. The threads end with the search, so that none spins while the
+  // Distances of each query to n rows, query by query. All are computed in one pass over the vectors: reading these
+  // from memory takes as long as comparing three queries. The threads end with the search, so that none spins while the
   // model runs.
   inline std::vector<float> flat_distances(const faiss::IndexFlat &index, const float *queries, size_t count,
                                            const uint32_t *rows, size_t n)
@@ -147,7 +147,7 @@ namespace nearest
       }
       catch (const std::system_error &)
       {
-        part(t); // no thread to be had: do its share here
+        part(t); // no thread available: do its share here
       }
     }
     part(0);
@@ -156,8 +156,7 @@ namespace nearest
     return out;
   }
 
-  // The k best of n distances, best first; of equal ones the lower row first, as in FAISS. What is no number is near
-  // to nothing, and never found.
+  // The k best of n distances, best first; of equal ones the lower row first, as in FAISS. NaN is skipped.
   inline Found best_of(const float *distances, size_t n, const uint32_t *rows, size_t k, bool larger_is_better)
   {
     const float sign = larger_is_better ? -1 : 1;
@@ -192,11 +191,11 @@ namespace nearest
     return found;
   }
 
-  // The k nearest to each query, exactly, in an index that keeps its vectors as they are.
+  // The exact k nearest to each query, in an index that stores its vectors unchanged.
   //
-  // FAISS's own search, with a selector for the rows, takes 1.9 to 6.5 times as long (Debian's 1.7.3). Processor time
-  // in ms, median of 50, of 25,790 x 512 by inner product, k = 10, one thread of an AMD EPYC with 2 cores (L2 is the
-  // same to 15 %):
+  // FAISS's own search, with a selector for the rows, takes 1.9 to 6.5 times as long (Debian's 1.7.3). CPU time in
+  // ms, median of 50, of 25,790 x 512 by inner product, k = 10, one thread of an AMD EPYC with 2 cores (L2 is within
+  // 15 %):
   //
   //                        all rows   10 %   50 %   99.99 %   all rows, 16 queries
   //   this                     2.8     1.0    3.7     2.7         20.8
@@ -217,7 +216,7 @@ namespace nearest
     return found;
   }
 
-  // Distances to the rows named, by what the index itself stores of them.
+  // Distances to the given rows, computed from what the index stores.
   inline std::vector<float> stored_distances(const faiss::Index &index, const float *query, const uint32_t *rows,
                                              size_t n)
   {
@@ -230,8 +229,8 @@ namespace nearest
     return out;
   }
 
-  // The k nearest of all rows, or the exact k nearest of those given (by what the index stores of them). Fewer where
-  // there are fewer.
+  // The k nearest of all rows, or the exact k nearest of the given rows (by what the index stores). Fewer if there are
+  // fewer rows.
   inline Found search(const faiss::Index &index, const float *query, size_t k, const Rows &rows)
   {
     const size_t n = rows.given ? rows.length : index.ntotal;
@@ -243,11 +242,11 @@ namespace nearest
       return flat_search(*flat, query, 1, k, rows).front();
     if (rows.given)
     {
-      // What FAISS wraps, it can not filter: the parts are asked themselves.
+      // FAISS cannot filter wrapped indexes, so the inner ones are searched.
       if (const auto *wrapped = dynamic_cast<const faiss::IndexPreTransform *>(&index))
       {
         const float *inner = wrapped->apply_chain(1, query);
-        const std::unique_ptr<const float[]> made(inner == query ? nullptr : inner); // an empty chain makes nothing
+        const std::unique_ptr<const float[]> made(inner == query ? nullptr : inner); // an empty chain allocates nothing
         return search(*wrapped->index, inner, k, rows);
       }
       if (const auto *refined = dynamic_cast<const faiss::IndexRefine *>(&index))
@@ -275,7 +274,7 @@ namespace nearest
     return found;
   }
 
-  // The same for several queries, one after the other in memory.
+  // The same for several queries, concatenated.
   inline std::vector<Found> search(const faiss::Index &index, const float *queries, size_t count, size_t k,
                                    const Rows &rows)
   {

@@ -1,5 +1,5 @@
-// What a file must be to be served: of a type that every operation works on, and whole, so that nothing in it can make
-// a search read out of bounds.
+// Checks that an index can be served: its type supports every operation, and it is intact, so that nothing in it can
+// make a search read out of bounds.
 #pragma once
 
 #include <cstdint>
@@ -45,7 +45,7 @@ namespace served
 
   inline void check(const faiss::Index *index);
 
-  // Bits of a code, for each dimension.
+  // Bits of a code per dimension.
   inline size_t bits_of(faiss::ScalarQuantizer::QuantizerType type)
   {
     switch (type)
@@ -99,7 +99,7 @@ namespace served
              "the graph");
     if (n == 0)
       return;
-    // `levels` counts from 1. A search goes down from the entry point's, so it must have that many.
+    // `levels` counts from 1. A search descends from the entry point's level, so the entry point must have that many.
     expect(hnsw.entry_point >= 0 && static_cast<size_t>(hnsw.entry_point) < n && hnsw.max_level >= 0 &&
                hnsw.levels[hnsw.entry_point] == hnsw.max_level + 1,
            "the graph's entry point");
@@ -156,7 +156,7 @@ namespace served
       throw Unserved("an index behind a transform that can not be undone");
   }
 
-  // Throws `Unserved` where the type is none that is served, `std::runtime_error` where a part is damaged.
+  // Throws `Unserved` if the type is not served, `std::runtime_error` if a part is damaged.
   inline void check(const faiss::Index *index)
   {
     if (!index)
@@ -237,8 +237,8 @@ namespace served
     return dynamic_cast<faiss::IndexIVF *>(index);
   }
 
-  // Numbers the entries of an inverted file from 0 in the order of its lists, where they are not numbered so from 0 to
-  // n - 1 already. Returns their own ids in that order; none where they are plain rows.
+  // Numbers the entries of an inverted file from 0 in the order of its lists, unless they are already numbered from 0
+  // to n - 1. Returns their previous ids in that order; none if they were plain rows.
   inline std::vector<idx_t> number_entries(faiss::IndexIVF &ivf)
   {
     auto &lists = dynamic_cast<faiss::ArrayInvertedLists &>(*ivf.invlists);
@@ -263,8 +263,8 @@ namespace served
     return own;
   }
 
-  // Takes the ids off an index: what is left numbers its vectors from 0 on. Returns the ids by that number; none where
-  // the vectors had no ids of their own.
+  // Removes the ids from an index, whose vectors are then numbered from 0. Returns the ids by that number; none if the
+  // vectors had no ids of their own.
   inline std::vector<idx_t> take_ids(std::unique_ptr<faiss::Index> &index)
   {
     std::vector<idx_t> ids;

@@ -1,5 +1,5 @@
-// What lib/identify/native.ts calls: features of a picture, and a mapped feature file that photos are identified in.
-// Everything long runs in libuv's pool; what JavaScript gave is copied before.
+// The addon behind lib/identify/native.ts: features of a picture, and a mapped feature file that photos are identified
+// in. Long operations run in libuv's pool, on copies of their arguments.
 #include <functional>
 #include <memory>
 #include <stdexcept>
@@ -18,11 +18,11 @@ namespace
 {
   using namespace identify;
 
-  // Longest edge whose places fit in 16 bits, and features of one picture: what bounds time and memory.
+  // Longest edge whose places fit in 16 bits, and maximum features of a picture: these limit time and memory.
   constexpr int MOST_PIXELS = 2047;
   constexpr size_t MOST_FEATURES = 10000;
 
-  // Work in the pool, whose result is made to a value of JavaScript afterwards.
+  // Work in the pool, whose result is then converted to a JavaScript value.
   template <class Result>
   class Work : public Napi::AsyncWorker
   {
@@ -50,7 +50,7 @@ namespace
     Result result_;
   };
 
-  // A Uint8Array as elements of another kind, copied.
+  // Copies a Uint8Array to elements of another type.
   template <class T>
   std::vector<T> copy(const Napi::Value &value, const char *name)
   {
@@ -126,7 +126,7 @@ namespace
         bytes_of<uint32_t>);
   }
 
-  // A file in memory, read when it is looked at. Files of a set are never changed, only replaced by renaming.
+  // A memory-mapped file, read on demand. Files of a set are never changed, only replaced by renaming.
   class Mapping
   {
   public:
@@ -154,14 +154,14 @@ namespace
     size_t bytes = 0;
   };
 
-  // A feature file whose parts lie where they are said to, and say nothing that leads out of it. What is damaged beyond
-  // that finds the wrong covers or none.
+  // A feature file whose parts are where they should be, with no offset that leads out of it. Other damage gives wrong
+  // covers or none.
   struct File
   {
     Mapping mapping;
     Catalog catalog;
 
-    // `at`: where sizes, starts, centres, codes, rows and places begin, in bytes
+    // `at`: offsets of sizes, starts, centres, codes, rows and places, in bytes
     File(const std::string &path, uint32_t covers, uint32_t lists, uint64_t features, const double at[6]) : mapping(path)
     {
       catalog.covers = covers;
@@ -196,7 +196,7 @@ namespace
     uint32_t voters, probes, neighbours, candidates;
   };
 
-  // Pairs that must agree on how a cover lies before its other features are looked up.
+  // Minimum pairs that agree on a cover's placement before its other features are looked up.
   constexpr int LEAST_POINTS = 4;
 
   struct Found
@@ -206,7 +206,7 @@ namespace
     Confirmation confirmation;
   };
 
-  // How the covers with the most votes, and `besides`, may lie in the photo.
+  // Possible placements in the photo of the covers with the most votes, and of `besides`.
   std::vector<Found> place_candidates(const Catalog &catalog, const Features &photo, double frame, const Search &search, const std::vector<uint32_t> &besides)
   {
     const Votes votes = vote(catalog, photo, search.voters, search.probes, search.neighbours);
@@ -234,11 +234,11 @@ namespace
     return found;
   }
 
-  // All features of the covers that were found, in their order.
+  // All features of the covers found, in their order.
   std::vector<Described> features_of(const Catalog &catalog, const std::vector<Found> &found)
   {
     std::vector<Described> features(found.size());
-    std::vector<uint32_t> number(catalog.covers, UINT32_MAX); // of each row among those found
+    std::vector<uint32_t> number(catalog.covers, UINT32_MAX); // index of each row in `found`
     for (uint32_t i = 0; i < found.size(); i++)
       number[found[i].row] = i;
     for (uint64_t i = 0; i < catalog.features; i++)
@@ -247,7 +247,7 @@ namespace
     return features;
   }
 
-  // Covers that may lie in the photo, each with what speaks for it.
+  // Covers that may be in the photo, each with its evidence.
   std::vector<Found> find(const Catalog &catalog, const Features &features, double width, double height, const Search &search, const std::vector<uint32_t> &besides)
   {
     auto found = place_candidates(catalog, features, width * height, search, besides);
@@ -387,7 +387,7 @@ namespace
           });
     }
 
-    // Unmaps the file when the identifications under way are done.
+    // Unmaps the file once running identifications are done.
     void close(const Napi::CallbackInfo &) { file_.reset(); }
   };
 

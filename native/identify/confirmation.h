@@ -1,6 +1,6 @@
-// Whether a cover lies where a few pairs of features say it does: each of its features is looked for at its own place in
-// the photo. Among the nearest neighbours of all covers a feature of the right one is often missing, the more the larger
-// the set is; at its place it competes with what lies there alone.
+// Confirms a cover's placement suggested by a few pairs of features: each of its features is searched for at its own
+// place in the photo. Among the nearest neighbours of all covers, a feature of the right one is often missing, more so
+// in a larger set; at its place it only competes with the features there.
 #pragma once
 
 #include "placement.h"
@@ -15,7 +15,7 @@ namespace identify
     void add(const Code &code, const Place &place) { codes.push_back(code), places.emplace_back(place); }
   };
 
-  // The features of a photo, to look up those near a point.
+  // The features of a photo, with look-up of those near a point.
   class Photo
   {
   public:
@@ -41,7 +41,7 @@ namespace identify
             visit(i);
     }
 
-    // Whether a feature can be found there: none is nearer to the edge.
+    // Whether a feature can be found there: none is closer to the edge.
     bool shows(const Point &point) const { return point.x >= MARGIN && point.y >= MARGIN && point.x < width - MARGIN && point.y < height - MARGIN; }
 
   private:
@@ -51,17 +51,17 @@ namespace identify
     std::vector<std::vector<uint32_t>> cells_;
   };
 
-  // Codes that differ in so many bits or fewer are taken for the same corner; those of different corners differ in half of
-  // the 256 on average.
+  // Codes that differ in at most this many bits are taken for the same corner; those of different corners differ in
+  // half of the 256 on average.
   constexpr int ALIKE = 56;
 
   struct Confirmation
   {
-    int points = 0;  // features found where they belong, distinct in place and unlike each other
-    int cells = 0;   // in which these lie, of a grid of 8 x 8 over the cover
-    int visible = 0; // features of the cover whose place is in the photo
+    int points = 0;  // features found at their expected places, at different places and dissimilar to each other
+    int cells = 0;   // cells with such features, of an 8 x 8 grid over the cover
+    int visible = 0; // features of the cover whose expected place is inside the photo
     std::array<Point, 4> outline;
-    std::vector<float> spots; // x and y in the photo of each point, and its cell
+    std::vector<float> spots; // for each point x and y in the photo, and its cell
   };
 
   struct Agreement
@@ -71,7 +71,7 @@ namespace identify
     Match match;
   };
 
-  // Each feature of the cover with the most similar one at its place, if it is similar enough.
+  // Each feature of the cover with the most similar one at its place, if similar enough.
   inline std::vector<Agreement> look_up(const Described &cover, const Photo &photo, const Transform &t, const Tolerance &tolerance, int &visible)
   {
     std::vector<Agreement> found;
@@ -101,7 +101,7 @@ namespace identify
     return found;
   }
 
-  // Of features that are like each other, as those of a pattern that repeats, one is kept, and so of those at one point.
+  // Keeps one of several similar features, as in a repeating pattern, and one of several at the same point.
   inline std::vector<const Match *> distinct_kinds(std::vector<Agreement> &found, const Described &cover)
   {
     std::stable_sort(found.begin(), found.end(), [](const Agreement &a, const Agreement &b) { return a.distance < b.distance; });
@@ -118,7 +118,7 @@ namespace identify
     return matches;
   }
 
-  // Fits what is found to the cover's features anew, and looks again.
+  // Refits the transform to the features that were found, and searches again.
   inline Confirmation confirm(const Placement &placement, const Described &cover, const Photo &photo, double width, double height)
   {
     Confirmation result;

@@ -1,7 +1,7 @@
 // Local features of a grey picture: FAST corners over a pyramid, each with a direction and a binary code of 256 bits
 // (ORB: Rublee et al., "ORB: an efficient alternative to SIFT or SURF", ICCV 2011), written for this project. The pairs
-// of points that a code compares are drawn at random here (BRIEF: Calonder et al., ECCV 2010), so codes are comparable
-// with each other and with no other library's.
+// of points that a code compares are drawn at random (BRIEF: Calonder et al., ECCV 2010), so codes are comparable with
+// each other, but not with those of other libraries.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 #include <cstring>
 #include <vector>
 
-// Compiled several times for x86, the best is chosen when the binary is loaded.
+// Compiled in several versions for x86; the best is chosen when the binary is loaded.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__GLIBC__)
 #define FOR_EACH_CPU __attribute__((target_clones("avx2", "default")))
 #else
@@ -21,23 +21,23 @@
 
 namespace identify
 {
-  // Eight levels, each 1.2 times smaller than the one before: sizes up to 3.6 times apart, as in the paper.
+  // Eight levels, each 1.2 times smaller than the previous one: sizes up to 3.6 times apart, as in the paper.
   constexpr int LEVELS = 8;
   constexpr float SCALE = 1.2f;
-  // Grey levels by which nine of sixteen pixels around a corner must differ from it: first the one, and where that
-  // gives too few corners the other.
+  // Grey levels by which nine of the sixteen pixels around a corner must differ from it: the second threshold is used
+  // if the first gives too few corners.
   constexpr int THRESHOLDS[] = {20, 7};
-  // Radius in pixels of the disc that direction and code are taken from, and the margin that it needs.
+  // Radius in pixels of the disc that determines direction and code, and the margin that it needs.
   constexpr int RADIUS = 15;
   constexpr int MARGIN = RADIUS + 1;
-  // Steps of a full turn in which a direction is kept; the pattern is rotated to each of every second.
+  // Steps of a full turn in which a direction is stored; the pattern is rotated to every second one.
   constexpr int DIRECTIONS = 256;
   constexpr int ROTATIONS = 128;
   constexpr int BITS = 256;
 
   using Code = std::array<uint64_t, BITS / 64>;
 
-  // Where a feature lies, in the form in which it is stored: 6 bytes.
+  // The location of a feature, as stored: 6 bytes.
   struct Place
   {
     uint16_t x, y;     // in 32nds of a pixel of the picture
@@ -61,7 +61,7 @@ namespace identify
     uint8_t *row(int y) { return pixels.data() + static_cast<size_t>(y) * width; }
   };
 
-  // Shrinks by bilinear interpolation, with the pixels' middles kept in place.
+  // Shrinks by bilinear interpolation, aligned at pixel centres.
   inline Grey shrink(const Grey &from, int width, int height)
   {
     Grey to{width, height, std::vector<uint8_t>(static_cast<size_t>(width) * height)};
@@ -89,7 +89,7 @@ namespace identify
     return to;
   }
 
-  // One pass of a Gaussian of sigma 2 over seven taps (256ths).
+  // One pass of a Gaussian of sigma 2 over seven taps (weights in 256ths).
   FOR_EACH_CPU inline void blur_line(const uint8_t *const taps[7], uint8_t *out, int n)
   {
     const uint8_t *a = taps[0], *b = taps[1], *c = taps[2], *d = taps[3], *e = taps[4], *f = taps[5], *g = taps[6];
@@ -97,7 +97,7 @@ namespace identify
       out[x] = static_cast<uint8_t>((18 * (a[x] + g[x]) + 33 * (b[x] + f[x]) + 49 * (c[x] + e[x]) + 56 * d[x] + 128) >> 8);
   }
 
-  // Blurs what lies three pixels from the edge or further in; the codes read nothing else.
+  // Blurs what is at least three pixels from the edge; the codes read nothing else.
   inline Grey blur(const Grey &from)
   {
     Grey across{from.width, from.height, from.pixels}, to = across;
@@ -126,12 +126,12 @@ namespace identify
     float strength;
   };
 
-  // So many pixels are compared at once; the compiler makes the instructions of any processor of it.
+  // Number of pixels compared at once; the compiler generates instructions for any processor.
   constexpr int LANES = 32;
   typedef uint8_t Lanes __attribute__((vector_size(LANES)));
 
-  // Marks the pixels of a row that may be corners: an arc of nine holds one of each two opposite pixels of the circle.
-  // The last ones, fewer than LANES, are all marked.
+  // Marks the pixels of a row that may be corners: an arc of nine contains one of any two opposite pixels of the
+  // circle. The last pixels, fewer than LANES, are all marked.
   FOR_EACH_CPU inline void mark_candidates(const uint8_t *row, const int circle[16], int threshold, int n, uint8_t *marks)
   {
     const Lanes none{}, all = ~none, step = none + static_cast<uint8_t>(threshold);
@@ -165,7 +165,7 @@ namespace identify
     return (ring & (ring >> 1)) != 0;
   }
 
-  // How much a corner differs from its circle, beyond the threshold; 0 where it is none.
+  // How much a corner differs from its circle, beyond the threshold; 0 if it is not a corner.
   inline int fast_score(const uint8_t *p, const int circle[16], int threshold)
   {
     uint32_t brighter = 0, darker = 0;
@@ -187,14 +187,14 @@ namespace identify
     return std::max(has_arc(brighter) ? above : 0, has_arc(darker) ? below : 0);
   }
 
-  // The circle as distances in a row of pixels after the other.
+  // The circle as offsets from a pixel of the level.
   inline void circle_in(const Grey &level, int (&circle)[16])
   {
     for (int i = 0; i < 16; i++)
       circle[i] = CIRCLE[i][1] * level.width + CIRCLE[i][0];
   }
 
-  // Corners that no neighbour beats.
+  // Corners after non-maximum suppression.
   inline std::vector<Corner> find_corners(const Grey &level, int threshold)
   {
     int circle[16];
@@ -236,7 +236,7 @@ namespace identify
     return corners;
   }
 
-  // Harris' measure over 7 x 7 pixels: above 0 for corners, below for edges.
+  // Harris measure over 7 x 7 pixels: positive for corners, negative for edges.
   inline float harris(const Grey &level, int x, int y)
   {
     int xx = 0, yy = 0, xy = 0;
@@ -267,8 +267,8 @@ namespace identify
     corners.resize(most);
   }
 
-  // The strongest of each part of the picture, so that no texture has all: first the strongest of every cell of 32 pixels,
-  // then the second of every cell, and so on.
+  // Keeps the strongest corners of each part of the picture, so that no texture takes all: first the strongest of every
+  // cell of 32 pixels, then the second of every cell, and so on.
   inline void keep_spread(std::vector<Corner> &corners, size_t most, int width)
   {
     constexpr int CELL = 32;
@@ -277,7 +277,7 @@ namespace identify
     });
     const int columns = width / CELL + 1;
     std::vector<uint32_t> taken;
-    std::vector<std::pair<uint32_t, uint32_t>> order; // place in its cell, place among all
+    std::vector<std::pair<uint32_t, uint32_t>> order; // rank in its cell, index in `corners`
     for (uint32_t i = 0; i < corners.size(); i++)
     {
       const size_t cell = static_cast<size_t>(corners[i].y / CELL) * columns + corners[i].x / CELL;
@@ -293,7 +293,7 @@ namespace identify
     corners = std::move(kept);
   }
 
-  // The direction in which a disc is brighter, from its middle to its centre of brightness; 0 to 255.
+  // The direction in which a disc is brighter: from its middle to its centre of brightness; 0 to 255.
   inline uint8_t direction_of(const Grey &level, int x, int y)
   {
     static const std::array<int, RADIUS + 1> half = [] {
@@ -321,7 +321,7 @@ namespace identify
   // The pairs of points that a code compares, rotated to each direction.
   struct Pattern
   {
-    int8_t points[ROTATIONS][BITS][4]; // x, y of the one, x, y of the other
+    int8_t points[ROTATIONS][BITS][4]; // x, y of the first point, x, y of the second
 
     Pattern()
     {
@@ -332,8 +332,8 @@ namespace identify
         state ^= state << 5;
         return static_cast<float>(state >> 8) / (1 << 23) - 1;
       };
-      // Anywhere in the disc, 3 to 10 pixels apart: in photos of sleeves more agree than with the normal distribution
-      // about the middle that BRIEF's authors preferred.
+      // Anywhere in the disc, 3 to 10 pixels apart: in photos of sleeves, more features match than with the normal
+      // distribution around the middle that BRIEF's authors preferred.
       const auto draw = [&uniform](float *point) {
         do
         {
@@ -376,18 +376,18 @@ namespace identify
     return code;
   }
 
-  // At most `most` features, the finer levels having the larger share. The strongest of all levels come first, so that a
-  // beginning of them is about what would be found where fewer are asked for; those that only the lower threshold finds
-  // come last, since they are the strongest of their cell where there is nothing else.
+  // At most `most` features, the larger share from the finer levels. The strongest of all levels come first, so that a
+  // prefix is about what a smaller `most` would give; those found only with the lower threshold come last, since they
+  // are merely the strongest of otherwise empty cells.
   inline Features extract(Grey picture, size_t most)
   {
     Features found;
-    std::vector<std::pair<float, uint32_t>> order; // how late it comes, which one
+    std::vector<std::pair<float, uint32_t>> order; // sort key (lowest first), index
     const float share = (1 - 1 / SCALE) / (1 - std::pow(1 / SCALE, static_cast<float>(LEVELS)));
     const int width = picture.width, height = picture.height;
     Grey level = std::move(picture);
     float scale = 1;
-    size_t spare = 0; // what finer levels had no corners for
+    size_t spare = 0; // unused budget of finer levels
     for (int l = 0; l < LEVELS; l++, scale *= SCALE)
     {
       const int w = static_cast<int>(std::lround(width / scale)), h = static_cast<int>(std::lround(height / scale));

@@ -1,7 +1,7 @@
-// How a cover lies in a photo: the perspective under which most pairs of features agree. Each pair has a place, a
-// direction and a size in both pictures, so that one alone says how the whole cover would lie (turn, size, shift); what
-// agrees with it roughly is fitted, and again what agrees with that, in affine and then in projective transforms (Philbin
-// et al., "Object retrieval with large vocabularies and fast spatial matching", CVPR 2007). Nothing is left to chance.
+// How a cover lies in a photo: the perspective with which most pairs of features agree. Each pair has a place,
+// direction and size in both pictures, so one pair determines how the whole cover would lie (rotation, scale, shift).
+// Pairs that roughly agree are fitted, then those that agree with the fit, by affine, then projective transforms
+// (Philbin et al., "Object retrieval with large vocabularies and fast spatial matching", CVPR 2007). Deterministic.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,7 @@ namespace identify
     double x, y;
   };
 
-  // A feature with what tells how it lies: its place in pixels, its direction in radians, the size of its patch.
+  // A feature's geometry: place in pixels, direction in radians, size of its patch.
   struct Oriented
   {
     double x, y, direction, size;
@@ -47,7 +47,7 @@ namespace identify
     }
   };
 
-  // How far a pair may be off and still agree: pixels of the photo, radians, and the factor between sizes.
+  // How far a pair may deviate and still agree: pixels of the photo, radians, and the factor between sizes.
   struct Tolerance
   {
     double pixels, radians, factor;
@@ -77,7 +77,7 @@ namespace identify
     return std::abs(std::remainder(turn, 2 * M_PI)) <= tolerance.radians;
   }
 
-  // Solves n linear equations in place (Gauss, with pivots). Returns false where they have no one solution.
+  // Solves n linear equations in place (Gaussian elimination with pivoting). Returns false without a unique solution.
   template <int N>
   inline bool solve(double (&m)[N][N + 1])
   {
@@ -104,7 +104,7 @@ namespace identify
     return true;
   }
 
-  // What moves and scales points to about 0, to distances of about 1: equations of larger numbers are solved less exactly.
+  // Moves and scales points to mean 0 and mean distance 1: equations of larger numbers are solved less exactly.
   struct Frame
   {
     double x = 0, y = 0, scale = 1;
@@ -120,7 +120,7 @@ namespace identify
     }
   };
 
-  // The transform that fits matches best by least squares: affine (6 unknowns) or projective (8).
+  // Least-squares fit of a transform to matches: affine (6 unknowns) or projective (8).
   template <int N>
   inline bool fit(const std::vector<const Match *> &matches, Transform &out)
   {
@@ -147,7 +147,7 @@ namespace identify
     double g[9] = {0, 0, 0, 0, 0, 0, 0, 0, 1};
     for (int i = 0; i < N; i++)
       g[i] = m[i][N];
-    // back from the frames: p = (q / scale) + middle on the photo's side, q = (c - middle) * scale on the cover's
+    // undo the frames: p = (q / scale) + middle on the photo's side, q = (c - middle) * scale on the cover's
     for (int column = 0; column < 3; column++)
     {
       g[column] = g[column] / to.scale + to.x * g[6 + column];
@@ -173,7 +173,7 @@ namespace identify
     return found;
   }
 
-  // Points that are less than three pixels apart count once, in either picture.
+  // Number of distinct points: those less than three pixels apart in either picture count once.
   inline int distinct(const std::vector<const Match *> &matches)
   {
     std::unordered_set<uint32_t> cover, photo;
@@ -186,14 +186,14 @@ namespace identify
     return static_cast<int>(std::min(cover.size(), photo.size()));
   }
 
-  // The cell of a grid of 8 x 8 over the cover that a place on it lies in, row by row.
+  // The cell of a place in a grid of 8 x 8 over the cover, row by row.
   inline int cell_of(const Oriented &place, double width, double height)
   {
     const int column = std::clamp(static_cast<int>(place.x / width * 8), 0, 7), row = std::clamp(static_cast<int>(place.y / height * 8), 0, 7);
     return row * 8 + column;
   }
 
-  // In how many cells the matches lie.
+  // Number of cells with matches.
   inline int spread(const std::vector<const Match *> &matches, double width, double height)
   {
     uint64_t cells = 0;
@@ -204,13 +204,13 @@ namespace identify
 
   struct Placement
   {
-    int points = 0; // that agree, and are distinct
+    int points = 0; // distinct ones that agree
     Transform transform;
     std::array<Point, 4> outline;
   };
 
-  // The corners of the cover in the photo, where they are a shape in which a sleeve can be seen: convex, not mirrored,
-  // at least a hundredth of the photo, its longest edge at most six times its shortest.
+  // The corners of the cover in the photo. Returns false unless their shape is plausible for a sleeve: convex, not
+  // mirrored, at least a hundredth of the photo, the longest edge at most six times the shortest.
   inline bool outline_of(const Transform &t, double width, double height, double frame, std::array<Point, 4> &corners)
   {
     const double at[4][2] = {{0, 0}, {width, 0}, {width, height}, {0, height}};
@@ -237,13 +237,13 @@ namespace identify
   constexpr Tolerance ROUGH{30, M_PI / 5, 1.8};
   constexpr Tolerance CLOSE{12, M_PI / 5, 1.8};
   constexpr Tolerance EXACT{5, M_PI / 5, 1.8};
-  // Pairs that a placement is tried from, the nearest in code first, and how many of these are fitted.
+  // Number of pairs from which a placement is tried, the nearest in code first, and how many of these are fitted.
   constexpr size_t STARTS = 150;
   constexpr size_t FITTED = 4;
-  // Fewer pairs say little about perspective: an affine transform is nearer to how the cover lies.
+  // With fewer pairs, perspective is poorly determined: an affine transform is closer to how the cover lies.
   constexpr size_t LEAST_PROJECTIVE = 8;
 
-  // The placement of a cover that most matches agree with; `matches` are sorted, the surest first.
+  // The placement of a cover with which most matches agree; `matches` are sorted, the most certain first.
   inline Placement place(const std::vector<Match> &matches, double width, double height, double frame)
   {
     struct Start

@@ -1,4 +1,4 @@
-// The features of all covers, in lists of codes that lie near to each other, and which covers a photo's features vote for.
+// The features of all covers, in lists of similar codes, and the covers that a photo's features vote for.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +16,7 @@ namespace identify
   };
   static_assert(sizeof(Size) == 8);
 
-  // The parts of a feature file, where they lie in memory (lib/identify/feature-file.ts says what they hold).
+  // The parts of a feature file, in mapped memory (described in lib/identify/feature-file.ts).
   struct Catalog
   {
     uint32_t covers = 0, lists = 0;
@@ -44,7 +44,7 @@ namespace identify
     bool operator<(const Near &other) const { return distance != other.distance ? distance < other.distance : at < other.at; }
   };
 
-  // The nearest codes of all that are offered, at most so many: a heap whose top is the worst.
+  // The nearest of the codes offered, at most `most`: a heap whose top is the worst.
   class Nearest
   {
   public:
@@ -104,10 +104,10 @@ namespace identify
     }
   }
 
-  // Rounds of k-means: more gain nothing that was measurable.
+  // Rounds of k-means: more gave no measurable gain.
   constexpr int ROUNDS = 4;
 
-  // Centres of lists: k-means in which a centre's bits are those that most of its codes have.
+  // Trains the lists' centres: k-means in which each bit of a centre is that of most of its codes.
   inline std::vector<Code> train(const std::vector<Code> &sample, uint32_t lists)
   {
     std::vector<Code> centres(lists);
@@ -136,7 +136,7 @@ namespace identify
     return centres;
   }
 
-  // A feature of the photo and one of a cover that it may be.
+  // A feature of the photo and a cover's feature that it may match.
   struct Pair
   {
     uint32_t row;
@@ -149,11 +149,11 @@ namespace identify
   struct Votes
   {
     std::vector<Pair> pairs;                      // sorted by row
-    std::vector<std::pair<float, uint32_t>> rows; // their votes and the covers, best first
+    std::vector<std::pair<float, uint32_t>> rows; // votes and cover, best first
   };
 
-  // Each feature of the photo from the one to before the other votes for the covers of its nearest neighbours, the more the
-  // nearer they are in comparison with the last of them: what is like everything votes for nothing.
+  // The photo's features in [from, to) vote for the covers of their nearest neighbours. The nearer a neighbour is
+  // relative to the last one, the more its vote weighs: a feature similar to everything votes for nothing.
   inline std::vector<Pair> pairs_of(const Catalog &catalog, const Features &photo, size_t from, size_t to, uint32_t probes, uint32_t neighbours)
   {
     constexpr float LEAST_WEIGHT = 0.02f;
@@ -187,8 +187,8 @@ namespace identify
     return pairs;
   }
 
-  // The first `voters` features of the photo vote, in two threads: it takes the most time of all, and the machines that
-  // this is made for have two cores.
+  // The first `voters` features of the photo vote, in two threads: this takes the most time of all, and the target
+  // machines have two cores.
   inline Votes vote(const Catalog &catalog, const Features &photo, size_t voters, uint32_t probes, uint32_t neighbours)
   {
     const size_t all = std::min(voters, photo.codes.size());
