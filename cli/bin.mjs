@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The package's command: sets the project up where that has not been done, then runs the bundled program.
+// The package's command: sets the project up if that has not been done, then runs the bundled program.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +8,7 @@ const program = new URL('../dist/cli/shazam-visual.cjs', import.meta.url);
 
 if (!existsSync(program)) {
   const bootstrap = fileURLToPath(new URL('../infra/bootstrap.mjs', import.meta.url));
-  // What the set-up says goes to standard error: standard output is the command's.
+  // The set-up's output goes to standard error: standard output is for the command.
   const { status } = spawnSync(process.execPath, [bootstrap], { stdio: ['ignore', 2, 2] });
   if (status !== 0) process.exit(status ?? 1);
 }

@@ -12,7 +12,7 @@ interface ImportFlags {
   json?: boolean;
 }
 
-/** `import csv`: a list of albums with the URLs of their covers, to metadata and covers. */
+/** `import csv`: creates metadata and covers from a list of albums with cover URLs. */
 export const importCommand = (): Command =>
   new Command('import').description('create a catalog from other data').addCommand(
     withJson(

@@ -2,7 +2,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { createApiKey, isKeyName, keyNameExpected } from '../lib/api-keys.ts';
 import { runTask, withJson } from './run.ts';
 
-/** `key create`: a key of the API, and its entry for the service's configuration. */
+/** `key create`: creates an API key and its entry for the service's configuration. */
 export const keyCommand = (): Command =>
   new Command('key').description('manage API keys').addCommand(
     withJson(

@@ -10,7 +10,7 @@ export interface ModelOptions {
   dtype?: ClipDtype;
 }
 
-/** Adds the options that say which model embeds. */
+/** Adds the options that select the model. */
 export const withModel = (command: Command): Command =>
   command
     .option(
@@ -24,7 +24,7 @@ export const withModel = (command: Command): Command =>
       ).choices(clipDtypes),
     );
 
-/** The model's folder: the given one, else the user's, else the starter set's, with a note. */
+/** The model's folder: the one given, else the user's, else the starter set's, with a note. */
 export async function modelFolder(
   { model }: ModelOptions,
   { assets }: Config,

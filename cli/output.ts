@@ -40,7 +40,7 @@ export class Output {
   /**
    * Progress: a bar with rate and time left on a terminal, an occasional line elsewhere.
    *
-   * @param what of which things `done` of `total` are done; the first call for it starts its clock
+   * @param what is being counted; the first call with it starts its clock
    */
   progress(what: string, done: number, total: number): void {
     if (this.json) {
@@ -70,7 +70,7 @@ export class Output {
       });
   }
 
-  /** Leaves what is drawn and goes to the next line. */
+  /** Keeps the drawn bar and starts a new line. */
   #finishLine(): void {
     process.stderr.write('\n');
     this.#drawn = '';
@@ -105,7 +105,7 @@ const clock = (seconds: number): string => {
   return h > 0 ? `${String(h)}:${two(m)}:${two(s)}` : `${String(m)}:${two(s)}`;
 };
 
-/** `1 cover`, `25,790 covers`. @param noun its plural takes an s */
+/** `1 cover`, `25,790 covers`. @param noun with a plural in -s */
 export const counted = (count: number, noun: string): string =>
   `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
 
@@ -123,7 +123,7 @@ export const reasonOf = (error: unknown): string => {
   if (isAppError(error)) return error.detail;
   if (!(error instanceof Error)) return String(error);
   const { code = '', syscall } = error as NodeJS.ErrnoException;
-  // Node says so too where the disk is read-only and folders above would be made as well.
+  // Node also reports ENOENT if the disk is read-only and parent folders would have to be created.
   const about =
     code === 'ENOENT' && syscall === 'mkdir'
       ? 'The folder cannot be created'
@@ -131,7 +131,7 @@ export const reasonOf = (error: unknown): string => {
   return about === undefined ? error.message : `${about}: ${error.message}`;
 };
 
-/** What the file system's codes say. */
+/** Meanings of the file system's error codes. */
 const fileReasons = new Map([
   ['ENOSPC', 'The disk is full'],
   ['EDQUOT', "The disk's quota is used up"],

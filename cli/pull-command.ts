@@ -10,7 +10,7 @@ import { remoteAt, placeHelp, withAttempts, type RemoteFlags } from './remote-op
 import { bytesText, counted } from './output.ts';
 import { runTask, wholeNumber, withJson, type Task } from './run.ts';
 
-/** The export of OpenAI's CLIP ViT-B/32 that the design names, at one commit, so that it stays the same. */
+/** The design's export of OpenAI's CLIP ViT-B/32, pinned to one commit. */
 const clipModel = 'hf:models/Xenova/clip-vit-base-patch32@d15189d7028b43f1d3e65039190477f6af591c2a';
 
 /** Files downloaded at a time: enough to be fast with small covers, without flooding the server. */

@@ -46,7 +46,7 @@ export const pushCommand = (config: Config): Command =>
     });
   });
 
-/** Most paths that are listed by name. */
+/** Most paths listed by name. */
 const namesShown = 10;
 
 function show(event: PushEvent, output: Output): void {

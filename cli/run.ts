@@ -3,7 +3,7 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { isAppError } from '../lib/errors.ts';
 import { exitCodes, Output, reasonOf } from './output.ts';
 
-/** What a command's work is given. */
+/** What a command's work receives. */
 export interface Task {
   output: Output;
   /** Aborted by the first Ctrl-C: the work stops at the next safe point. */
@@ -11,9 +11,9 @@ export interface Task {
 }
 
 /**
- * Does a command's work: its exit code, its error in one sentence, and Ctrl-C, are the same for all.
+ * Runs a command's work. Exit codes, one-sentence errors and Ctrl-C are handled the same way for all commands.
  *
- * @param work resolves with the exit code; left out, all is well
+ * @param work resolves with the exit code; `undefined`: success
  */
 export async function runTask(
   options: { json?: boolean },
@@ -21,9 +21,9 @@ export async function runTask(
 ): Promise<void> {
   const output = new Output({ json: options.json === true });
   const interrupt = new AbortController();
-  setMaxListeners(0, interrupt.signal); // each request that is under way listens
+  setMaxListeners(0, interrupt.signal); // each request in flight adds a listener
   const onInterrupt = () => {
-    if (interrupt.signal.aborted) process.exit(exitCodes.interrupted); // the second time
+    if (interrupt.signal.aborted) process.exit(exitCodes.interrupted); // the second Ctrl-C
     interrupt.abort(new Interrupted());
     output.note(
       { type: 'interrupted' },
@@ -46,7 +46,7 @@ export async function runTask(
   }
 }
 
-/** What ends the work after Ctrl-C. */
+/** The abort reason after Ctrl-C. */
 class Interrupted extends Error {
   constructor() {
     super('interrupted');

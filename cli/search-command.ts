@@ -29,7 +29,7 @@ export function searchCommand(config: Config): Command {
   ) =>
     runTask(flags, async ({ output }) => {
       const { search, assets } = createServices(
-        { ...config, encoder: { ...config.encoder, workers: 1 } }, // there is one query
+        { ...config, encoder: { ...config.encoder, workers: 1 } }, // there is only one query
         createLogger('silent'),
       );
       const starter = (await assets()).origin === 'starter';

@@ -36,7 +36,7 @@ const forEachCommand = (command: Command, act: (command: Command) => void): void
 };
 
 main().catch((error: unknown) => {
-  // Commander has told what was wrong; help and version end so too, with 0.
+  // Commander has already reported the error; --help and --version also end up here, with 0.
   if (error instanceof CommanderError)
     process.exitCode = error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
   else {

@@ -53,8 +53,8 @@ export function parseApiKeys(text: string, setting: string): readonly ApiKey[] {
 }
 
 /**
- * The name of a key; `undefined` if it is unknown. Takes the same time for all keys of one length, because every digest is
- * compared.
+ * The name of a key; `undefined` if it is unknown. Takes the same time for all keys of one length, because every digest
+ * is compared.
  */
 export function nameOfKey(keys: readonly ApiKey[], key: string): string | undefined {
   const given = digest(key);

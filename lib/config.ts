@@ -95,7 +95,7 @@ export type Config = Readonly<{
     reloadSeconds: number;
     /** Number of reverse proxies whose `X-Forwarded-For` is trusted. */
     trustProxyHops: number;
-    /** Requests to `/api/` need one of these; none: it is open to all. */
+    /** Requests to `/api/` need one of these keys; if empty, it is open to all. */
     apiKeys: readonly ApiKey[];
     /** Requests a minute per key or client address; 0 is no limit. */
     rateLimitPerMinute: number;
@@ -132,9 +132,9 @@ export type Config = Readonly<{
   limits: Readonly<{
     uploadBytes: number;
     imagePixels: number;
-    /** Largest k that a search takes. */
+    /** Largest k that a search accepts. */
     k: number;
-    /** Pictures, and likewise texts, that are being encoded or queued at a time. */
+    /** Most pictures, and most texts, being encoded or queued at a time. */
     waitingSearches: number;
     /** Uploads read at a time. */
     uploads: number;

@@ -2,15 +2,14 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 
 /**
- * CPU cores that this process may keep busy, at least 1. Node counts the machine's cores, but a container
- * may be granted fewer by quota (a Space with 2 of a large host's): threads beyond the quota only get
- * the whole process suspended.
+ * CPU cores that this process may keep busy, at least 1. Node counts the machine's cores, but a container's quota may
+ * be lower (a Space with 2 of a large host's): threads beyond the quota only get the whole process throttled.
  */
 export function usableCores(): number {
   return Math.max(1, Math.min(availableParallelism(), Math.floor(cgroupQuota() ?? Infinity)));
 }
 
-/** CPUs granted by Linux's control groups (version 2, then 1); `undefined` where there is no limit. */
+/** CPU quota of Linux's cgroups (version 2, then 1); `undefined` if there is no limit. */
 function cgroupQuota(): number | undefined {
   const root = '/sys/fs/cgroup';
   const [quota, period] = readWords(`${root}/cpu.max`) ?? [

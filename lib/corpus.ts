@@ -10,14 +10,14 @@ interface CorpusParts {
 }
 
 /**
- * The albums, their vectors and their covers' features, as one consistent set. When the files change, a new corpus replaces
- * it; searches under way end with the old one, whose memory is then freed.
+ * The albums, their vectors and their covers' features, as one consistent set. When the files change, a new corpus
+ * replaces it; searches in progress finish with the old one, whose memory is then freed.
  */
 export class Corpus implements CorpusParts {
   readonly catalog: Lazy<Catalog>;
   /** Checked against the catalog when it is loaded. */
   readonly index: Lazy<VectorIndex>;
-  /** The same; `null` where albums in photos can't be identified. */
+  /** Checked likewise; `null` if albums in photos can't be identified. */
   readonly features: Lazy<FeatureIndex | null>;
   /** Unique to each corpus; cache entries refer to it, so that they do not keep the corpus in memory. */
   readonly version = Symbol('corpus');
@@ -41,7 +41,7 @@ export class Corpus implements CorpusParts {
     }
   }
 
-  /** Frees the index when its last user is done. Called after another corpus has replaced this one. */
+  /** Frees index and features once no work uses them. Called when the corpus is no longer served. */
   retire(): void {
     this.#retired = true;
     this.#freeUnused();

@@ -1,6 +1,6 @@
 /**
- * Every way in which the service can refuse or fail. This file knows no HTTP:
- * `lib/http/problem.ts` maps each code to a status.
+ * Every way in which the service can refuse a request or fail, independent of HTTP: `lib/http/problem.ts` maps each
+ * code to a status.
  */
 export const errorCodes = [
   // what the client sent
@@ -16,7 +16,7 @@ export const errorCodes = [
   'unsupported_image',
   'unreadable_image',
   'image_too_large',
-  // what does not exist
+  // the requested resource
   'route_not_found',
   'album_not_found',
   'cover_not_found',
@@ -26,14 +26,14 @@ export const errorCodes = [
   'range_not_satisfiable',
   'precondition_failed',
   'invalid_request',
-  // who asks, and how much
+  // access and load
   'unauthorized',
   'rate_limited',
   'busy',
   'starting',
   'out_of_time',
   'encoder_lost',
-  // what the service was given to run with
+  // the service's configuration and files
   'invalid_config',
   'assets_missing',
   'assets_inconsistent',
@@ -48,12 +48,12 @@ export const errorCodes = [
 export type ErrorCode = (typeof errorCodes)[number];
 
 /**
- * A refusal or failure that has a name. `detail` is one sentence for the person who has to act on it;
- * `cause` is for the log only. Match on `code`: it survives bundling, `instanceof` may not.
+ * A refusal or failure with a code. `detail` is one sentence for the person who has to act on it; `cause` is for the
+ * log only. Match on `code`: it survives bundling, `instanceof` may not.
  */
 export class AppError extends Error {
   readonly code: ErrorCode;
-  /** Names of the parameters that it is about, where it is about some. */
+  /** Names of the parameters concerned, if any. */
   readonly parameters: readonly string[] | undefined;
 
   constructor(
@@ -77,7 +77,7 @@ export const isAppError = (error: unknown): error is AppError =>
   'code' in error &&
   (errorCodes as readonly unknown[]).includes(error.code);
 
-/** An error on its way between threads, where it would lose its code. */
+/** An error passed between threads, where an `Error` would lose its code. */
 export interface PlainError {
   message: string;
   code: ErrorCode | undefined;

@@ -26,11 +26,11 @@ export const number = (min: number, max: number) =>
     .describe(`a number from ${String(min)} to ${String(max)}`);
 
 /**
- * Parses named text values (an environment, a query string, a form) by a schema whose fields say in their
- * description what they expect.
+ * Parses named text values (an environment, a query string, a form) by a schema. The description of each field says
+ * what it expects.
  *
- * @throws AppError of the given code: one sentence per wrong field, with its name, what was expected and
- *   what was received.
+ * @throws AppError of the given code: one sentence per wrong field, with its name, what was expected and what was
+ *   received
  */
 export function parseFields<Shape extends z.ZodRawShape>(
   schema: z.ZodObject<Shape>,
@@ -47,7 +47,7 @@ export function parseFields<Shape extends z.ZodRawShape>(
   throw new AppError(code, sentences.join(' '), { parameters: names });
 }
 
-/** What a field expects: the nearest description, from the outside in. */
+/** What a field expects: its outermost description. */
 const expectation = (field: unknown): string => {
   let schema = field;
   while (schema instanceof z.ZodType) {

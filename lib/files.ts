@@ -3,35 +3,35 @@ import { open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promis
 import { basename, dirname, join } from 'node:path';
 import { AppError } from './errors.ts';
 
-/** Of the disk, not of a connection: a retry would not help. */
+/** Whether an error comes from the disk, not from a connection: a retry would not help. */
 export const isDiskError = (error: unknown): boolean =>
   error instanceof Error &&
   'code' in error &&
   ['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EIO', 'EFBIG'].includes(String(error.code));
 
-/** A name beside a file for what is not whole yet, which no other call and no other process takes. */
+/** A unique name beside a file for its unfinished replacement; no other call or process uses it. */
 export const nameBeside = (path: string): string => `${path}.${randomUUID()}.new`;
 
-/** Time after which nobody can still be writing a file that has not grown, in milliseconds. */
+/** Time without a change after which an unfinished file counts as abandoned, in milliseconds. */
 const staleMs = 600_000;
 
-/** Removes what processes that were killed have left under names of {@link nameBeside}. */
+/** Removes unfinished files ({@link nameBeside}) left by processes that were killed. */
 export async function removeStale(path: string): Promise<void> {
   const begin = `${basename(path)}.`;
   for (const name of await readdir(dirname(path))) {
     if (!name.startsWith(begin) || !/^[0-9a-f-]{36}\.new$/.test(name.slice(begin.length))) continue;
     const beside = join(dirname(path), name);
-    const found = await stat(beside).catch(() => null); // it has just been put in its place
+    const found = await stat(beside).catch(() => null); // it has just been renamed
     if (found && Date.now() - found.mtimeMs > staleMs) await rm(beside, { force: true });
   }
 }
 
-/** What Git LFS leaves in the place of a file that it has not fetched begins so. */
+/** Start of the pointer that Git LFS leaves in place of a file that it has not fetched. */
 const lfsPointer = Buffer.from('version https://git-lfs');
 
 /**
- * @param path of a file that is there
- * @throws AppError `assets_missing` where it is a pointer of Git LFS and not the file itself
+ * @param path of an existing file
+ * @throws AppError `assets_missing` if it is a Git LFS pointer instead of the file itself
  */
 export async function refuseLfsPointer(path: string): Promise<void> {
   const file = await open(path);
@@ -44,7 +44,7 @@ export async function refuseLfsPointer(path: string): Promise<void> {
     );
 }
 
-/** Writes all of the bytes: one call may take fewer, as on a disk that fills up. @param position in bytes */
+/** Writes all of the bytes: one call may write fewer, e.g. when the disk fills up. @param position in bytes */
 export async function writeAt(
   file: FileHandle,
   bytes: Uint8Array,
@@ -57,7 +57,7 @@ export async function writeAt(
   }
 }
 
-/** Writes a whole file, and waits until the disk has it. */
+/** Writes a whole file and syncs it to disk. */
 export async function writeSynced(path: string, content: string | Uint8Array): Promise<void> {
   const file = await open(path, 'w');
   try {
@@ -68,10 +68,7 @@ export async function writeSynced(path: string, content: string | Uint8Array): P
   }
 }
 
-/**
- * Replaces a file by another that is first written beside it, so that whatever goes wrong leaves what was
- * there before.
- */
+/** Replaces a file atomically: writes the new one beside it, then renames it. A failure leaves the old file intact. */
 export async function replaceFile(path: string, content: string | Uint8Array): Promise<void> {
   const beside = nameBeside(path);
   try {

@@ -8,16 +8,16 @@ const lockName = '.lock';
 
 interface Holder {
   pid: number;
-  /** When the process began, in ticks since the machine did: a number may be given to another process. */
+  /** When the process started, in clock ticks since boot: process ids are reused. */
   began: string | null;
   host: string;
 }
 
 /**
- * Does work in a folder that it has for itself. What a process that has ended left locked is taken over.
+ * Does work with exclusive use of a folder. A lock left by a process that has ended is taken over.
  *
- * @param dir where it does not exist nothing is locked: the work itself tells
- * @throws AppError `busy` where another process is at work there; the file system's error
+ * @param dir if it does not exist, nothing is locked: the work itself reports that
+ * @throws AppError `busy` if another process is working there; the file system's error
  */
 export async function* inLockedFolder<Event, Result>(
   dir: string,
@@ -44,7 +44,7 @@ async function lock(dir: string, path: string): Promise<boolean> {
       if (code === 'ENOENT') return false;
       if (code !== 'EEXIST') throw error;
       const text = await readFile(path, 'utf8').catch(() => null);
-      if (text === null) continue; // it has just been given free
+      if (text === null) continue; // it has just been released
       const holder = holderOf(text);
       if (!holder || (await isAtWork(holder)))
         throw new AppError(
@@ -55,7 +55,7 @@ async function lock(dir: string, path: string): Promise<boolean> {
     }
 }
 
-/** Whoever else takes the lock over at the same time must not lose the one that is new. */
+/** Removes a stale lock. If another process has just replaced it, the new lock is put back. */
 async function takeAway(path: string, stale: string): Promise<void> {
   const moved = nameBeside(path);
   try {
@@ -64,7 +64,7 @@ async function takeAway(path: string, stale: string): Promise<void> {
     if (found !== stale) await writeFile(path, found, { flag: 'wx' });
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    if (code !== 'ENOENT' && code !== 'EEXIST') throw error; // another was quicker
+    if (code !== 'ENOENT' && code !== 'EEXIST') throw error; // another process was faster
   } finally {
     await rm(moved, { force: true });
   }
@@ -79,7 +79,7 @@ function holderOf(text: string): Holder | null {
 }
 
 async function isAtWork({ pid, began, host }: Holder): Promise<boolean> {
-  if (host !== hostname()) return true; // for all that can be seen from here
+  if (host !== hostname()) return true; // can't be checked from here
   try {
     process.kill(pid, 0);
   } catch (error) {
@@ -88,7 +88,7 @@ async function isAtWork({ pid, began, host }: Holder): Promise<boolean> {
   return began === (await beginOf(pid));
 }
 
-/** Field 22 of Linux's `/proc/PID/stat`, where the second may hold spaces; `null` elsewhere. */
+/** Field 22 of Linux's `/proc/PID/stat`, whose second field may contain spaces; `null` elsewhere. */
 const beginOf = (pid: number): Promise<string | null> =>
   readFile(`/proc/${String(pid)}/stat`, 'utf8').then(
     (text) => text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? null,

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 /** Longest slice of work before the event loop runs, in milliseconds. */
 const turnMs = 5;
 
-/** Works on each item in slices, between which requests are answered. */
+/** Processes the items in slices; the event loop runs in between, so that requests are answered. */
 export async function inTurns<Item>(
   items: Iterable<Item>,
   work: (item: Item, index: number) => void,

@@ -1,11 +1,8 @@
-/** Something made once, when it is first asked for. */
+/** A value that is created once, on first use. */
 export interface Lazy<T> {
-  /**
-   * Callers that come while it is being made share one promise; a failure is forgotten, so that the next
-   * call tries again.
-   */
+  /** Concurrent callers share one promise. A failure is not kept: the next call tries again. */
   (): Promise<T>;
-  /** The value where it has been made, else `undefined`. Reading it never starts anything. */
+  /** The value if it has been created, else `undefined`. Reading it starts nothing. */
   readonly made: T | undefined;
 }
 

@@ -2,7 +2,7 @@ import { pino, type Logger } from 'pino';
 import { withoutKeys } from './api-keys.ts';
 import type { Config } from './config.ts';
 
-/** One JSON object a line on standard output; times as ISO 8601. No line has a key of the API in it. */
+/** One JSON object per line on standard output, with ISO 8601 times. API keys are removed from every line. */
 export const createLogger = (level: Config['logLevel']): Logger =>
   pino({
     level,

@@ -1,8 +1,8 @@
 import pLimit from 'p-limit';
 
 /**
- * Works on several items at a time and yields the results in the order of the items. It ends with the first failure, in that
- * order, or when the caller stops reading. Work that has not started by then never starts.
+ * Works on several items at a time and yields the results in the order of the items. It ends with the first failure, in
+ * that order, or when the caller stops reading. Work that has not started by then never starts.
  */
 export async function* mapInOrder<Item, Result>(
   items: readonly Item[],

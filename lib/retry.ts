@@ -3,11 +3,11 @@ import { isAppError } from './errors.ts';
 import { isDiskError } from './files.ts';
 
 export interface RetryOptions {
-  /** Times that it is tried at most, the first included. */
+  /** Most attempts, including the first. */
   attempts: number;
   /** Pause before the first retry, in milliseconds; it doubles each time, up to 30 s. Default: 500. */
   pauseMs?: number;
-  /** Whether to retry after an error; may wait before it says so. Default: {@link isTransient}. */
+  /** Whether to retry after an error; may wait before it resolves. Default: {@link isTransient}. */
   retryOn?: (error: Error) => boolean | Promise<boolean>;
   signal?: AbortSignal | undefined;
 }
@@ -25,5 +25,5 @@ export const withRetries = <T>(
     shouldRetry: ({ error }) => signal?.aborted !== true && retryOn(error),
   });
 
-/** An error of a connection: not one that has been given a name already, nor one of the disk. */
+/** Whether an error comes from a connection: neither an `AppError` nor an error of the disk. */
 export const isTransient = (error: unknown): boolean => !isAppError(error) && !isDiskError(error);

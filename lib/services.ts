@@ -18,10 +18,10 @@ import { openEmbeddings } from './vectors/open-embeddings.ts';
 export type Services = ReturnType<typeof createServices>;
 
 /**
- * The composition root: wires the parts by hand. Nothing is loaded until it is asked for, whatever is
- * loaded is loaded once, and a load that failed is tried again by the next request.
+ * The composition root: wires the parts by hand. Each part is loaded once, on first use; the next request retries a
+ * load that failed.
  *
- * @param onBatch told of each batch of queries that was encoded
+ * @param onBatch called with each batch of queries that was encoded
  */
 export function createServices(
   config: Config,
@@ -46,7 +46,7 @@ export function createServices(
   const assets = lazy(async () => {
     const { assetsUri, cacheDir, pathStyle } = config.s3;
     if (assetsUri !== undefined) {
-      // The AWS SDK is loaded only where it is needed.
+      // The AWS SDK is loaded only if it is needed.
       const { remoteAssets } = await import('./assets/remote-assets.ts');
       return remoteAssets({
         uri: assetsUri,
@@ -102,7 +102,7 @@ export function createServices(
       'features',
       async () => {
         const path = await (await assets()).features();
-        // What the manifest does not name is of another set.
+        // Features that the manifest does not list belong to another set.
         const described = (await manifest())?.files;
         if (path === null || (described && !described[featuresName])) return null;
         if (!canIdentify()) {
@@ -129,7 +129,7 @@ export function createServices(
   let corpus = makeCorpus();
 
   /**
-   * Reloads index and metadata, and replaces the old ones together. Searches under way end with the old ones.
+   * Reloads index and metadata, and replaces the old ones together. Searches in progress finish with the old ones.
    *
    * @throws AppError if the new files can't be served; the old ones then stay in use
    */
@@ -145,7 +145,7 @@ export function createServices(
           `The new ${indexName} holds vectors of ${String(dimension)} dimensions but the model gives ${String(encoder.dimension)}.`,
         );
     } catch (error) {
-      next.retire(); // nobody will search it
+      next.retire(); // it will never be searched
       throw error;
     }
     corpus.retire();
@@ -154,9 +154,9 @@ export function createServices(
   };
 
   /**
-   * Loads the index beside the tower.
+   * Loads a tower and the index in parallel.
    *
-   * @throws AppError `assets_inconsistent` where the model does not fit the index
+   * @throws AppError `assets_inconsistent` if the model does not fit the index
    */
   const openTower = async (tower: Tower): Promise<EncoderPool> => {
     const { index } = corpus;
@@ -192,7 +192,7 @@ export function createServices(
   const imageEncoder = stage('image_encoder', () => openTower('vision'), describeTower);
   const textEncoder = stage('text_encoder', () => openTower('text'), describeTower);
 
-  /** Where clients send pictures too large for a request. @throws AppError `uploads_disabled` */
+  /** Storage for pictures that are too large for a request. @throws AppError `uploads_disabled` */
   const uploads = lazy(async () => {
     const { uploadsUri, pathStyle } = config.s3;
     if (uploadsUri === undefined)
@@ -219,7 +219,7 @@ export function createServices(
     imageEncoder,
     textEncoder,
     uploads,
-    /** Ends the workers. Nothing is asked of the services after it. */
+    /** Ends the workers. The services must not be used afterwards. */
     close: async () => {
       await Promise.all([imageEncoder.made?.close(), textEncoder.made?.close()]);
     },
@@ -232,8 +232,7 @@ export function createServices(
 }
 
 /**
- * Loads everything, each part beside the others.
- * Memory that loading left unused is given back once, at the end.
+ * Loads everything in parallel, then returns unused memory to the system once.
  *
  * @throws the first failure
  */

@@ -1,7 +1,7 @@
 /**
- * The bundle of a worker thread, as `infra/bundle.mjs` makes it: loaders of TypeScript don't reach into workers.
+ * The bundle of a worker thread, built by `infra/bundle.mjs`: TypeScript loaders don't reach into workers.
  *
- * @param name of the file in `dist/workers`, without its ending
+ * @param name of the file in `dist/workers`, without its extension
  */
 export const workerFile = (name: string): URL =>
   new URL(

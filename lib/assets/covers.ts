@@ -3,48 +3,48 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { readWhole } from './read-whole.ts';
 
-/** What a client asks of a cover, as its HTTP headers say it. */
+/** A client's request for a cover, with the values of its HTTP headers. */
 export interface CoverRequest {
-  /** `HEAD`: no body is wanted. */
+  /** `HEAD`: no body. */
   head: boolean;
   ifMatch?: string | undefined;
   ifNoneMatch?: string | undefined;
   ifModifiedSince?: string | undefined;
   ifUnmodifiedSince?: string | undefined;
   range?: string | undefined;
-  /** The range counts only where the cover is still this one (an ETag) or as old as that (a date). */
+  /** An ETag or a date: the range applies only if the cover still matches it. */
   ifRange?: string | undefined;
 }
 
-/** A cover, or a part of it, on its way. */
+/** A cover, or a range of it. */
 export interface CoverStream {
   status: 200 | 206;
-  /** Bytes of the body. */
+  /** Size of the body, in bytes. */
   length: number;
   etag: string | undefined;
   lastModified: Date | undefined;
-  /** `Content-Range` where it is a part. */
+  /** `Content-Range`, if it is a range. */
   contentRange: string | undefined;
   /**
-   * `undefined` where only the headers were asked for. A cover of ordinary size has come whole; a large one is
-   * a stream, which fails where the rest does not come.
+   * `undefined` if only the headers were requested. A buffer for a cover of ordinary size; for a large one a stream,
+   * which fails if the rest does not arrive.
    */
   body: Buffer | Readable | undefined;
 }
 
-/** A cover in a store that is not this machine's file system. */
+/** Covers in a store other than the local file system. */
 export interface RemoteCovers {
   readonly kind: 'remote';
   /**
-   * @returns `not_modified` where the client's copy is current, `null` where there is no such cover
+   * @returns `not_modified` if the client's copy is current, `null` if there is no such cover
    * @throws AppError `range_not_satisfiable`, `precondition_failed` or `storage_unavailable`
    */
   open(albumId: number, request: CoverRequest): Promise<CoverStream | 'not_modified' | null>;
-  /** A URL from which the cover can be had without rights of one's own, for so many seconds. */
+  /** A URL that gives access to the cover without credentials, for this many seconds. */
   signedUrl(albumId: number, seconds: number): Promise<string>;
 }
 
-/** Covers in a folder, which Express serves itself. */
+/** Covers in a local folder, which Express can serve itself. */
 export interface LocalCovers {
   readonly kind: 'folder';
   readonly dir: string;
@@ -52,47 +52,47 @@ export interface LocalCovers {
 
 export type Covers = LocalCovers | RemoteCovers;
 
-/** An album, as far as its cover goes. */
+/** The fields of an album that identify its cover. */
 export interface CoverOwner {
   /** `local_id` */
   readonly id: number;
-  /** What the list calls the file, if it does. */
+  /** The file name in the metadata, if any. */
   readonly filename: string | null;
 }
 
-/** The file of an album's cover at every place of ours: in S3, on the Hub, behind a CDN, in a set that was pulled. */
+/** Standard file name of an album's cover: in S3, on the Hub, behind a CDN and in a pulled set. */
 export const coverName = (albumId: number): string => `album_${String(albumId)}.jpg`;
 
 export const isCoverName = (name: string): boolean => /^album_\d+\.jpg$/.test(name);
 
-/** Whether a list's name for a file is that of a picture in the folder or below it, and not a hidden one. */
+/** Whether a file name from the metadata is that of a picture in or below the folder, and not hidden. */
 const isInside = (name: string): boolean =>
   /\.(jpe?g|png|webp|gif|avif|hei[cf]|jxl|tiff?|bmp)$/i.test(name) &&
   !/[\\\0]/.test(name) &&
   name.split('/').every((part) => part !== '' && !part.startsWith('.'));
 
-/** The names that a local folder may have an album's cover under: the list's, then ours. */
+/** Possible names of an album's cover in a local folder: first the metadata's, then the standard one. */
 export const coverNames = ({ id, filename }: CoverOwner): string[] => {
   const own = coverName(id);
   return filename !== null && filename !== own && isInside(filename) ? [filename, own] : [own];
 };
 
-/** The name that a local folder has an album's cover under, `null` where it has none. */
+/** The name of an album's cover in a local folder, `null` if it has none. */
 export async function coverFileIn(dir: string, album: CoverOwner): Promise<string | null> {
   for (const name of coverNames(album))
     if ((await stat(join(dir, name)).catch(() => null))?.isDirectory() === false) return name;
   return null;
 }
 
-/** A cover to be read whole, when and if it is needed. */
+/** A cover that is read completely, on demand. */
 export interface CoverSource {
-  /** Names this very version of the cover; letters, digits and dashes. */
+  /** Identifies this version of the cover; letters, digits and dashes. */
   version: string;
-  /** @throws AppError `storage_unavailable`; the file system's error where the cover has just gone */
+  /** @throws AppError `storage_unavailable`; the file system's error if the cover has just been deleted */
   read: () => Promise<Buffer>;
 }
 
-/** @returns `null` where there is no such cover @throws AppError `storage_unavailable` */
+/** @returns `null` if there is no such cover @throws AppError `storage_unavailable` */
 export async function findCover(covers: Covers, album: CoverOwner): Promise<CoverSource | null> {
   if (covers.kind === 'folder') {
     const file = await coverFileIn(covers.dir, album);

@@ -8,22 +8,22 @@ import { nameBeside, removeStale, replaceFile, writeAt } from '../files.ts';
 import { withRetries } from '../retry.ts';
 import { isOtherVersion, type ObjectInfo, type S3Folder } from './s3.ts';
 
-/** Length of a range, in bytes. S3 gives a connection about 85 MB/s: a few at a time fill the line. */
+/** Size of a range, in bytes. S3 gives each connection about 85 MB/s, so a few in parallel saturate the link. */
 const rangeBytes = 8 * 2 ** 20;
 const rangesAtATime = 4;
 
-/** Times that a range is requested whose bytes do not come, and the whole file when they are wrong; pauses in ms. */
+/** Attempts per range if bytes do not arrive, and per file if they are wrong; pauses in milliseconds. */
 const rangePolicy = { attempts: 5, pauseMs: 100 };
 const filePolicy = { attempts: 3, pauseMs: 100 };
 
 /**
- * A copy of an object on this machine, as new as the object is now. Where there is a whole copy with the
- * object's ETag, nothing is fetched. A copy is put in place only when its size and its checksum are right.
+ * Brings the local copy of an object up to date. If there is a complete copy with the object's ETag, nothing is
+ * fetched. A new copy is put in place only after its size and checksum have been verified.
  *
- * @param path where the copy goes; a note of what it is goes beside it (`.json`)
+ * @param path of the copy; a note that describes it lies beside it (`.json`)
  * @returns whether it was fetched
- * @throws AppError `assets_missing` where there is no such object, `storage_unavailable` where it can't be
- *   had whole and right, or the disk is full
+ * @throws AppError `assets_missing` if there is no such object, `storage_unavailable` if it can't be fetched complete
+ *   and intact, or if the disk is full
  */
 export async function revalidateCopy(
   folder: S3Folder,
@@ -40,7 +40,7 @@ export async function revalidateCopy(
   try {
     return await withRetries(refresh, {
       ...filePolicy,
-      // written anew meanwhile, or damaged on its way: begin again
+      // replaced meanwhile, or damaged in transit: start over
       retryOn: (error) => isOtherVersion(error) || error instanceof DamagedError,
     });
   } catch (error) {
@@ -51,7 +51,7 @@ export async function revalidateCopy(
 interface Note {
   etag: string;
   size: number;
-  /** Of the copy, which tells it from one that was fetched at the same time. */
+  /** Of the copy; distinguishes it from one that was fetched at the same time. */
   mtimeMs: number;
 }
 
@@ -63,7 +63,7 @@ async function isCopyOf(path: string, { etag, size }: ObjectInfo): Promise<boole
     const found = await stat(path);
     return note.etag === etag && note.mtimeMs === found.mtimeMs && found.size === size;
   } catch {
-    return false; // no copy, or none that is whole: fetch it
+    return false; // no copy, or an incomplete one
   }
 }
 
@@ -86,7 +86,7 @@ async function replaceCopy(
     }
     await check(unfinished, info);
     const { mtimeMs } = await stat(unfinished);
-    // The note goes first: a copy without one is fetched again, one with another's would be believed.
+    // The old note is deleted first: a copy without a note is fetched again, one with a wrong note would be trusted.
     await rm(notePath(path), { force: true });
     await rename(unfinished, path);
     const note: Note = { etag: info.etag, size: info.size, mtimeMs };
@@ -114,12 +114,12 @@ async function fetchRanges(
       });
     }
   };
-  // All of them have ended before the file is closed.
+  // Wait for all of them before the file is closed.
   const outcomes = await Promise.allSettled(Array.from({ length: rangesAtATime }, work));
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
 }
 
-/** One range: `end` is the byte after the last. */
+/** Fetches one range; `end` is exclusive. */
 async function fetchRange(
   folder: S3Folder,
   name: string,
@@ -142,13 +142,13 @@ async function fetchRange(
     });
     if (at !== end) throw new Error(`${String(at - start)} of ${String(end - start)} bytes came`);
   };
-  // The SDK has tried what it could before it throws; a stream that breaks off is left to us.
+  // The SDK retries requests itself, but not a stream that breaks off.
   await withRetries(attempt, rangePolicy);
 }
 
 class DamagedError extends Error {}
 
-/** @throws DamagedError where what was written is not what S3 has */
+/** @throws DamagedError if the file differs from the object in S3 */
 async function check(path: string, { size, md5, sha256 }: ObjectInfo): Promise<void> {
   const found = (await stat(path)).size;
   if (found !== size) throw new DamagedError(`it has ${String(found)} of ${String(size)} bytes`);

@@ -23,8 +23,7 @@ export interface AssetPaths {
 }
 
 /**
- * The starter set: the model, the covers and their list, which the repository carries, and the index, which
- * `infra/prepare-starter.ts` makes.
+ * The starter set: model, covers and metadata from the repository, and the index built by `infra/prepare-starter.ts`.
  */
 export function starterPaths(starterDir: string): AssetPaths {
   const catalogDir = join(starterDir, 'catalog');
@@ -55,11 +54,10 @@ const localAssets = (origin: Assets['origin'], place: string, paths: AssetPaths)
 });
 
 /**
- * Decides once what is served: the user's files where all of them are in `modelsDir`, the starter set where
- * none is.
+ * Decides once what is served: the user's files if all of them are in `modelsDir`, the starter set if none is.
  *
- * @throws AppError `assets_missing` where some are there and others not, naming those that are missing (never
- *   a silent fall-back), where `modelsDir` is no folder, or where the starter set is not prepared.
+ * @throws AppError `assets_missing` if only some are present, naming the missing ones (never a silent fallback), if
+ *   `modelsDir` is no folder, or if the starter set is not prepared
  */
 export async function locateLocalAssets(folders: {
   modelsDir: string;

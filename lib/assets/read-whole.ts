@@ -2,14 +2,14 @@ import type { Readable } from 'node:stream';
 import { AppError, isAppError } from '../errors.ts';
 import { withRetries } from '../retry.ts';
 
-/** Times that a body that breaks off is requested, and the pause before the first retry, in milliseconds. */
+/** Attempts to read a body that breaks off, and the pause before the first retry in milliseconds. */
 const policy = { attempts: 4, pauseMs: 100 };
 
 /**
- * Reads a body to its end.
+ * Reads a body completely.
  *
- * @param length bytes that it must have; what comes beyond them is not waited for
- * @throws Error where other than these come: see {@link retryRead}
+ * @param length exact size in bytes; reading stops as soon as more arrive
+ * @throws Error if the size differs: see {@link retryRead}
  */
 export async function readWhole(body: Readable, length: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
@@ -24,10 +24,10 @@ export async function readWhole(body: Readable, length: number): Promise<Buffer>
 }
 
 /**
- * Retries a read whose body broke off; the SDK itself retries only what goes wrong before the body.
+ * Retries a read whose body broke off; the SDK itself retries only failures before the body.
  *
  * @param uri for the message
- * @throws AppError what `ask` throws as one, at once; `storage_unavailable` where it broke off every time
+ * @throws AppError any that `ask` throws, at once; `storage_unavailable` if all attempts failed
  */
 export async function retryRead<T>(uri: string, ask: () => Promise<T>): Promise<T> {
   try {

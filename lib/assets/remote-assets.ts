@@ -15,12 +15,12 @@ import { revalidateCopy } from './download.ts';
 import { readWhole, retryRead } from './read-whole.ts';
 import { isOtherVersion, S3Folder, type GetOptions, type ObjectStream } from './s3.ts';
 
-/** Called with each file that was asked for: fetched, or found in the cache as it is in S3. */
+/** Called for each requested file: either fetched, or found up to date in the cache. */
 export type OnFetch = (event: { uri: string; fetched: boolean; ms: number }) => void;
 
 /**
- * The user's files in S3, under `models/` and `images/`. Index, list and model are copied to the cache when
- * they are first asked for, each file once; covers are passed through.
+ * The user's files in S3, under `models/` and `images/`. Index, metadata and model are copied to the cache when they
+ * are requested; covers are passed through.
  */
 export function remoteAssets(options: {
   /** `s3://bucket/prefix` */
@@ -41,7 +41,7 @@ export function remoteAssets(options: {
     onFetch({ uri: models.uri(name), fetched, ms: Math.round(performance.now() - start) });
     return path;
   };
-  // Two towers share `config.json`: whoever comes second waits for the first.
+  // Both towers need `config.json`: concurrent requests for a file share one fetch.
   const once = new Map<string, () => Promise<string>>();
   const copy = (name: string) => {
     const get = once.get(name) ?? lazy(() => fetch(name));
@@ -74,7 +74,7 @@ export function remoteAssets(options: {
   };
 }
 
-/** Largest cover, in bytes, that is read whole (and again where it breaks off) before it is passed on. */
+/** Largest cover, in bytes, that is read completely (with retries if it breaks off) before it is passed on. */
 const wholeBytes = 4 * 2 ** 20;
 
 const remoteCovers = (images: S3Folder): RemoteCovers => ({
@@ -84,13 +84,13 @@ const remoteCovers = (images: S3Folder): RemoteCovers => ({
   signedUrl: (albumId, seconds) => images.signedUrl(coverName(albumId), seconds),
 });
 
-/** S3 does not know `If-Range`: the part is asked for under the condition, and where it fails the whole. */
+/** S3 does not support `If-Range`: requests the range conditionally, and the whole cover if the condition fails. */
 async function askForRange<T>(
   ask: (options: GetOptions) => Promise<T>,
   range: string,
   ifRange: string,
 ): Promise<T> {
-  if (ifRange.startsWith('W/')) return ask({}); // a weak ETag says nothing of bytes
+  if (ifRange.startsWith('W/')) return ask({}); // a weak ETag does not guarantee identical bytes
   try {
     const same = ifRange.startsWith('"') ? { ifMatch: ifRange } : { ifUnmodifiedSince: ifRange };
     return await ask({ range, ...same });

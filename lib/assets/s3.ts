@@ -16,30 +16,30 @@ import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { withoutSlash } from '../config.ts';
 import { AppError, isAppError, preconditionFailed, rangeNotSatisfiable } from '../errors.ts';
 
-/** Times that the SDK sends one request, with its own back-off between. */
+/** Attempts per request, made by the SDK with its own back-off. */
 const attempts = 4;
 /** Connection timeout, in milliseconds. */
 const connectTimeoutMs = 2_000;
 /** Idle timeout of a body, in milliseconds: time without a byte. */
 const idleTimeoutMs = 5_000;
-/** The socket's idle timeout; longer, so that a body fails with our message. */
+/** Idle timeout of the socket; longer, so that a stalled body fails with our message. */
 const responseTimeoutMs = 6_000;
 
-/** Length of a part of an upload, in bytes: a smaller file goes in one request. Parts are held in memory. */
+/** Size of a part of a multipart upload, in bytes; a smaller file is sent in one request. Parts are held in memory. */
 const partBytes = 8 * 2 ** 20;
 const partsAtATime = 2;
 
 type Operation = 'read from' | 'written to';
 
-/** What S3 says of an object. */
+/** Metadata of an object. */
 export interface ObjectInfo {
   /** Bytes. */
   size: number;
   /** With its quotes. */
   etag: string;
-  /** MD5 of the content in hex, where the ETag is one: not for uploads in parts, nor with a key of KMS. */
+  /** MD5 of the content in hex, if the ETag is one: not for multipart uploads, nor with a KMS key. */
   md5: string | undefined;
-  /** SHA-256 of the content in hex, where whoever wrote the object said so (`x-amz-meta-sha256`). */
+  /** SHA-256 of the content in hex, if the uploader stored it (`x-amz-meta-sha256`). */
   sha256: string | undefined;
 }
 
@@ -49,17 +49,17 @@ export interface GetOptions {
   ifNoneMatch?: string | undefined;
   ifModifiedSince?: string | undefined;
   ifUnmodifiedSince?: string | undefined;
-  /** Gives the request up. */
+  /** Aborts the request. */
   signal?: AbortSignal | undefined;
 }
 
 export interface PutOptions {
-  /** `Content-Type` with which it is served. */
+  /** `Content-Type` of the object. */
   type: string;
   cacheControl?: string | undefined;
-  /** In hex; kept with the object, so that whoever fetches it can check. */
+  /** In hex; stored with the object, so that downloads can be verified. */
   sha256: string;
-  /** Gives the request up. */
+  /** Aborts the request. */
   signal?: AbortSignal | undefined;
 }
 
@@ -69,13 +69,13 @@ export type ObjectHeaders = Pick<
 >;
 export type ObjectStream = ObjectHeaders & { Body: Readable };
 
-/** A form with which a browser sends one file straight to S3. */
+/** A form with which a browser uploads one file directly to S3. */
 export interface UploadForm {
   url: string;
   fields: Record<string, string>;
 }
 
-/** The objects under a prefix of a bucket. The one user of the AWS SDK. */
+/** The objects under a prefix of a bucket. The only user of the AWS SDK. */
 export class S3Folder {
   readonly #client: S3Client;
   readonly #bucket: string;
@@ -99,26 +99,26 @@ export class S3Folder {
       forcePathStyle: pathStyle,
       maxAttempts: attempts,
       requestHandler: { connectionTimeout: connectTimeoutMs, socketTimeout: responseTimeoutMs },
-      // Other makes of S3 do not know the SDK's newer checksums; what is fetched is checked here.
+      // Other S3 implementations lack the SDK's newer checksums; downloads are verified by our own code.
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
-      logger: silent, // errors are told by those who asked
+      logger: silent, // callers report errors
     });
     return new S3Folder(client, bucket, prefix);
   }
 
-  /** The same bucket, further down. */
+  /** A folder below this one, in the same bucket. */
   folder(name: string): S3Folder {
     return new S3Folder(this.#client, this.#bucket, this.#key(name));
   }
 
-  /** What to call an object in a message and in the cache. */
+  /** An object's name in messages and in the cache. */
   uri(name: string): string {
     return `s3://${this.#bucket}/${this.#key(name)}`;
   }
 
   /**
-   * Names of the objects in a folder below, without those in folders further down.
+   * Names of the objects directly in a folder below this one.
    *
    * @throws AppError `storage_unavailable`
    */
@@ -142,7 +142,7 @@ export class S3Folder {
   }
 
   /**
-   * Writes an object from a file; a large one in parts, of which S3 shows nothing until all are there.
+   * Uploads a file; a large one in parts, which S3 hides until all are complete.
    *
    * @throws AppError `storage_unavailable`
    */
@@ -160,13 +160,13 @@ export class S3Folder {
       },
       partSize: partBytes,
       queueSize: partsAtATime,
-      // A signal of its own for each, since the library sets `onabort`.
+      // Each upload needs its own signal, because the library sets `onabort`.
       abortController: { signal: AbortSignal.any(signal ? [signal] : []), abort: () => undefined },
     });
     await this.#ask(name, () => upload.done(), 'written to');
   }
 
-  /** @returns `null` where there is no such object @throws AppError `storage_unavailable` */
+  /** @returns `null` if there is no such object @throws AppError `storage_unavailable` */
   async info(name: string): Promise<ObjectInfo | null> {
     const head = await this.#head(name, {});
     if (head === null || head === 'not_modified') return null;
@@ -184,7 +184,7 @@ export class S3Folder {
   /**
    * The headers of an object.
    *
-   * @returns `not_modified` where the condition says so, `null` where there is no such object
+   * @returns `not_modified` if the conditions say so, `null` if there is no such object
    */
   headers(
     name: string,
@@ -194,10 +194,9 @@ export class S3Folder {
   }
 
   /**
-   * Opens an object, or a range of it. The stream fails where the connection does; what has come by then is
-   * not the whole.
+   * Opens an object, or a range of it. The stream fails if the connection breaks; the data read by then is incomplete.
    *
-   * @returns `not_modified` where the condition says so, `null` where there is no such object
+   * @returns `not_modified` if the conditions say so, `null` if there is no such object
    * @throws AppError `storage_unavailable`, `range_not_satisfiable` or `precondition_failed`
    */
   async open(name: string, options: GetOptions): Promise<ObjectStream | 'not_modified' | null> {
@@ -216,25 +215,24 @@ export class S3Folder {
     return { ...answer, Body: withIdleTimeout(answer.Body as Readable) };
   }
 
-  /** Deletes an object; one that is not there is no error. @throws AppError `storage_unavailable` */
+  /** Deletes an object; a missing one is no error. @throws AppError `storage_unavailable` */
   async delete(name: string): Promise<void> {
     await this.#ask(name, () =>
       this.#client.send(new DeleteObjectCommand({ Bucket: this.#bucket, Key: this.#key(name) })),
     );
   }
 
-  /** A URL that gives the object to anybody for so many seconds. Asks nobody. */
+  /** A URL that gives anybody access to the object for this many seconds. Sends no request to S3. */
   signedUrl(name: string, seconds: number): Promise<string> {
     const command = new GetObjectCommand({ Bucket: this.#bucket, Key: this.#key(name) });
     return getSignedUrl(this.#client, command, { expiresIn: seconds });
   }
 
   /**
-   * A form with which anybody may send one object: its key, its type and its length are fixed by the policy
-   * that S3 checks.
+   * A form with which anybody may upload one object. S3 enforces its policy, which fixes key, type and largest size.
    *
-   * @param most bytes
-   * @param seconds until the form is void
+   * @param most largest size, in bytes
+   * @param seconds until the form expires
    */
   uploadForm(name: string, type: string, most: number, seconds: number): Promise<UploadForm> {
     // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- its own copy of the type
@@ -250,7 +248,7 @@ export class S3Folder {
     });
   }
 
-  /** Page by page. @param name what the names begin with @param delimiter where they end, left out: nowhere */
+  /** Lists objects page by page. @param name prefix @param delimiter names with it after the prefix are skipped */
   async *#objects(name: string, delimiter?: string): AsyncGenerator<_Object> {
     const seen = new Set<string>();
     let token: string | undefined;
@@ -330,7 +328,7 @@ export class S3Folder {
   }
 }
 
-/** What S3 calls an error; of one that has no name of its own, the network's code or what it says. */
+/** S3's name for an error; for other errors the network's code, or the message. */
 const nameOf = (error: unknown): string => {
   if (!(error instanceof Error)) return 'unknown error';
   if (error.name !== 'Error') return error.name;
@@ -341,15 +339,15 @@ const silent = Object.fromEntries(
   (['trace', 'debug', 'info', 'warn', 'error'] as const).map((level) => [level, () => undefined]),
 ) as Record<'trace' | 'debug' | 'info' | 'warn' | 'error', () => void>;
 
-/** An ETag is the MD5 of the content where it looks like one: an upload in parts has another. */
+/** An ETag that looks like an MD5 is that of the content; the ETag of a multipart upload has another form. */
 const plainMd5 = (etag: string): string | undefined => /^"([0-9a-f]{32})"$/.exec(etag)?.[1];
 
-/** Buffer between S3 and a slow reader, in bytes: more than a cover or a range of a download has. */
+/** Buffer between S3 and a slow reader, in bytes: larger than a cover or a range of a download. */
 const bufferBytes = 16 * 2 ** 20;
 
 /**
- * Fails a stream that delivers nothing for a while: a socket may stay open for ever. A slow reader does not count:
- * the buffer takes what arrives meanwhile.
+ * Fails a stream that delivers no data for a while: a socket may stay open forever. A slow reader does not trigger it,
+ * because the buffer absorbs what arrives meanwhile.
  */
 function withIdleTimeout(body: Readable): Readable {
   const through = new PassThrough({ highWaterMark: bufferBytes });
@@ -358,7 +356,7 @@ function withIdleTimeout(body: Readable): Readable {
   }, idleTimeoutMs);
   body.on('data', () => timer.refresh());
   pipeline(body, through, () => {
-    clearTimeout(timer); // the error, where there is one, reaches the reader
+    clearTimeout(timer); // an error reaches the reader
   });
   return through;
 }
@@ -371,7 +369,7 @@ const asInput = (options: Omit<GetOptions, 'signal'>) => ({
   IfUnmodifiedSince: dateOf(options.ifUnmodifiedSince),
 });
 
-/** A header that is no date counts as none (RFC 9110, 13.1.3). */
+/** A header that is not a date is ignored (RFC 9110, 13.1.3). */
 const dateOf = (header: string | undefined): Date | undefined =>
   header === undefined || Number.isNaN(Date.parse(header)) ? undefined : new Date(header);
 
@@ -381,6 +379,6 @@ const statusOf = (error: unknown): number | undefined => {
   return httpStatusCode;
 };
 
-/** Whether S3 said that the object is no longer the one that was asked for (`If-Match`). */
+/** Whether S3 reported that the object is no longer the requested version (`If-Match`). */
 export const isOtherVersion = (error: unknown): boolean =>
   isAppError(error) && error.code === 'precondition_failed';

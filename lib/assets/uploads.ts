@@ -3,32 +3,30 @@ import { AppError } from '../errors.ts';
 import { readWhole, retryRead } from './read-whole.ts';
 import { S3Folder, type UploadForm } from './s3.ts';
 
-/** How long a form is good for, in seconds. */
+/** Lifetime of a form, in seconds. */
 const formSeconds = 300;
 
-/** A place for one picture that is too large to be sent with a request. */
+/** A form and an id for uploading one picture that is too large for a request. */
 export interface UploadTicket extends UploadForm {
   uploadId: string;
-  /** Bytes that the picture may have. */
+  /** Largest size of the picture, in bytes. */
   maxBytes: number;
-  /** Until the form is void, in seconds. */
+  /** Until the form expires, in seconds. */
   expiresIn: number;
 }
 
-/** Pictures that clients send to S3 themselves, each to be searched by once. */
+/** Pictures that clients upload to S3 themselves, each for one search. */
 export class Uploads {
   readonly #folder: S3Folder;
   readonly #maxBytes: number;
 
-  /**
-   * @param uri `s3://bucket/prefix` @param options.maxBytes that a picture may have
-   */
+  /** @param uri `s3://bucket/prefix` @param options.maxBytes largest size of a picture */
   constructor(uri: string, { pathStyle, maxBytes }: { pathStyle: boolean; maxBytes: number }) {
     this.#folder = S3Folder.open(uri, { pathStyle });
     this.#maxBytes = maxBytes;
   }
 
-  /** @param type the picture's media type, e.g. `image/jpeg`; the client must send this very one */
+  /** @param type the picture's media type, e.g. `image/jpeg`; the client must send exactly this one */
   async invite(type: string): Promise<UploadTicket> {
     const uploadId = randomUUID();
     const form = await this.#folder.uploadForm(uploadId, type, this.#maxBytes, formSeconds);
@@ -36,7 +34,7 @@ export class Uploads {
   }
 
   /**
-   * Reads a picture, and deletes it: each is searched by once.
+   * Reads a picture and deletes it: each is for one search.
    *
    * @throws AppError `upload_not_found`, `upload_too_large` or `storage_unavailable`
    */

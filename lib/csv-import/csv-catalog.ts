@@ -15,9 +15,9 @@ import { decodeText } from '../catalog/read-metadata.ts';
 import { AppError } from '../errors.ts';
 import { parseUrl } from './public-fetch.ts';
 
-/** One row of a CSV, as the metadata file has it; `null` is what pandas writes as NaN. */
+/** One row of a CSV, with the fields of the metadata file; pandas writes `null` as NaN. */
 export interface CsvAlbum {
-  /** Given in the order of the rows that have a cover, before any is downloaded: where one fails, a gap stays. */
+  /** Assigned in the order of the rows with a cover, before any download: a failed download leaves a gap. */
   localId: number;
   artist: string | null;
   albumName: string | null;
@@ -27,27 +27,27 @@ export interface CsvAlbum {
   score: number | null;
   bestNewMusic: boolean;
   reviewer: string | null;
-  /** A web address, or the path of a file beside the CSV. */
+  /** A URL, or the path of a file relative to the CSV. */
   coverUrl: string;
 }
 
 export interface CsvCatalog {
   albums: CsvAlbum[];
-  /** Lines of the file (from 1) without a cover: they get no id. */
+  /** Lines of the file (from 1) without a cover; these get no id. */
   withoutCover: number[];
-  /** What was found out about the file and what could not be understood, one sentence each. */
+  /** What was detected about the file and what could not be parsed, one sentence each. */
   notes: string[];
 }
 
-/** What may stand between two values. */
+/** Possible delimiters and their names. */
 const delimiters = { ',': 'commas', ';': 'semicolons', '\t': 'tabs', '|': 'bars' } as const;
 type Delimiter = keyof typeof delimiters;
 
 /**
- * Reads a Pitchfork-style CSV: a header, then an album a line. Encoding and delimiter are found out, the columns may
- * have any of the usual names, and values any of the usual forms ({@link columns}).
+ * Reads a Pitchfork-style CSV: a header, then one album per line. Encoding and delimiter are detected; columns may have
+ * any of the usual names, and values any of the usual forms ({@link columns}).
  *
- * @throws AppError `catalog_unreadable` where it is no CSV, or has no column for the cover
+ * @throws AppError `catalog_unreadable` if it is no CSV, has no column for the cover or no row with one
  */
 export function readCsvCatalog(path: string, bytes: Uint8Array): CsvCatalog {
   const refuse = (why: string, cause?: unknown) =>
@@ -56,7 +56,7 @@ export function readCsvCatalog(path: string, bytes: Uint8Array): CsvCatalog {
   const delimiter = delimiterOf(text);
   let records: { record: string[]; info: { lines: number } }[];
   try {
-    // with `info` each record comes with where it ended, which the types do not know
+    // with `info`, each record comes with the line where it ended, which the types omit
     records = parse(text, {
       bom: true,
       delimiter,
@@ -136,7 +136,7 @@ const encodingNames = {
   'windows-1252': 'not UTF-8 but Latin-1 (Windows-1252)',
 } as const;
 
-/** The delimiter that the header has most of, outside quotes. */
+/** The most frequent delimiter in the header, outside quotes. */
 function delimiterOf(text: string): Delimiter {
   const [header = ''] = text.replace(/^\s{1,1000}/, '').split(/[\r\n]/, 1);
   const bare = header.slice(0, 100_000).replace(/"[^"]*"?/g, '');
@@ -145,7 +145,7 @@ function delimiterOf(text: string): Delimiter {
   return all.reduce((best, one) => (count(one) > count(best) ? one : best));
 }
 
-/** A web address, or the path of a file beside the CSV; `null` where it is neither. */
+/** A URL, or the path of a file relative to the CSV; `null` if it is neither. */
 function coverOf(text: string | null): string | null {
   if (text === null) return null;
   if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(text))
@@ -159,11 +159,11 @@ function filePath({ pathname }: URL): string | null {
   try {
     return decodeURIComponent(pathname);
   } catch {
-    return null; // percent signs that stand for nothing
+    return null; // invalid percent-encoding
   }
 }
 
-/** Whether a cover is to be fetched, not read from beside the CSV. */
+/** Whether a cover must be downloaded instead of read from a local file. */
 export const isWebCover = (cover: string): boolean => /^https?:\/\//.test(cover);
 
 /** One row of the metadata file as pandas writes it: literal NaN, years as floats, ASCII only. */
@@ -184,7 +184,7 @@ export function pandasRow(album: CsvAlbum): string {
   return `{\n${fields.map(([name, value]) => `    "${name}": ${value}`).join(',\n')}\n  }`;
 }
 
-/** Python's `json.dumps`: everything beyond ASCII as `\\uXXXX`. */
+/** As Python's `json.dumps` writes it: non-ASCII characters as `\\uXXXX`. */
 const textOrNaN = (text: string | null): string =>
   text === null
     ? 'NaN'

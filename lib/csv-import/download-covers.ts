@@ -12,14 +12,14 @@ import { FetchError, PublicFetcher } from './public-fetch.ts';
 
 export interface DownloadOptions {
   albums: readonly CsvAlbum[];
-  /** Folder that paths of covers begin in, and that they may not lead out of. */
+  /** Folder that paths of covers are relative to and must stay within. */
   besideDir: string;
   imagesDir: string;
   /** Covers fetched from one host at a time. */
   perHost: number;
   /** Covers fetched at a time in all. */
   concurrency: number;
-  /** Times that a cover is asked for. */
+  /** Most attempts per cover. */
   attempts: number;
   allowPrivate: boolean;
   signal?: AbortSignal | undefined;
@@ -33,14 +33,14 @@ export type DownloadEvent =
 /** Largest cover, in bytes. */
 const maxBytes = 10e6;
 
-/** Longest `Retry-After` that is waited for, in seconds. */
+/** Longest `Retry-After` that is honoured, in seconds. */
 const maxRetryAfter = 60;
 
 /**
- * Fetches the covers that are not there yet. A cover is put in place when it is whole and has been decoded; one
- * that is no JPEG is made one.
+ * Fetches the covers that are missing. A cover is put in place once it is complete and has been decoded; other formats
+ * are converted to JPEG.
  *
- * @returns ids of the albums whose cover is there
+ * @returns ids of the albums whose cover is present
  */
 export async function* downloadCovers(
   options: DownloadOptions,
@@ -78,7 +78,7 @@ export async function* downloadCovers(
       return { type: 'failed', albumId: album.localId, url: album.coverUrl, reason: error.message };
     }
   };
-  // The place in the host's queue is taken first, so that a slow host does not fill up the common one.
+  // The host's queue comes first, so that a slow host does not fill up the shared queue.
   const fetching = wanted.map((album) => ofHost(album.coverUrl)(() => all(() => fetchOne(album))));
   for (const one of fetching) one.catch(() => undefined); // awaited below, in order
   try {
@@ -97,7 +97,7 @@ export async function* downloadCovers(
   }
 }
 
-/** A cover that lies beside the list. @returns a whole JPEG @throws FetchError */
+/** Reads a local cover. @returns a complete JPEG @throws FetchError */
 async function readCover(besideDir: string, path: string): Promise<Buffer> {
   const failed = (why: string, cause?: unknown) => new FetchError(why, { retry: false, cause });
   const inside = relative(resolve(besideDir), resolve(besideDir, path));
@@ -119,7 +119,7 @@ async function readCover(besideDir: string, path: string): Promise<Buffer> {
   return pictureOf(bytes);
 }
 
-/** @returns a whole JPEG @throws FetchError where it is no picture */
+/** @returns a complete JPEG @throws FetchError if it is not a picture */
 const pictureOf = (bytes: Buffer): Promise<Buffer> =>
   asJpeg(bytes).catch((error: unknown) => {
     throw isAppError(error)
@@ -127,7 +127,7 @@ const pictureOf = (bytes: Buffer): Promise<Buffer> =>
       : error;
   });
 
-/** @returns a whole JPEG @throws FetchError */
+/** @returns a complete JPEG @throws FetchError */
 const fetchCover = (fetcher: PublicFetcher, url: string, attempts: number): Promise<Buffer> =>
   withRetries(async () => pictureOf(await fetcher.get(url, maxBytes)), {
     attempts,

@@ -10,7 +10,7 @@ import { downloadCovers, type DownloadEvent, type DownloadOptions } from './down
 
 export interface ImportOptions extends Omit<DownloadOptions, 'albums' | 'besideDir' | 'imagesDir'> {
   csvPath: string;
-  /** Gets `valid_metadata_final.json` and `images/`. */
+  /** Output folder for `valid_metadata_final.json` and `images/`. */
   outDir: string;
 }
 
@@ -19,15 +19,15 @@ export type ImportEvent =
   | DownloadEvent
   | { type: 'imported'; albums: number; failed: number; metadataPath: string };
 
-/** Says which list the ids in the folder were given for. */
+/** Records the CSV for which the ids in the folder were assigned. */
 const planName = '.import.json';
 
 /**
- * Makes metadata and covers of a CSV. Ids are given in the order of the rows, before any cover is fetched; an
- * album whose cover can't be had is left out, and its id stays a gap. Run again, it fetches what is lacking.
+ * Creates metadata and covers from a CSV. Ids are assigned in the order of the rows, before any cover is fetched; an
+ * album whose cover can't be fetched is left out, and its id stays unused. Another run fetches what is missing.
  *
- * @throws AppError `catalog_unreadable`, or `assets_inconsistent` where the folder was begun with another CSV,
- *   or `assets_missing` where none of the covers can be had
+ * @throws AppError `catalog_unreadable`, or `assets_inconsistent` if the folder was started with another CSV, or
+ *   `assets_missing` if none of the covers can be fetched
  */
 export async function* importCsv(options: ImportOptions): AsyncGenerator<ImportEvent> {
   const { csvPath, outDir } = options;
@@ -58,7 +58,7 @@ export async function* importCsv(options: ImportOptions): AsyncGenerator<ImportE
   };
 }
 
-/** Covers are named by ids that another list would give to other albums. */
+/** Binds the folder to one CSV: covers are named by ids, which another CSV would assign to other albums. */
 async function claim(outDir: string, csvPath: string, bytes: Uint8Array): Promise<void> {
   const path = join(outDir, planName);
   const wanted = JSON.stringify({ csv: createHash('sha256').update(bytes).digest('hex') });

@@ -3,13 +3,13 @@ import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { buildConnector, Agent, request, type Dispatcher } from 'undici';
 
-/** Timeout of a connection, of a response's start and of its next bytes, in milliseconds. */
+/** Timeout for a connection, for a response's headers and between its bytes, in milliseconds. */
 const timeoutMs = 15_000;
 
-/** Redirects that are followed. */
+/** Most redirects followed. */
 const maxRedirects = 5;
 
-/** Why a file could not be had. `retry`: whether a retry may help; `retryAfter`: the server's, in seconds. */
+/** Why a file could not be fetched. `retry`: whether a retry may help; `retryAfter`: the server's, in seconds. */
 export class FetchError extends Error {
   readonly retry: boolean;
   readonly retryAfter: number | undefined;
@@ -22,7 +22,7 @@ export class FetchError extends Error {
   }
 }
 
-/** @returns `null` where it is no URL. (`URL.canParse` says yes to some that the constructor then refuses.) */
+/** @returns `null` if it is no URL. (`URL.canParse` accepts some that the constructor rejects.) */
 export function parseUrl(text: string, base?: URL): URL | null {
   try {
     return new URL(text, base);
@@ -31,11 +31,11 @@ export function parseUrl(text: string, base?: URL): URL | null {
   }
 }
 
-/** Whether an address is one of the public internet: not of this machine, its network or a reserved range. */
+/** Whether an address is on the public internet: not on this machine or its network, nor in a reserved range. */
 export const isPublicAddress = (address: string): boolean =>
   ipaddr.process(address).range() === 'unicast';
 
-/** A connection only to public addresses: what a name means is looked at when it is connected to, not before. */
+/** Connects only to public addresses. A name's address is checked when connecting, not before: DNS may change. */
 function publicAgent(): Agent {
   const connect = buildConnector({
     timeout: timeoutMs,
@@ -61,12 +61,12 @@ type AllCallback = (error: null, addresses: { address: string; family: number }[
 const privateAddress = (host: string): Error & { code: string } =>
   Object.assign(new Error(`${host} is a private address`), { code: 'PRIVATE_ADDRESS' });
 
-/** Fetches files from the web, and from private addresses only where they are allowed. */
+/** Fetches files from the web, and from private addresses only if they are allowed. */
 export class PublicFetcher {
   readonly #dispatcher: Dispatcher;
   readonly #allowPrivate: boolean;
 
-  /** @param options.allowPrivate for tests and for a server of one's own */
+  /** @param options.allowPrivate for tests and for private servers */
   constructor({ allowPrivate }: { allowPrivate: boolean }) {
     this.#allowPrivate = allowPrivate;
     this.#dispatcher = allowPrivate
@@ -75,7 +75,7 @@ export class PublicFetcher {
   }
 
   /**
-   * @param maxBytes of the file
+   * @param maxBytes largest file, in bytes
    * @throws FetchError
    */
   async get(url: string, maxBytes: number): Promise<Buffer> {

@@ -11,13 +11,13 @@ import {
   routeNotFound,
 } from './middleware.ts';
 
-/** Makes the endpoints of one file. */
+/** Creates the endpoints of one file. */
 export type MakeRouter = (context: HttpContext) => Router;
 
-/** Headers that a browser's script may read beside the usual ones. */
+/** Response headers that a browser's scripts may read besides the usual ones. */
 const exposedHeaders = ['X-Request-Id', 'Retry-After', 'ETag', 'RateLimit'];
 
-/** The Express application over some endpoints: all of them in the container, one file's in a function. */
+/** The Express application for some endpoints: all of them in the container, one file's in a Lambda function. */
 export function createApp(
   context: HttpContext,
   log: Logger,
@@ -38,11 +38,11 @@ export function createApp(
   );
   const endpoints = express.Router();
   endpoints.use('/api/', readKey(apiKeys));
-  // Whatever is refused for want of a key counts too.
+  // Requests refused for lack of a key count too.
   if (rateLimitPerMinute > 0) endpoints.use('/api/', limitRate(rateLimitPerMinute));
   if (apiKeys.length > 0) endpoints.use('/api/', requireKey);
   for (const makeRouter of routers) endpoints.use(makeRouter(context));
-  // A stage of API Gateway comes with the path of some events and not with that of others.
+  // API Gateway includes the stage in the path of some events but not of others.
   if (basePath !== '') app.use(basePath, endpoints);
   app.use(endpoints);
   app.use(routeNotFound);

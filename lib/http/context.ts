@@ -4,33 +4,33 @@ import type { Services } from '../services.ts';
 import type { Metrics } from './metrics.ts';
 import type { Gate } from '../search/gate.ts';
 
-/** What the routers are given. */
+/** What the routers depend on. */
 export interface HttpContext {
   config: Config;
   services: Services;
-  /** Admits uploads that are being read. */
+  /** Limits the uploads that are read at a time. */
   uploads: Gate;
   /** Whether searches can be answered. */
   readiness: () => Promise<Readiness>;
-  /** Where requests are counted; functions have none. */
+  /** Counts requests; Lambda functions have none. */
   metrics?: Metrics;
-  /** Bytes that the body of an answer may have; what is larger is redirected to. */
+  /** Largest response body, in bytes; clients are redirected to covers that are larger. */
   maxResponseBytes: number;
-  /** `performance.now()` when the process began to serve. */
+  /** `performance.now()` when the process started serving. */
   startedAt: number;
 }
 
 export type Readiness = { ready: true } | { ready: false; reason: string };
 
 /**
- * Whether the client left before it had its answer; asked when the response closes. serverless-http closes it without a
- * socket of the client's: there the answer is whole as soon as it has been ended.
+ * Whether the client disconnected before it had its response; called when the response closes. serverless-http closes
+ * it without a client's socket: there the response is complete as soon as it has ended.
  */
 export const clientLeft = (response: Response): boolean =>
   !response.writableFinished &&
   (!response.writableEnded || response.socket === null || response.socket.destroyed);
 
-/** Aborted when the client leaves before its answer. */
+/** A signal that is aborted if the client disconnects before its response. */
 export const leaveSignal = (_request: Request, response: Response): AbortSignal => {
   const controller = new AbortController();
   response.once('close', () => {

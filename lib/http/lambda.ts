@@ -12,26 +12,26 @@ import { toAppError } from './problem.ts';
 export type LambdaHandler = (event: object, context: object) => Promise<object>;
 
 /**
- * Bytes of a binary body that an answer can carry: 6 MB of JSON, of which base64 takes a third, less room for
- * headers. (Lambda's quota for synchronous invocations: 6,291,556 bytes.)
+ * Largest binary response body, in bytes: base64 makes it a third larger, and with the headers it must fit in 6 MB of
+ * JSON. (Lambda's quota for synchronous invocations: 6,291,556 bytes.)
  */
 const maxResponseBytes = 4_400_000;
 
-/** Before the invocation's end, in milliseconds: time to say that there was not enough of it. */
+/** Time reserved at the invocation's end for the `out_of_time` response, in milliseconds. */
 const marginMs = 500;
 
-/** Everything but text must be base64 on its way out, and so must text that is compressed. */
+/** Response bodies that are not text must be base64-encoded, and so must compressed text. */
 const isText = /^(text\/|application\/(json|problem\+json|javascript))/;
 
-/** What is used of Lambda's second argument. */
+/** The part of Lambda's second argument that is used. */
 interface LambdaContext {
   getRemainingTimeInMillis?: () => number;
 }
 
 /**
- * An endpoint as a Lambda handler for events of API Gateway (HTTP API and REST), function URLs and load
- * balancers. What the first invocation loads, the warm ones reuse. An answer that can't be ready before the
- * invocation is cut off is 503 `out_of_time`; what was being loaded goes on with the next invocation.
+ * An endpoint as a Lambda handler for events of API Gateway (HTTP API and REST), function URLs and load balancers. Warm
+ * invocations reuse what the first one loaded. If the response is not ready in time, it is 503 `out_of_time`, and
+ * loading continues with the next invocation.
  */
 export function createHandler(...routers: MakeRouter[]): LambdaHandler {
   const config = loadConfig();
@@ -70,7 +70,7 @@ export function createHandler(...routers: MakeRouter[]): LambdaHandler {
   };
 }
 
-/** Answers everything with the refusal of an invocation whose time is up. */
+/** Answers every request with `out_of_time`. */
 const outOfTimeRouter: MakeRouter = () =>
   Router().use((_request, _response, next) => {
     next(
@@ -81,7 +81,7 @@ const outOfTimeRouter: MakeRouter = () =>
     );
   });
 
-/** A function is ready when the index and the catalog fit each other; models are loaded where they are needed. */
+/** A function is ready when the index and the catalog match; models are loaded on demand. */
 const filesFit = async (services: Services): Promise<Readiness> => {
   try {
     await services.index();

@@ -5,12 +5,12 @@ import type { Tower } from '../clip/model-files.ts';
 import type { Services } from '../services.ts';
 import { allowOnly, type RequestOver } from './middleware.ts';
 
-/** Seconds: from a search that was kept to one that waited for a large picture before it. */
+/** Buckets, in seconds: from a cached search to one that waited for a large picture ahead of it. */
 const seconds = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15];
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
-/** What the server counts and times, in Prometheus's format. */
+/** The server's counters and timings, in Prometheus's format. */
 export function createMetrics() {
   const registry = new Registry();
   const registers = [registry];
@@ -85,7 +85,7 @@ export function createMetrics() {
       for (const waited of waitedMs) stages.observe({ stage: 'wait' }, waited / 1000);
     },
 
-    /** Adds what is read from the services when somebody asks. */
+    /** Adds metrics that are read from the services on each scrape. */
     watch(services: Services): void {
       new Gauge({
         name: 'shazam_queue_length',
@@ -109,7 +109,7 @@ export function createMetrics() {
   };
 }
 
-/** The pattern of the path, so that there are as many as endpoints and not as many as albums. */
+/** The pattern of the path, so that there is one label per endpoint and not one per album. */
 function routeOf(request: Request): string {
   const { path } = (request.route ?? {}) as { path?: unknown };
   return typeof path === 'string' ? path : 'other';

@@ -10,22 +10,22 @@ import { problems, sendProblem, toAppError } from './problem.ts';
 /** A request id that is safe to log and to send back. */
 const requestIdPattern = /^[\w.:=-]{1,128}$/;
 
-/** A request that is over. */
+/** A request that has ended. */
 export interface RequestOver {
   request: Request;
-  /** `null` where its client has left. */
+  /** `null` if the client disconnected. */
   status: number | null;
   ms: number;
   code: ErrorCode | undefined;
-  /** What a search says of itself in the log. */
+  /** A search's fields in the log line. */
   search:
     | { nearest_ms?: number; identify_ms?: number; identified?: number; cached?: boolean }
     | undefined;
 }
 
 /**
- * Gives each request an id (the caller's `X-Request-Id` where it is well-formed), which the response
- * carries too, and logs one line when the request is over: answered, or left by its client.
+ * Gives each request an id (the caller's `X-Request-Id` if well-formed), which the response carries too, and logs one
+ * line when the request ends: answered, or abandoned by its client.
  */
 export const requestLog =
   (log: Logger, onOver?: (over: RequestOver) => void): RequestHandler =>
@@ -62,11 +62,11 @@ export const requestLog =
     next();
   };
 
-/** The name of the key that came with the request. */
+/** The name of the request's API key. */
 const keyOf = (response: Response): string | undefined =>
   response.locals['key'] as string | undefined;
 
-/** Notes whose key comes with a request: `Authorization: Bearer KEY`, which a proxy may need for itself, or `X-API-Key`. */
+/** Records the name of the request's key: `Authorization: Bearer KEY`, which a proxy may need, or `X-API-Key`. */
 export const readKey =
   (keys: readonly ApiKey[]): RequestHandler =>
   (request, response, next) => {
@@ -77,14 +77,14 @@ export const readKey =
   };
 
 /**
- * Refuses what comes without a key, before anything of it is read. Covers stay open: pages show them by `<img>`, which
- * sends no headers, and a key in a URL would end up in logs.
+ * Refuses requests without a key before their body is read. Covers stay open: pages show them with `<img>`, which
+ * sends no such header, and a key in a URL would end up in logs.
  */
 export const requireKey: RequestHandler = (request, response, next) => {
   if (request.path.startsWith('/image/')) {
     next();
   } else if (keyOf(response) !== undefined) {
-    response.set('Cache-Control', 'private'); // a cache that many share must not give it to those without a key
+    response.set('Cache-Control', 'private'); // a shared cache must not serve it to clients without a key
     next();
   } else {
     response.set('WWW-Authenticate', 'Bearer realm="shazam-visual"');
@@ -98,21 +98,21 @@ export const requireKey: RequestHandler = (request, response, next) => {
 };
 
 /**
- * Leading bits of an IPv6 address that count as one client. Providers give a household a /56 (RIPE-690 asks for no
- * less), whose 256 networks of 64 bits would be as many clients. A phone has a /64 of its own and so shares its limit
- * with neighbours, as it does behind one IPv4 address of its provider.
+ * Leading bits of an IPv6 address that identify a client. Providers give a household a /56 (RIPE-690 asks for no less),
+ * whose 256 /64 networks would otherwise count as 256 clients. A phone has its own /64 and so shares its limit with
+ * neighbours, as it does behind one IPv4 address of its provider.
  */
 const ipv6ClientBits = 56;
 
 /**
- * At most so many requests a minute with one key or, without a key, from one address; the next is told 429 and when to
- * come back. A count takes 270 bytes and is forgotten within two minutes: a thousand new addresses a second take 32 MB.
+ * Limits the requests per minute of one key or, without a key, of one address; further ones get 429 with `Retry-After`.
+ * A counter takes 270 bytes and expires within two minutes: a thousand new addresses a second take 32 MB.
  */
 export const limitRate = (perMinute: number): RequestHandler =>
   rateLimit({
     windowMs: 60_000,
     limit: perMinute,
-    // There is no address where the client has left already, and where a load balancer tells a function none.
+    // There is no address if the client has already disconnected, or if a load balancer passes none to a function.
     keyGenerator: ({ ip = 'unknown' }, response) => {
       const key = keyOf(response);
       return key === undefined ? `address ${ipKeyGenerator(ip, ipv6ClientBits)}` : `key ${key}`;
@@ -130,7 +130,7 @@ export const limitRate = (perMinute: number): RequestHandler =>
     },
   });
 
-/** For a path that exists, asked with a method that it does not take. */
+/** Answers 405 for an existing path that does not accept the request's method. */
 export const allowOnly =
   (...methods: string[]): RequestHandler =>
   (request, response, next) => {
@@ -152,13 +152,13 @@ export const routeNotFound: RequestHandler = (request, _response, next) => {
   );
 };
 
-/** How long the rest of a refused upload is read and thrown away, in milliseconds. */
+/** How long the rest of a refused upload is read and discarded, in milliseconds. */
 const lingerMs = 5_000;
 
 /**
- * Turns every error into a problem response. The upload of a refused request may still be coming: the
- * answer goes out at once and what comes after it is thrown away, so that the client gets to read it
- * (closing at once would reset the connection under it); a client that goes on regardless is cut off.
+ * Turns every error into a problem response. A refused upload may still be arriving: the response is sent at once and
+ * the rest of the upload is discarded, so that the client can read the response (closing at once would reset the
+ * connection). A client that keeps sending is cut off.
  */
 export const answerProblems: ErrorRequestHandler = (error: unknown, request, response, _next) => {
   const problem = toAppError(error);

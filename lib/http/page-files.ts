@@ -2,17 +2,17 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import type { Request } from 'express';
 
-/** How a file of the page lies in its folder: as it is, and compressed beside it. */
+/** Suffixes of a page file's variants: as built, and compressed beside it. */
 const suffixes = { br: '.br', gzip: '.gz', identity: '' } as const;
 type Encoding = keyof typeof suffixes;
 
-/** A file of the page, by the encodings in which it can be sent. */
+/** The contents of a page file by encoding. */
 export type PageFile = ReadonlyMap<Encoding, Buffer>;
 
 /**
  * Reads the built page once: a few files, 200 KB in all.
  *
- * @returns by path with slashes, e.g. `assets/app-3K7XQ2.js`; none where there is no such folder
+ * @returns the files by path with slashes, e.g. `assets/app-3K7XQ2.js`; empty if there is no such folder
  */
 export async function readPageFiles(folder: string): Promise<ReadonlyMap<string, PageFile>> {
   const found = await readdir(folder, { recursive: true }).catch(() => []);
@@ -33,12 +33,12 @@ const encodingsOf = (name: string, bytes: ReadonlyMap<string, Buffer>): PageFile
     }),
   );
 
-/** The smallest form of a file that the client takes. */
+/** The smallest encoding of a file that the client accepts. */
 export function bestEncoding(file: PageFile, request: Request): [Encoding, Buffer] | undefined {
   const wanted = request.acceptsEncodings([...file.keys()]);
   return [...file].find(([encoding]) => encoding === wanted) ?? [...file].at(-1);
 }
 
-/** A browser names HTML first; a program names JSON, or anything. */
+/** Browsers prefer HTML; programs accept JSON, or anything. */
 export const prefersHtml = (request: Request): boolean =>
   request.accepts(['json', 'html']) === 'html';

@@ -1,11 +1,11 @@
-/** A Space is shown within a page of huggingface.co. */
+/** huggingface.co shows a Space in a frame. */
 export const frameAncestors = "frame-ancestors 'self' https://huggingface.co";
 
 /**
- * What the page may do: load what came with it, show covers of this service and the user's own picture
- * (`blob:`), and ask this service. Nothing inline, nothing from elsewhere.
+ * The page's Content-Security-Policy: it may load its own files, show this service's covers and the user's own picture
+ * (`blob:`), and call this service. Nothing inline, nothing from other origins.
  *
- * @param ancestors who may show it within a page of theirs
+ * @param ancestors directive that says which pages may frame this one
  */
 export const pagePolicy = (ancestors: string): string =>
   [

@@ -7,7 +7,7 @@ import {
   type ErrorCode,
 } from '../errors.ts';
 
-/** Every code's status and title. `docs/errors.md` has the same table, and a test that compares them. */
+/** Every code's status and title. `docs/errors.md` has the same table; a test compares them. */
 export const problems: Readonly<Record<ErrorCode, { status: number; title: string }>> = {
   invalid_parameter: { status: 400, title: 'Invalid parameter' },
   missing_file: { status: 400, title: 'The upload contains no picture' },
@@ -46,7 +46,7 @@ export const problems: Readonly<Record<ErrorCode, { status: number; title: strin
   internal_error: { status: 500, title: 'Internal error' },
 };
 
-/** Seconds after which it is worth trying again: searches take tens of milliseconds, loading takes seconds. */
+/** Seconds after which a retry is worthwhile: searches take tens of milliseconds, loading takes seconds. */
 const retryAfterSeconds: Partial<Record<ErrorCode, number>> = {
   busy: 1,
   out_of_time: 1,
@@ -55,8 +55,8 @@ const retryAfterSeconds: Partial<Record<ErrorCode, number>> = {
 const retryAfterUnavailable = 5;
 
 /**
- * What a client may know of an error. What nobody foresaw becomes `internal_error`, whose detail says
- * nothing; refusals by Express itself (a malformed URL, an unsatisfiable range) keep their meaning.
+ * Converts any error into one that may be shown to clients. Unexpected errors become `internal_error` without details;
+ * refusals by Express itself (a malformed URL, an unsatisfiable range) keep their meaning.
  */
 export function toAppError(error: unknown): AppError {
   if (isAppError(error)) return error;
@@ -83,13 +83,13 @@ const statusOf = (error: unknown): number | undefined =>
     ? error.status
     : undefined;
 
-/** The body of an error response, as RFC 9457 has it, with a stable `code`. */
+/** The body of an error response in the format of RFC 9457, with a stable `code`. */
 export const problemBody = ({ code, detail, parameters }: AppError) => {
   const { status, title } = problems[code];
   return { type: 'about:blank', title, status, code, detail, ...(parameters && { parameters }) };
 };
 
-/** What may have been set for the answer that was meant to be given, and is not true of an error. */
+/** Headers that may have been set for the intended response and don't apply to an error. */
 const headersOfContent = [
   'ETag',
   'Last-Modified',
@@ -98,10 +98,7 @@ const headersOfContent = [
   'Content-Length',
 ];
 
-/**
- * Answers `application/problem+json` with the code's status, never to be cached, and `Retry-After` (seconds) with
- * every 503.
- */
+/** Sends an uncacheable `application/problem+json` with the code's status and, for any 503, `Retry-After` (seconds). */
 export function sendProblem(response: Response, error: AppError): void {
   const body = problemBody(error);
   for (const name of headersOfContent) response.removeHeader(name);
@@ -113,7 +110,7 @@ export function sendProblem(response: Response, error: AppError): void {
     instance: response.req.originalUrl,
     request_id: response.locals['requestId'] as string,
   });
-  // not `send`, which would give it an ETag
+  // not `send`, which would add an ETag
   response
     .status(body.status)
     .type('application/problem+json')

@@ -12,15 +12,15 @@ export interface Reloader {
   stop: () => void;
 }
 
-/** Most checks of the manifest until files that could not be served are tried again. */
+/** Most checks of the manifest that are skipped before files that could not be served are tried again. */
 const mostLooksBetween = 31;
 
 /**
- * Serves new files without a restart: on demand, and by itself when the manifest, which is always written last, has
- * changed. Files that can't be served (one of them was still being written, S3 did not answer) are
- * tried again: after one look at the manifest, then three, seven and so on.
+ * Serves new files without a restart: on demand, and automatically when the manifest, which is always written last, has
+ * changed. Files that can't be served (one of them was still being written, S3 did not respond) are retried after
+ * skipping one check of the manifest, then three, seven and so on.
  *
- * @param everySeconds how often the manifest is looked at; 0: never
+ * @param everySeconds interval between checks of the manifest; 0: never
  */
 export function watchFiles(services: Services, log: Logger, everySeconds: number): Reloader {
   let running = Promise.resolve(true);
@@ -38,15 +38,15 @@ export function watchFiles(services: Services, log: Logger, everySeconds: number
       return false;
     }
   };
-  /** One at a time: a request during a reload needs another one after it. */
+  /** One at a time: a request during a reload causes another one after it. */
   const reload = (why: 'signal' | 'manifest'): Promise<boolean> => {
     running = running.then(() => reloadNow(why));
     return running;
   };
 
-  /** The version that is served, or was there when nothing had been served yet. */
+  /** The version that is served, or the one found at the first check. */
   let seen: string | undefined;
-  /** A version that could not be served, how often it was tried, and the looks left until it is tried again. */
+  /** A version that could not be served, how often it was tried, and the checks left until the next attempt. */
   let refused = { version: '', times: 0, looksLeft: 0 };
   const look = async (): Promise<void> => {
     const version = await (await services.assets()).version();

@@ -4,16 +4,15 @@ import type { Request, Response } from 'express';
 import { AppError } from '../errors.ts';
 import type { RemoteCovers } from '../assets/covers.ts';
 
-/** How long a signed URL is good for, and how long one may keep the redirect to it, in seconds. */
+/** Lifetime of a signed URL, and how long the redirect to it may be cached, in seconds. */
 const signedSeconds = 300;
 const redirectSeconds = 240;
 
 /**
- * Answers with a cover from S3, with its ETag, 304, Range and HEAD; with a redirect to a signed URL where it
- * is larger than an answer may be.
+ * Sends a cover from S3, with ETag, 304, Range and HEAD; redirects to a signed URL if it is too large for a response.
  *
  * @param cacheControl of the cover itself
- * @returns `false` where there is no such cover; nothing has been answered then
+ * @returns `false` if there is no such cover; nothing has been sent then
  * @throws AppError `range_not_satisfiable`, `precondition_failed` or `storage_unavailable`
  */
 export async function sendRemoteCover(
@@ -59,7 +58,7 @@ export async function sendRemoteCover(
   return true;
 }
 
-/** Passes a large cover through. Where it breaks off, cutting the connection is the only way to say so. */
+/** Streams a large cover. If it breaks off, cutting the connection is the only way to report that. */
 async function passOn(body: Readable, response: Response): Promise<void> {
   try {
     await pipeline(body, response);

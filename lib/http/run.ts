@@ -5,7 +5,7 @@ import { startServer } from './server.ts';
 
 /**
  * The server's process: reads the environment, serves, reloads the files on SIGHUP, and on SIGTERM or SIGINT finishes
- * what is in flight and exits with 0. If it cannot start, it says why in one line and exits with 1.
+ * requests in flight and exits with 0, or with 1 if time runs out. If it cannot start, it logs why and exits with 1.
  */
 export async function run(): Promise<void> {
   sizeThreadPool();
@@ -14,7 +14,7 @@ export async function run(): Promise<void> {
     const config = loadConfig();
     log.level = config.logLevel;
     const server = await startServer(config, log);
-    server.warm.catch(() => undefined); // logged, and told by /ready
+    server.warm.catch(() => undefined); // reported in the log and by /ready
     process.on('SIGHUP', () => void server.reload());
     for (const signal of ['SIGTERM', 'SIGINT'] as const)
       process.once(signal, () => {

@@ -4,11 +4,11 @@ import type { Hit, Identified, SearchAnswer } from '../search/search-service.ts'
 
 /** Six decimals: float32 embeddings carry no more. */
 const rounded = (similarity: number) => Math.round(similarity * 1e6) / 1e6;
-/** Of a picture's edge: a tenth of a pixel in one of 1,000. */
+/** Four decimals of the picture's edge: a tenth of a pixel in 1,000. */
 const inPicture = (fraction: number) => Math.round(fraction * 1e4) / 1e4;
 
 /**
- * One album by itself.
+ * The response for one album.
  *
  * @param basePath prefix of all paths, e.g. `/prod`
  * @param identifiable whether its cover has enough features to be recognised; `null`: unknown, or recognition is off

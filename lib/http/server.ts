@@ -93,7 +93,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   };
 }
 
-/** Loads once at start, and after a failure again with the next check of readiness. */
+/** Loads at start; after a failure, the next check of readiness retries. */
 function loadInBackground(load: () => Promise<void>, log: Logger) {
   let readiness: Readiness = { ready: false, reason: 'Still loading.' };
   let running = false;
@@ -113,7 +113,7 @@ function loadInBackground(load: () => Promise<void>, log: Logger) {
     }
   };
   const state = (): Promise<Readiness> => {
-    if (!readiness.ready && !running) start().catch(() => undefined); // told by `readiness` and the log
+    if (!readiness.ready && !running) start().catch(() => undefined); // reported by `readiness` and the log
     return Promise.resolve(readiness);
   };
   return { start, state };

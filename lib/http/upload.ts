@@ -6,22 +6,22 @@ import { AppError } from '../errors.ts';
 import { sniffImage } from '../imaging/sniff.ts';
 
 export interface Upload {
-  /** The file's bytes, never more than the limit; `undefined` where a form names an `upload_id` instead. */
+  /** The file's bytes, never more than the limit; `undefined` if a form has an `upload_id` instead. */
   file: Buffer | undefined;
-  /** The other fields of the form; a repeated name has a list. */
+  /** The other fields of the form; a repeated field has a list of values. */
   fields: Record<string, string | string[]>;
 }
 
 export interface UploadLimits {
   /** Largest file, in bytes. */
   bytes: number;
-  /** An upload that sends nothing for this time is aborted. */
+  /** An upload that sends nothing for this long is aborted. */
   idleSeconds: number;
   /** An upload that is not complete after this time is aborted. */
   seconds: number;
 }
 
-/** Longest text of a field, in bytes. */
+/** Largest text field, in bytes. */
 const mostFieldBytes = 4096;
 
 /** Room for the boundaries, headers and small fields around the file, in bytes. */
@@ -36,13 +36,12 @@ const parseMs = 1000;
 /** Name of the form field that holds the picture. */
 const fileField = 'file';
 
-/** Name of the field that says which upload to S3 is the picture. */
+/** Name of the field with the id of a picture that was uploaded to S3. */
 export const uploadIdField = 'upload_id';
 
 /**
- * Reads one picture from a request: field `file` of a multipart form, or the body itself. It is parsed as it arrives and
- * rejected at the first fault, so that a file over the limit is refused while it is still being sent and is never held
- * completely.
+ * Reads one picture from a request: field `file` of a multipart form, or the body itself. It is parsed as it arrives
+ * and rejected at the first fault, so that a file over the limit is refused before it is complete and never held whole.
  *
  * @throws AppError `upload_too_large`, `missing_file`, `unexpected_field`, `too_many_files`,
  *   `empty_file`, `malformed_upload` or `upload_incomplete`
@@ -113,8 +112,8 @@ interface Outcome {
 }
 
 /**
- * Rejects when the upload stalls or takes too long, the client disconnects, the form is complete but can't be parsed, or it
- * is larger than any form may be: bytes of other fields or before the first boundary do not count towards the file.
+ * Rejects when the upload stalls or takes too long, the client disconnects, the form is complete but can't be parsed,
+ * or it is larger than any form may be: bytes of other fields or before the first boundary do not count as the file's.
  *
  * @returns a function that ends the watch
  */
@@ -227,7 +226,7 @@ function readForm(
     const before = fields.get(name);
     fields.set(name, before === undefined ? value : [before, value].flat());
   };
-  // busboy's types do not know that a part may have no name. What is thrown in a listener would end the process.
+  // busboy's types ignore that a part may have no name. An exception in a listener would end the process.
   form.on('field', (name: string | undefined, value, { valueTruncated }) => {
     try {
       onField(name, value, valueTruncated);
@@ -270,7 +269,7 @@ function openForm(request: Request, limits: UploadLimits) {
     return busboy({
       headers: request.headers,
       defParamCharset: 'utf8',
-      defCharset: 'latin1', // bytes, of which we make text
+      defCharset: 'latin1', // bytes, which fieldText decodes
       limits: { fileSize: bytes, files: 1, fields: 50, parts: 51, fieldSize: bytes },
     });
   } catch (error) {
@@ -285,7 +284,7 @@ const unexpectedType = (type: string, cause?: unknown) =>
     { cause },
   );
 
-/** What a sender of another type probably did, and should do. */
+/** Advice on a wrong content type: the sender's probable mistake. */
 function adviceOn(type: string): string {
   if (type.startsWith('multipart/'))
     return ' without a boundary: let the program that sends the form set Content-Type by itself';

@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import type { ContentHash, RemoteFile } from './remote.ts';
 
-/** The checksum of a local file, as a remote would give it. */
+/** The checksum of a local file, computed the way remotes report it. */
 export async function hashOf(path: string, algorithm: ContentHash['algorithm']): Promise<string> {
   const hash = createHash(algorithm === 'git' ? 'sha1' : algorithm);
   if (algorithm === 'git') hash.update(`blob ${String((await stat(path)).size)}\0`);
@@ -12,11 +12,11 @@ export async function hashOf(path: string, algorithm: ContentHash['algorithm']):
   return hash.digest('hex');
 }
 
-/** Whether a local file certainly equals the remote one. */
+/** Whether a local file is known to equal the remote one. */
 export const isSame = async (localPath: string, file: RemoteFile): Promise<boolean> =>
   file.hash !== undefined && (await isWhole(localPath, file));
 
-/** Whether size and, where it is known, checksum of a local file are those of the remote one. */
+/** Whether a local file has the remote one's size and, if known, its checksum. */
 export async function isWhole(localPath: string, { size, hash }: RemoteFile): Promise<boolean> {
   const found = await stat(localPath).catch(() => null);
   if (found?.isFile() !== true || found.size !== size) return false;

@@ -6,7 +6,7 @@ import { nameBeside } from '../files.ts';
 import { hashOf } from './content-hash.ts';
 import type { Remote, RemoteFile, RemoteStream, LocalFile } from './remote.ts';
 
-/** A folder: another disk, or one that a network lends. */
+/** A folder, e.g. on another disk or a network share. */
 export class FolderRemote implements Remote {
   readonly name: string;
   readonly #dir: string;
@@ -18,7 +18,7 @@ export class FolderRemote implements Remote {
 
   async *list(signal?: AbortSignal): AsyncGenerator<RemoteFile> {
     const names = await readdir(this.#dir, { recursive: true }).catch((cause: unknown) => {
-      // A folder that is to be made by the first push.
+      // The first push creates the folder.
       if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return [];
       throw new AppError('assets_missing', `${this.#dir} is not a folder that can be read.`, {
         cause,
@@ -27,7 +27,7 @@ export class FolderRemote implements Remote {
     for (const name of names) {
       const path = join(this.#dir, name);
       signal?.throwIfAborted();
-      const found = await stat(path).catch(() => null); // it has just gone, or is a link to nothing
+      const found = await stat(path).catch(() => null); // just deleted, or a broken link
       if (found?.isFile() !== true) continue;
       const hash = { algorithm: 'sha256', value: await hashOf(path, 'sha256') } as const;
       yield { path: relative(this.#dir, path).split(sep).join('/'), size: found.size, hash };
@@ -55,7 +55,7 @@ export class FolderRemote implements Remote {
         await copyFile(localPath, beside);
         await rename(beside, target);
       } catch (error) {
-        await rm(beside, { force: true }); // a disk that is full, for one
+        await rm(beside, { force: true }); // e.g. if the disk is full
         throw error;
       }
       yield path;

@@ -13,28 +13,28 @@ import { retryingFetch } from './retrying-fetch.ts';
 import { reasonOf } from './reason.ts';
 
 export interface HubOptions {
-  /** Without a slash at its end, e.g. `https://huggingface.co`. */
+  /** No trailing slash, e.g. `https://huggingface.co`. */
   endpoint: string;
-  /** `undefined`: only what is public can be read, and nothing written. */
+  /** `undefined`: only public repositories can be read, and nothing written. */
   token: string | undefined;
 }
 
-/** Files that go into one commit: a break loses no more than these. */
+/** Files per commit: an interruption loses no more than these. */
 const filesInCommit = 200;
 
-/** A repository on the Hugging Face Hub: the one user of its client library. */
+/** A repository on the Hugging Face Hub. The only user of its client library. */
 export class HubRemote implements Remote {
   readonly name: string;
   readonly #repo: { type: RepoType; name: string };
   readonly #revision: string;
   readonly #options: HubOptions;
   readonly #fetch: typeof fetch;
-  /** The commit that was listed: what is read is of the same one, whatever is pushed meanwhile. */
+  /** The listed commit: files are read from the same one, whatever is pushed meanwhile. */
   #commit: string | undefined;
 
   /**
    * @param revision a branch, a tag or a commit
-   * @param attempts times that each request is sent at most
+   * @param attempts most attempts per request
    */
   constructor(
     repo: { type: 'model' | 'dataset' | 'space'; name: string },
@@ -87,7 +87,7 @@ export class HubRemote implements Remote {
     const folder = this.#repo.type === 'model' ? '' : `${this.#repo.type}s/`;
     const name = path.split('/').map(encodeURIComponent).join('/');
     const url = `${endpoint}/${folder}${this.#repo.name}/resolve/${this.#inUrl}/${name}`;
-    // Each time anew from the Hub: the link that it redirects to is good for a while only.
+    // Request it from the Hub each time: the link that it redirects to expires.
     const response = await this.#fetch(url, {
       headers: {
         ...(token !== undefined && { Authorization: `Bearer ${token}` }),
@@ -96,12 +96,12 @@ export class HubRemote implements Remote {
       ...(signal && { signal }),
     }).catch((error: unknown) => {
       signal?.throwIfAborted();
-      throw this.#unavailable(`fetch ${path} from`, error); // it was tried often enough
+      throw this.#unavailable(`fetch ${path} from`, error); // retries are exhausted
     });
     if (response.status !== 200 && response.status !== 206) {
       await response.body?.cancel().catch(() => undefined);
       const message = `${path} in ${this.name}: the Hub answers ${String(response.status)}${adviceOn(response.status)}`;
-      // A link that has expired answers 403: the Hub gives another. The Hub's own refusal is final.
+      // An expired link answers 403, and a retry gets a new one. A refusal by the Hub itself is final.
       if (response.redirected) throw new Error(message);
       throw new AppError(
         response.status === 404 ? 'assets_missing' : 'storage_unavailable',
@@ -143,7 +143,7 @@ export class HubRemote implements Remote {
     }
   }
 
-  /** What is read from, as URLs have it: a branch's name may hold slashes. */
+  /** The revision to read, URL-encoded: branch names may contain slashes. */
   get #inUrl(): string {
     return encodeURIComponent(this.#commit ?? this.#revision);
   }
@@ -174,10 +174,10 @@ export class HubRemote implements Remote {
   }
 }
 
-/** Longest page of a listing, in bytes: a thousand files take some 400 KB. */
+/** Largest page of a listing, in bytes: a thousand files take some 400 KB. */
 const maxPageBytes = 16 * 2 ** 20;
 
-/** A `fetch` for one listing, which its server must end: no page comes twice, and none goes on for ever. */
+/** A `fetch` for one listing that guards against endless ones: it fails on a repeated page and on an oversized page. */
 function forListing(send: typeof fetch): typeof fetch {
   const asked = new Set<string>();
   return async (input, init) => {

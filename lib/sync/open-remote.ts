@@ -6,13 +6,13 @@ import { S3Remote } from './s3-remote.ts';
 
 export interface RemoteOptions {
   hub: HubOptions;
-  /** Bucket names in the path. */
+  /** Buckets in the path instead of the host name. */
   pathStyle: boolean;
-  /** Times that the Hub is asked for a thing; S3's client has rules of its own. */
+  /** Most attempts per request to the Hub; the S3 client has its own policy. */
   attempts: number;
 }
 
-/** `hf:`, maybe the kind of repository, its owner and name, and maybe a revision. */
+/** `hf:`, optionally the kind of repository, its owner and name, and optionally a revision. */
 const hubPattern = /^hf:(?:(models|datasets|spaces)\/)?([\w.-]+\/[\w.-]+)(?:@(\S+))?$/;
 
 const hubTypes = { models: 'model', datasets: 'dataset', spaces: 'space' } as const;

@@ -14,9 +14,9 @@ import { reasonOf } from './reason.ts';
 export interface PullPlan {
   /** Local path of a remote file; `null`: not pulled. */
   target: (path: string) => string | null;
-  /** Local paths without which the rest is of no use. */
+  /** Local paths of the files without which the rest is useless. */
   required: readonly string[];
-  /** Local files made from the required ones: deleted where those change and the remote has none. */
+  /** Local files derived from the required ones: deleted if those change and the remote has none. */
   derived?: readonly string[];
 }
 
@@ -25,7 +25,7 @@ export interface PullOptions {
   plan: PullPlan;
   /** Files fetched at a time. */
   concurrency: number;
-  /** Times that each file is requested at most; each attempt resumes where the last one ended. */
+  /** Most attempts per file; each resumes where the last one ended. */
   attempts: number;
   signal?: AbortSignal | undefined;
 }
@@ -41,16 +41,16 @@ interface Wanted extends RemoteFile {
   localPath: string;
 }
 
-/** Files that can't be had, after each was tried again: then the rest is not tried. */
+/** The pull is abandoned after this many files have failed, each after its retries. */
 const maxFailures = 20;
 
 /**
- * Fetches the files that are missing or differ. A cover is put in place when all of it has come and its checksum is
- * right; the files of a set or a model when all of them have, so that they always belong together. An interrupted
- * pull is resumed the next time.
+ * Fetches the files that are missing or differ. A cover is put in place as soon as it is complete and its checksum is
+ * correct; the files of a set or a model when all of them are, so that they always match. The next pull resumes an
+ * interrupted one.
  *
- * @throws AppError `assets_missing` where the remote lacks what is needed, `storage_unavailable` where some files
- *   could not be had; the file system's error, e.g. ENOSPC; what the signal was aborted with
+ * @throws AppError `assets_missing` if the remote lacks required files, `storage_unavailable` if some files could not
+ *   be fetched; the file system's error, e.g. ENOSPC; the signal's abort reason
  */
 export async function* pullFiles(options: PullOptions): AsyncGenerator<PullEvent> {
   const { plan, signal } = options;
@@ -95,15 +95,15 @@ const isManifest = ({ path }: RemoteFile): boolean => basename(path) === manifes
 
 const partOf = ({ localPath }: Wanted): string => `${localPath}.part`;
 
-/** Bytes of a list of nothing: `[]`. */
+/** Size of an empty list, `[]`, in bytes. */
 const emptyBytes = 2;
 
-/** @throws AppError `assets_missing` naming what the remote lacks, or has empty */
+/** @throws AppError `assets_missing` naming the required files that the remote lacks, or one that is empty */
 async function listWanted({ remote, plan, signal }: PullOptions): Promise<Wanted[]> {
   const wanted = new Map<string, Wanted>();
   for await (const file of remote.list(signal)) {
     const localPath = plan.target(file.path);
-    // The same name may lie in `models/` and at the top: the former counts.
+    // If a name exists both in `models/` and at the top, the former counts.
     if (localPath !== null && (!wanted.has(localPath) || file.path.includes('/')))
       wanted.set(localPath, { ...file, localPath });
   }
@@ -121,7 +121,7 @@ async function listWanted({ remote, plan, signal }: PullOptions): Promise<Wanted
   return [...wanted.values()];
 }
 
-/** Renames what has come whole, the manifest last: who watches it finds the others in place. */
+/** Renames complete files, the manifest last, so that a process that watches it finds the others in place. */
 async function putInPlace(files: readonly Wanted[]): Promise<void> {
   for (const file of [
     ...files.filter((one) => !isManifest(one)),
@@ -130,7 +130,7 @@ async function putInPlace(files: readonly Wanted[]): Promise<void> {
     await rename(partOf(file), file.localPath);
 }
 
-/** Fetches several at a time, and tells of each in order. */
+/** Fetches several files at a time and reports them in order. */
 async function* fetchAll(
   files: readonly Wanted[],
   options: PullOptions,
@@ -169,7 +169,7 @@ async function fetchFile(file: Wanted, options: PullOptions): Promise<void> {
     signal?.throwIfAborted();
     await fetchRest(remote, file, part, signal);
     if (await isWhole(part, file)) return;
-    await rm(part, { force: true }); // what went wrong is not known: from the start
+    await rm(part, { force: true }); // the cause is unknown: start over
     throw new Error('what came is not what the checksum says');
   };
   try {
@@ -185,7 +185,7 @@ async function fetchFile(file: Wanted, options: PullOptions): Promise<void> {
   if (isCover(file)) await rename(part, file.localPath);
 }
 
-/** Resumes after the part that is there, if a checksum will tell whether both are of the same file. */
+/** Resumes a partial download, but only if a checksum can verify the result. */
 async function fetchRest(
   remote: Remote,
   file: Wanted,

@@ -11,15 +11,15 @@ import { remotePaths, setNames } from './set-layout.ts';
 
 export interface PushOptions {
   remote: Remote;
-  /** Folder of index, metadata, manifest and, maybe, `clip/`. */
+  /** Folder of index, metadata, manifest and optionally `clip/`. */
   modelsDir: string;
-  /** Folder of the covers; left out, they are not shipped. */
+  /** Folder of the covers; if omitted, no covers are pushed. */
   imagesDir?: string | undefined;
-  /** Whether the model goes too. */
+  /** Whether to push the model too. */
   withModel: boolean;
-  /** Whether covers that are there and not here are taken away. */
+  /** Whether to delete remote covers that do not exist locally. */
   prune: boolean;
-  /** Only tell what would be done. */
+  /** Only report what would change. */
   dryRun: boolean;
   signal?: AbortSignal | undefined;
 }
@@ -30,11 +30,11 @@ export type PushEvent =
   | { type: 'pushed'; files: number; removed: number };
 
 /**
- * Pushes a set of files: only those that differ there, or are missing. The manifest goes last: who watches it finds
- * the others in place.
+ * Pushes a set of files: only those that the remote lacks or that differ there. The manifest is written last, so that a
+ * process that watches it finds the others in place.
  *
- * @throws AppError `assets_missing` where index or metadata are not here, `catalog_unreadable` where the list is empty
- *   or none, `assets_inconsistent` where two covers would get one name, `storage_unavailable`
+ * @throws AppError `assets_missing` if index or metadata are missing here, `catalog_unreadable` if the metadata is
+ *   empty or no list, `assets_inconsistent` if two covers would get the same name, `storage_unavailable`
  */
 export async function* pushFiles(options: PushOptions): AsyncGenerator<PushEvent> {
   const { remote, dryRun, signal } = options;
@@ -60,7 +60,7 @@ export async function* pushFiles(options: PushOptions): AsyncGenerator<PushEvent
   };
   if (dryRun || changed.length + removed.length === 0) return;
   let done = 0;
-  // Covers and model first, then the set in one go, and what it no longer needs last: whatever breaks this off, the
+  // Covers and model first, then the set in one step, then the deletion of covers: wherever this is interrupted, the
   // remote has a set that can be served.
   for (const change of [
     { files: others, remove: [] },
@@ -74,10 +74,10 @@ export async function* pushFiles(options: PushOptions): AsyncGenerator<PushEvent
   yield { type: 'pushed', files: changed.length, removed: removed.length };
 }
 
-/** In the order in which they are written: the manifest is last. */
+/** In the order of writing: the manifest is last. */
 const setPaths: readonly string[] = setNames.map(remotePaths.ofSet);
 
-/** @throws AppError `assets_missing` where there are no covers here at all: that is a mistake */
+/** The remote covers to delete. @throws AppError `assets_missing` if there are no local covers at all: a mistake */
 function goneCovers(
   { prune, imagesDir }: PushOptions,
   local: readonly LocalFile[],
@@ -93,7 +93,7 @@ function goneCovers(
   return [...remoteFiles.keys()].filter((path) => remotePaths.isCover(path) && !here.has(path));
 }
 
-/** A manifest and features that fit what is being replaced, where there are no newer ones. */
+/** The remote manifest and features, if they belong to the set that is being replaced and have no replacement. */
 function obsoleteFiles(
   local: readonly LocalFile[],
   remoteFiles: ReadonlyMap<string, RemoteFile>,
@@ -114,7 +114,7 @@ async function localFiles(options: PushOptions): Promise<LocalFile[]> {
         'assets_missing',
         `${join(modelsDir, name)} is missing: there is no set to push.`,
       );
-  const catalog = await Catalog.open(join(modelsDir, metadataName)); // which refuses an empty list
+  const catalog = await Catalog.open(join(modelsDir, metadataName)); // rejects an empty list
   const files = setNames
     .filter((name) => names.has(name))
     .map((name) => ({ path: remotePaths.ofSet(name), localPath: join(modelsDir, name) }));
@@ -143,7 +143,7 @@ async function localFiles(options: PushOptions): Promise<LocalFile[]> {
   return files;
 }
 
-/** The covers here, by the names that they get there: whatever the list calls them, `album_{local_id}.jpg`. */
+/** Local covers by their remote name, which is `album_{local_id}.jpg` whatever the metadata calls them. */
 async function coverFiles(catalog: Catalog, imagesDir: string): Promise<Map<string, string>> {
   const names = (await namesIn(imagesDir, {})).filter(isCoverName);
   const files = new Map(names.map((name) => [name, name]));

@@ -1,7 +1,7 @@
-/** Messages that say nothing of what went wrong: their cause does. */
+/** Messages without information: the error's cause has it. */
 const empty = new Set(['', 'fetch failed', 'terminated', 'Error']);
 
-/** What went wrong in a few words: of an error that only wraps another, the other's. */
+/** The reason of a failure in a few words; for an error that only wraps another, the other's. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown error';
   if (!empty.has(error.message)) return error.message;

@@ -1,4 +1,4 @@
-/** A checksum of a file's content, as the remote gives it. */
+/** A checksum of a file's content, as the remote reports it. */
 export interface ContentHash {
   /** `git`: SHA-1 over git's header and the content, as git names its blobs. */
   algorithm: 'sha256' | 'md5' | 'git';
@@ -12,13 +12,13 @@ export interface RemoteFile {
   path: string;
   /** Bytes. */
   size: number;
-  /** `undefined` where the remote gives none that can be used: then the file counts as changed each time. */
+  /** `undefined` if the remote reports no usable one: the file then counts as changed every time. */
   hash: ContentHash | undefined;
 }
 
-/** Bytes of a file from an offset on. */
+/** The bytes of a file from an offset to the end. */
 export interface RemoteStream {
-  /** Offset of the first byte: 0 where the remote does not support ranges. */
+  /** Offset of the first byte: 0 if the remote does not support ranges. */
   from: number;
   body: AsyncIterable<Uint8Array>;
 }
@@ -28,21 +28,21 @@ export interface LocalFile {
   localPath: string;
 }
 
-/** What sets are pulled from and pushed to: a repository on the Hub, a prefix in S3, a folder. */
+/** A place to pull sets from and push them to: a repository on the Hub, a prefix in S3, a folder. */
 export interface Remote {
-  /** What to call it in a message. */
+  /** Its name in messages. */
   readonly name: string;
-  /** Every file there. @throws AppError `storage_unavailable` or `assets_missing` */
+  /** Lists every file. @throws AppError `storage_unavailable` or `assets_missing` */
   list(signal?: AbortSignal): AsyncIterable<RemoteFile>;
   /**
    * @param from offset to begin at, in bytes
-   * @throws AppError `storage_unavailable`, or any other error where a retry may help
+   * @throws AppError `storage_unavailable`, or any other error if a retry may help
    */
   read(path: string, from: number, signal?: AbortSignal): Promise<RemoteStream>;
   /**
-   * Deletes some files and uploads others, the last of which is written when all the others are in place.
+   * Deletes some files and uploads others; the last one is written when all the others are in place.
    *
-   * @yields the path of each file that is there for good
+   * @yields the path of each file once it is stored permanently
    * @throws AppError `storage_unavailable`
    */
   write(

@@ -5,15 +5,15 @@ import { Agent, Dispatcher, fetch as undiciFetch, ProxyAgent } from 'undici';
 /** Back-off before the first retry, in milliseconds; it doubles up to the longest. */
 const backOffMs = 500;
 const maxBackOffMs = 30_000;
-/** Longest `Retry-After` that is waited for, in seconds: the Hub counts requests in five minutes. */
+/** Longest `Retry-After` that is honoured, in seconds: the Hub counts requests in windows of five minutes. */
 const maxRetryAfter = 310;
-/** Pauses that a server may ask for, and milliseconds in all, that are not counted as attempts: three of the Hub's. */
+/** Limits of server-requested pauses that don't count as attempts, in number and total ms: three of the Hub's. */
 const maxPauses = 10;
 const maxPausedMs = 3000 * maxRetryAfter;
 
 /**
- * Timeout of a response's start and of its next bytes, in milliseconds; of the start of one to a write longer, since
- * the Hub has work to do with a commit of many files.
+ * Timeout for a response's headers and between its bytes, in milliseconds. Headers of a response to a write may take
+ * longer, since the Hub has work to do for a commit of many files.
  */
 const timeoutMs = 20_000;
 const writeTimeoutMs = 300_000;
@@ -22,19 +22,19 @@ const isTransient = (status: number): boolean =>
   status === 408 || status === 429 || status === 500 || (status >= 502 && status <= 504);
 
 /**
- * A `fetch` that retries throttled and broken requests, after the server's `Retry-After` or `ratelimit`, which all
- * requests of the same `fetch` keep to. Proxies come from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
- * Bodies must be text or blobs, which can be sent again.
+ * A `fetch` that retries throttled and failed requests. All requests of the same `fetch` wait for a server's
+ * `Retry-After` or `ratelimit`. Proxies come from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`). Bodies
+ * must be text or blobs, which can be sent again.
  *
- * Not undici's `RetryAgent`: below `fetch` it can not send a body again, and its last answer is an error.
+ * Not undici's `RetryAgent`: below `fetch` it can't send a body again, and its last response becomes an error.
  *
- * @param attempts times that a request is sent at most, beside those that the server asked to be put off, of which
- *   there are ten at most
+ * @param attempts most attempts per request, not counting those that the server asked to postpone, of which there are
+ *   at most ten
  */
 export function retryingFetch(attempts: number): typeof fetch {
   const dispatcher = new ProxiedDispatcher();
   let waitUntil = 0;
-  // The same fetch as Node's own, of another version, whose types are told apart.
+  // Node's own fetch, but of another version with incompatible types.
   const send = undiciFetch as unknown as (input: unknown, init: unknown) => Promise<Response>;
   return async (input, init = {}) => {
     const rest = (ms: number) => sleep(ms, undefined, init.signal ? { signal: init.signal } : {});
@@ -55,7 +55,7 @@ export function retryingFetch(attempts: number): typeof fetch {
       const ms = Math.max(backOff, 1000 * (seconds ?? 0));
       const patient = seconds !== undefined && pauses < maxPauses && pausedMs + ms <= maxPausedMs;
       if ((seconds ?? 0) > maxRetryAfter || (!patient && attempt >= attempts)) return response;
-      await response.body?.cancel().catch(() => undefined); // so that the connection is free again, however long the rest is
+      await response.body?.cancel().catch(() => undefined); // frees the connection without reading the rest
       if (seconds === undefined && response.status !== 429) {
         await rest(backOff);
         continue;
@@ -69,7 +69,7 @@ export function retryingFetch(attempts: number): typeof fetch {
   };
 }
 
-/** Seconds that a server asks for: as the Hub says it (`ratelimit: "api";r=0;t=55`), or in the usual header. */
+/** Seconds to wait, from the usual header or from the Hub's `ratelimit: "api";r=0;t=55`. */
 function retryAfter(headers: Headers): number | undefined {
   const reset = /;\s*t=(\d+)/.exec(headers.get('ratelimit') ?? '')?.[1];
   const asked = headers.get('retry-after') ?? reset;
@@ -77,7 +77,7 @@ function retryAfter(headers: Headers): number | undefined {
   return Number.isFinite(seconds) ? seconds : undefined;
 }
 
-/** Sends each request by way of the proxy that the environment names for its host, if it names one. */
+/** Sends each request through the proxy that the environment names for its host, if any. */
 class ProxiedDispatcher extends Dispatcher {
   readonly #agents = new Map<string, Dispatcher>();
 

@@ -6,7 +6,7 @@ import { hashOf } from './content-hash.ts';
 import type { Remote, RemoteFile, RemoteStream, LocalFile } from './remote.ts';
 import { remotePaths } from './set-layout.ts';
 
-/** Where a CDN serves covers out of the bucket: as long as the service itself lets them be kept. */
+/** `Cache-Control` for a CDN that serves covers from the bucket: as long as the service's own. */
 const coverCaching = 'public, max-age=86400';
 
 interface S3Object {
@@ -15,7 +15,7 @@ interface S3Object {
   md5: string | undefined;
 }
 
-/** Objects written, or asked about, at a time. */
+/** Objects written or queried at a time. */
 const atATime = 8;
 
 /** A prefix in S3, laid out as `ASSETS_URI` expects it. */
@@ -46,7 +46,7 @@ export class S3Remote implements Remote {
     });
   }
 
-  /** Whether ETags are MD5 sums here: with keys of KMS they look like it and are not. One object tells. */
+  /** Whether ETags are MD5 sums here: with KMS keys they only look like it. One object is enough to find out. */
   async #tagsAreSums(objects: readonly S3Object[]): Promise<boolean> {
     const example = objects.find(({ md5 }) => md5 !== undefined);
     return example !== undefined && (await this.#folder.info(example.name))?.md5 !== undefined;

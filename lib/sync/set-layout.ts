@@ -6,10 +6,10 @@ import { isCoverName } from '../assets/covers.ts';
 import type { Remote } from './remote.ts';
 import type { PullPlan } from './pull-files.ts';
 
-/** The files of a set that lie beside each other, but the model. */
+/** The files of a set, except the model; they lie in one folder. */
 export const setNames: readonly string[] = [indexName, metadataName, featuresName, manifestName];
 
-/** Paths of a set's files on a remote: as `ASSETS_URI` and the image of a Space expect them. */
+/** Paths of a set's files on a remote, as `ASSETS_URI` and the image of a Space expect them. */
 export const remotePaths = {
   ofSet: (name: string): string => `models/${name}`,
   ofModel: (name: string): string => `models/${clipName}/${name}`,
@@ -19,9 +19,9 @@ export const remotePaths = {
 };
 
 /**
- * Plans the pull of a catalog. The files of the index lie in `models/` on the remote, or at its top.
+ * Plans the pull of a catalog. On the remote, the files of the set lie in `models/` or at the top.
  *
- * @param folders.imagesDir left out: no covers are pulled
+ * @param folders.imagesDir `undefined`: no covers are pulled
  */
 export const catalogPlan = (folders: {
   modelsDir: string;
@@ -40,7 +40,7 @@ export const catalogPlan = (folders: {
   };
 };
 
-/** What both towers of a model need, in some of its dtypes. @param names of the files that the model's remote has */
+/** The files that both towers of a model need in some of its dtypes. @param names of all files of the model */
 const modelFiles = (names: readonly string[], dtypes: readonly ClipDtype[]): string[] => {
   const towers = ['vision', 'text'] as const;
   const all = dtypes.flatMap((dtype) => towers.flatMap((tower) => towerFiles(names, tower, dtype)));
@@ -58,14 +58,14 @@ export async function modelPlan(
   for await (const { path } of remote.list(signal)) names.push(path);
   const wanted = modelFiles(names, dtypes);
   return {
-    // weights beside a graph under one of the usual names come with it; the graph is read when it is here
+    // includes weights beside a graph under one of the usual names; others are found once the graph is here
     target: (path) =>
       wanted.includes(path.replace(/\.onnx[._]data.*$/, '.onnx')) ? join(modelDir, path) : null,
     required: wanted.map((path) => join(modelDir, path)),
   };
 }
 
-/** Plans the pull of the weights that the local graphs name; `null` where they hold them themselves. */
+/** Plans the pull of the weights that the local graphs refer to; `null` if the graphs contain them. */
 export async function weightsPlan(
   modelDir: string,
   dtypes: readonly ClipDtype[],

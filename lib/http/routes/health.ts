@@ -3,7 +3,7 @@ import { AppError } from '../../errors.ts';
 import type { HttpContext } from '../context.ts';
 import { allowOnly } from '../middleware.ts';
 
-/** `GET /health`: the process lives, and what it holds. `GET /ready`: everything is loaded and consistent. */
+/** `GET /health`: the process is alive, and what it has loaded. `GET /ready`: everything is loaded and consistent. */
 export function healthRouter({ services, readiness, startedAt }: HttpContext): Router {
   return Router()
     .get('/health', (_request, response) => {

@@ -15,12 +15,12 @@ import { sendRemoteCover } from '../remote-cover.ts';
 
 const path = '/api/image/:album_id';
 
-/** A cover does not change under its id: one may keep it for a day. */
+/** The cover of an id does not change: it may be cached for a day. */
 const cacheControl = 'public, max-age=86400';
 
 /**
- * `GET /api/image/{album_id}`: the cover, with ETag, 304, Range and HEAD, or a redirect to the CDN; with
- * `?size=` a thumbnail of it.
+ * `GET /api/image/{album_id}`: the cover, with ETag, 304, Range and HEAD, or a redirect to the CDN; with `?size=`, a
+ * thumbnail of it.
  */
 export function imageRouter({ config, services, maxResponseBytes }: HttpContext): Router {
   const thumbnails = new Thumbnails();
@@ -58,7 +58,7 @@ export function imageRouter({ config, services, maxResponseBytes }: HttpContext)
     .all(path, allowOnly('GET', 'HEAD'));
 }
 
-/** @returns whether there is such a file */
+/** @returns whether the file exists */
 const sendFile = (response: Response, root: string, name: string | null): Promise<boolean> =>
   new Promise((resolve, reject) => {
     if (name === null) {
@@ -77,7 +77,7 @@ const sendFile = (response: Response, root: string, name: string | null): Promis
     );
   });
 
-/** @returns `false` where there is no such cover */
+/** @returns `false` if there is no such cover */
 async function sendThumbnail(
   what: { covers: Covers; thumbnails: Thumbnails; album: CoverOwner; size: ThumbnailSize },
   request: Request,

@@ -6,10 +6,10 @@ import { allowOnly, routeNotFound } from '../middleware.ts';
 import { bestEncoding, prefersHtml, readPageFiles, type PageFile } from '../page-files.ts';
 import { frameAncestors, pagePolicy } from '../page-policy.ts';
 
-/** Names of assets have a digest of their content in them: under one name there is only ever one content. */
+/** Names of assets contain a hash of their content, so the content under a name never changes. */
 const forGood = 'public, max-age=31536000, immutable';
 
-/** `GET /` for browsers, and what the page loads. Where the page is not built, the root's router answers. */
+/** `GET /` for browsers, and the files that the page loads. If the page is not built, the root's router answers. */
 export function pageRouter({ config }: HttpContext): Router {
   const files = lazy(() => readPageFiles(config.webDir));
   return Router()
@@ -21,7 +21,7 @@ export function pageRouter({ config }: HttpContext): Router {
         return;
       }
       response.type('html').set({
-        'Cache-Control': 'no-cache', // kept, and asked about each time
+        'Cache-Control': 'no-cache', // cached, but revalidated each time
         'Content-Security-Policy': pagePolicy(frameAncestors),
         'Permissions-Policy': 'camera=(self)',
         'Referrer-Policy': 'same-origin',
@@ -45,5 +45,5 @@ function send(file: PageFile, request: Request, response: Response): void {
   response.vary('Accept-Encoding');
   const [encoding, bytes] = bestEncoding(file, request) ?? ['identity', Buffer.alloc(0)];
   if (encoding !== 'identity') response.set('Content-Encoding', encoding);
-  response.send(bytes); // Express adds the ETag, and answers 304 to it
+  response.send(bytes); // Express adds the ETag and handles 304
 }

@@ -13,7 +13,7 @@ export function rootRouter({ config, services }: HttpContext): Router {
     .get('/', async (request, response) => {
       response.vary('Accept');
       if (prefersHtml(request)) {
-        response.redirect(`${request.baseUrl}/docs`); // the page is not here: see routes/page.ts
+        response.redirect(`${request.baseUrl}/docs`); // the page is not built: see routes/page.ts
         return;
       }
       const { origin } = await services.assets();
@@ -46,7 +46,7 @@ export function rootRouter({ config, services }: HttpContext): Router {
     .all(['/', '/openapi.json', '/docs'], allowOnly('GET', 'HEAD'));
 }
 
-/** Swagger UI sets styles of its own on elements and draws icons as data URLs; nothing comes from elsewhere. */
+/** Swagger UI sets inline styles and uses data URLs for icons; nothing comes from other origins. */
 const docsPolicy =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'";
 

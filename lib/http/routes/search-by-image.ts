@@ -8,8 +8,8 @@ import { readUpload } from '../upload.ts';
 const path = '/api/search-by-image';
 
 /**
- * `POST /api/search-by-image`: a picture in, the albums with the most similar covers out. The picture comes
- * with the request, or has been sent to S3 under an `upload_id`.
+ * `POST /api/search-by-image`: a picture in, the albums with the most similar covers out. The picture is in the
+ * request, or was uploaded to S3 under an `upload_id`.
  */
 export function searchByImageRouter({ config, services, uploads }: HttpContext): Router {
   const { limits } = config;

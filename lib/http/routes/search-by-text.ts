@@ -6,7 +6,7 @@ import { answerSearch } from '../search-response.ts';
 
 const path = '/api/search-by-text';
 
-/** `GET /api/search-by-text`: words in, the albums whose covers look like them out. */
+/** `GET /api/search-by-text`: words in, the albums whose covers match them best out. */
 export function searchByTextRouter({ config, services }: HttpContext): Router {
   const readParameters = textParameterReader(config.limits.k);
   return Router()

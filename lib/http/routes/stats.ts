@@ -2,7 +2,7 @@ import { Router } from 'express';
 import type { HttpContext } from '../context.ts';
 import { allowOnly } from '../middleware.ts';
 
-/** `GET /api/stats`, `/api/genres` and `/api/year-range`: what is in the catalog, and what filters can take. */
+/** `GET /api/stats`, `/api/genres` and `/api/year-range`: the catalog's contents, and the values for filters. */
 export function statsRouter({ services }: HttpContext): Router {
   return Router()
     .get('/api/stats', async (_request, response) => {
