@@ -47,7 +47,7 @@ export interface GenreCount {
   albums: number;
 }
 
-/** Release years of the catalog; `null` where no album has one. */
+/** Release years of the catalog; `null` if no album has one. */
 export interface YearRange {
   year_min: number | null;
   year_max: number | null;
