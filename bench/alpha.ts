@@ -1,10 +1,10 @@
 /**
- * What is best done with transparency: how often the starter model finds the album of a cover that was made
- * transparent, in several kinds, for each way of making the query opaque.
+ * Compares ways of flattening transparency: for several kinds of transparent query and each way of making it opaque,
+ * how often the starter model finds the right album.
  *
  *     npx tsx bench/alpha.ts [--every N]       every Nth cover of the starter set; default 9
  *
- * Prints a Markdown table, per cent: its album comes first / is among five. `as served` sends the file as it is.
+ * Prints a Markdown table of recall@1 / recall@5 in per cent. `as served` uploads the transparent file unchanged.
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -26,7 +26,7 @@ const black: Rgb = [0, 0, 0];
 const white: Rgb = [255, 255, 255];
 const luminance = ([red, green, blue]: Rgb) => 0.299 * red + 0.587 * green + 0.114 * blue;
 
-/** What a pixel is made from: the cover's colour there, another picture's, and the place from -1 to 1. */
+/** Inputs of a pixel: the cover's colour, another picture's colour, and the position from -1 to 1. */
 interface Point {
   colour: Rgb;
   other: Rgb;
@@ -37,12 +37,12 @@ interface Point {
 interface Kind {
   name: string;
   draw: (point: Point) => Rgba;
-  /** Edge of the cover in the middle of the query, as a share; default 1. */
+  /** Edge of the centred cover as a fraction of the query's edge; default 1. */
   share?: number;
   format?: 'webp';
 }
 
-/** A sleeve that was cut out: nothing around it. */
+/** A cut-out sleeve with transparent surroundings. */
 const cutOut = (name: string, share: number, under: (point: Point) => Rgb): Kind => ({
   name,
   share,
@@ -52,7 +52,7 @@ const cutOut = (name: string, share: number, under: (point: Point) => Rgb): Kind
       : [...under(point), 0],
 });
 
-/** Distance from the edge of a rounded square, in halves of its edge; above 0 outside. */
+/** Signed distance from a rounded square, in halves of its edge; positive outside. */
 const beyond = ({ x, y }: Point) =>
   Math.hypot(Math.max(Math.abs(x) - 0.8, 0), Math.max(Math.abs(y) - 0.8, 0)) - 0.2;
 const faded = (point: Point, alpha: number): Rgba => [...(alpha > 0 ? point.colour : black), alpha];
@@ -82,7 +82,7 @@ const colourAt = (pixels: Buffer, pixel: number): Rgb => [
   pixels[3 * pixel + 2] ?? 0,
 ];
 
-/** @returns RGBA of the query, 4 bytes a pixel */
+/** @returns the query as RGBA, 4 bytes per pixel */
 async function drawn(cover: Buffer, another: Buffer, { draw, share = 1 }: Kind): Promise<Buffer> {
   const before = Math.floor((edge * (1 - share)) / 2);
   const size = edge - 2 * before;
@@ -98,7 +98,7 @@ async function drawn(cover: Buffer, another: Buffer, { draw, share = 1 }: Kind):
   return pixels;
 }
 
-/** A query made opaque: RGB over a grey, or its RGB alone. */
+/** Flattens a query: composited over a grey, or with alpha dropped if `grey` is `null`. */
 function opaque(rgba: Buffer, grey: number | null): Buffer {
   const rgb = Buffer.alloc(3 * edge * edge);
   for (let pixel = 0, to = 0; pixel < edge * edge; pixel += 1) {
@@ -111,7 +111,7 @@ function opaque(rgba: Buffer, grey: number | null): Buffer {
   return rgb;
 }
 
-/** The smallest part of a query that holds every pixel that isn't clear. */
+/** The bounding box of the pixels that are not fully transparent. */
 function shownPart(rgba: Buffer) {
   let [left, top, right, bottom] = [edge, edge, -1, -1];
   for (let i = 0; i < edge * edge; i += 1)
@@ -133,7 +133,7 @@ const ways = [
   'as served',
 ];
 
-/** The pictures that are sent in each of the ways. */
+/** The uploaded picture for each of the ways. */
 function sentIn(rgba: Buffer, { format }: Kind): Sharp[] {
   const size = { width: edge, height: edge };
   const png = (rgb: Buffer) =>

@@ -1,5 +1,5 @@
-// How long the metadata file takes to read, in a process that is warm but for the file.
-// usage: npx tsx bench/catalog.ts METADATA_FILE [--n 9]        Ends with status 1 where the limit is missed.
+// How long reading the metadata file takes: the median of several reads in one process.
+// usage: npx tsx bench/catalog.ts METADATA_FILE [--n 9]        Exits with status 1 if the limit is exceeded.
 import { parseArgs } from 'node:util';
 import { Catalog } from '../lib/catalog/catalog.ts';
 import { machine, median } from './machine.ts';

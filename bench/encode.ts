@@ -1,9 +1,9 @@
 /**
- * How long the parts of an embedding take, and how much memory the two towers hold.
+ * Latency of the steps of computing an embedding, and memory use of the two towers.
  *
  *     npx tsx bench/encode.ts MODEL_DIR [fp32|fp16|q8]
  *
- * Prints medians in milliseconds with the fastest and the slowest run; one process, nothing else going on.
+ * Prints the median, fastest and slowest run in milliseconds, measured in one process on an idle machine.
  */
 import { availableParallelism, cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -20,7 +20,7 @@ if (modelDir === undefined || (asked !== undefined && dtype === undefined)) {
   process.exit(2);
 }
 
-/** A photograph's like: gradients, edges and grain, from a seed. */
+/** A synthetic photo: gradients, edges and grain from a fixed seed. */
 async function photo(width: number, height: number, grain: number): Promise<Buffer> {
   let state = 1;
   const pixels = Buffer.alloc(width * height * 3);

@@ -1,6 +1,6 @@
-// How long the thread that answers requests is kept from it while files are loaded and while albums are searched.
+// How long the event loop that answers requests is blocked while files are loaded and albums are searched.
 // usage: npx tsx bench/event-loop.ts [--metadata FILE] [--n 9]
-// The list is made up where none is given; the vectors always are.
+// The metadata is synthetic if no FILE is given; the vectors always are.
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -40,17 +40,17 @@ await cp(join(root, 'models', 'starter'), join(folder, 'clip'), {
 });
 const services = () => createServices(loadConfig({ MODELS_DIR: folder }), createLogger('silent'));
 
-/** Milliseconds of the work, and the longest and the 99th percentile of the waits for the event loop meanwhile. */
+/** Duration of the work, and maximum and 99th percentile of the event-loop delay during it, in milliseconds. */
 async function watch(work: () => Promise<unknown>) {
   const delay = monitorEventLoopDelay({ resolution: 1 });
   delay.enable();
   await sleep(20);
   delay.reset();
-  await sleep(5); // the first turn after a reset counts for nothing
+  await sleep(5); // the first sample after a reset does not count
   const start = performance.now();
   await work();
   const ms = performance.now() - start;
-  await sleep(5); // the wait at its end
+  await sleep(5); // records the delay at the end
   delay.disable();
   return { ms, most: delay.max / 1e6, p99: delay.percentile(99) / 1e6 };
 }
@@ -87,4 +87,4 @@ for (const [name, filter] of [
     ),
   );
 await rm(folder, { recursive: true });
-process.exit(); // monitors and threads have nothing left to do
+process.exit(); // does not wait for monitors and threads

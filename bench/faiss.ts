@@ -1,6 +1,6 @@
-// Latency of a search, and growth of resident memory over 100,000 of them.
-// usage: npx tsx bench/faiss.ts [INDEX_FILE]        (without one: 25,790 × 512 seeded vectors)
-// Ends with status 1 where a limit is missed.
+// Latency of a search, and growth of resident memory over 100,000 searches.
+// usage: npx tsx bench/faiss.ts [INDEX_FILE]        (default: 25,790 × 512 seeded vectors)
+// Exits with status 1 if a limit is exceeded.
 import { readFileSync } from 'node:fs';
 import { VectorIndex } from '../lib/vectors/vector-index.ts';
 import { machine, median, quantile } from './machine.ts';
@@ -41,7 +41,7 @@ const time = async (index: VectorIndex, k: number, rows?: Uint32Array) => {
 const residentBytes = () =>
   1024 * Number(/VmRSS:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]);
 
-/** Searches of every kind, refused ones included. */
+/** Searches of every kind, including invalid ones. */
 const searchAll = async (index: VectorIndex, queries: Float32Array[], searches: number) => {
   const rows = Uint32Array.from({ length: 100 }, (_, i) => i * 3);
   const outside = Uint32Array.of(index.size);

@@ -1,10 +1,10 @@
 /**
- * Builds the index of a whole catalog with the command-line program, kills it on the way, goes on, verifies.
+ * Builds the index of a whole catalog with the command-line program, kills it midway, resumes, and verifies the result.
  *
  *     npx tsx bench/full-build.ts --model DIR --metadata FILE --covers DIR [--dtype q8] [--kills 2] [--out DIR]
  *
- * The covers of the folder are repeated for as many albums as the metadata has. Prints images a second and the
- * resident memory on the way (Linux), the sizes of the files, and what `verify` found.
+ * The covers in the folder are repeated for all albums in the metadata. Prints images per second and resident
+ * memory during the build (Linux), the file sizes, and the output of `verify`.
  */
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -54,7 +54,7 @@ interface Progress {
   total?: number;
 }
 
-/** Runs the program; @param until share of the covers at which it is killed */
+/** Runs the build. @param until fraction of the covers after which it is killed */
 async function build(until: number): Promise<number | null> {
   const args = ['index', 'build', '--images', imagesDir, '--metadata', metadata ?? ''];
   const child = spawn(
@@ -87,7 +87,7 @@ async function build(until: number): Promise<number | null> {
   return ended;
 }
 
-/** Resident memory, now and at its peak. */
+/** Current and peak resident memory. */
 function memoryOf(pid: number): string {
   try {
     const status = readFileSync(`/proc/${String(pid)}/status`, 'utf8');

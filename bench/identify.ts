@@ -1,12 +1,12 @@
-// How surely the album in a photo is named, at what cost.
+// How reliably the album in a photo is identified, and at what cost.
 // usage: npx tsx bench/identify.ts PHOTOS [--distractors 1000] [--features 500] [--side 500] [--photo 1280x4000]
 //          [--voters 1500] [--probes 8] [--neighbours 30] [--candidates 200] [--tables 0] [--plain 0] [--cache FOLDER]
 //          [--show]
-// PHOTOS holds covers/, photos/ and truth.json (photo → cover). Features: of a cover, several numbers give a row each;
-// side: its longest edge in pixels; photo: the same of a photo. Tables: so many made-up photos of two to four sleeves on a
-// cluttered table besides, of the covers in PHOTOS and of the starter set. Plain: so many plain covers more in the
-// catalog, and half as many photos of tables with them. Cache: where made-up covers and features are kept for the next
-// time. Show: every photo that was not answered as it should be.
+// PHOTOS holds covers/, photos/ and truth.json (photo → cover). Features: per cover; several numbers give a row each.
+// Side: longest edge of a cover in pixels. Photo: longest edge and features of a photo. Tables: number of synthetic
+// photos of two to four sleeves on a cluttered table, for the covers in PHOTOS and for the starter set each.
+// Plain: number of plain covers added to the catalog; half as many table photos show them. Cache: folder that keeps
+// synthetic covers and feature files between runs. Show: prints every photo with a missing or wrong album.
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, readdir, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -57,7 +57,7 @@ const search = {
   candidates: Number(values.candidates),
 };
 
-/** Runs it. @returns its result, and the CPU time in milliseconds that this process spent meanwhile */
+/** Runs a function. @returns its result, and the CPU time of this process during the run, in milliseconds */
 async function timed<T>(run: () => Promise<T>): Promise<[T, number]> {
   const before = process.cpuUsage();
   const result = await run();
@@ -76,7 +76,7 @@ const pictures = async (dir: string): Promise<Cover[]> =>
     .sort()
     .map((name) => ({ name, read: () => readFile(join(dir, name)) }));
 
-/** The covers of the photos; the starter set's; made-up ones of both; plain ones. */
+/** The covers of the photos, the starter set's, synthetic ones made of both, and plain ones. */
 async function catalog() {
   const shown = await pictures(join(folder ?? '', 'covers'));
   const starter = await pictures(join(root, 'models', 'starter', 'catalog', 'images'));
@@ -97,7 +97,7 @@ async function catalog() {
 const numbers = (from: number, to: number): number[] =>
   Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i);
 
-/** A feature file for each amount, with all covers and without the first ones; made unless it is in the cache. */
+/** For each amount a feature file with all covers and one without the first ones; built unless cached. */
 async function featureFiles(covers: readonly Cover[], first: number) {
   const source = await readFile(join(root, 'native', 'identify', 'features.h'));
   const key = createHash('sha256')
@@ -130,14 +130,14 @@ async function featureFiles(covers: readonly Cover[], first: number) {
   return paths;
 }
 
-/** They come strongest first, so that these are about those that would be found if only so many were asked for. */
+/** The strongest features of a cover: they are sorted by strength, so these are about what a lower limit would find. */
 const strongest = (features: CoverFeatures, amount: number): CoverFeatures => ({
   ...features,
   codes: features.codes.subarray(0, 32 * amount),
   places: features.places.subarray(0, 6 * amount),
 });
 
-/** What is named in a photo, how sure the rows were that might have been, and what it took. */
+/** Identifies the albums in a photo. Returns their rows, the sureness of every candidate row, and the time taken. */
 async function look(index: FeatureIndex, bytes: Buffer) {
   const [grey, decode] = await timed(() => decodeGrey(bytes, { side: photoSide }));
   const start = performance.now();
@@ -150,7 +150,7 @@ async function look(index: FeatureIndex, bytes: Buffer) {
 }
 type Look = Awaited<ReturnType<typeof look>>;
 
-/** Counts of photos, or of sleeves in them: what is there, what is not. */
+/** Counts photos, and the expected and identified sleeves in them. */
 class Tally {
   there = 0;
   named = 0;
@@ -182,7 +182,7 @@ class Tally {
   get wrongShare(): string {
     return this.#share(this.wrongPhotos, this.photos);
   }
-  /** Sureness of the right ones in the hundredth that is least sure and in the median; of the surest five wrong ones. */
+  /** Sureness of the right rows (minimum, 1st and 5th percentile, median) and of the five surest wrong rows. */
   get margins(): string {
     const round = (value: number) => value.toFixed(2);
     const low = [0, 0.01, 0.05, 0.5].map((share) => round(quantile(this.right, share)));
@@ -191,7 +191,7 @@ class Tally {
   }
 }
 
-/** The real photos, with their covers in the catalog or without. */
+/** Identifies the real photos, with or without their covers in the catalog. */
 async function lookAtPhotos(path: string, rowOf: ReadonlyMap<string, number>) {
   const index = await FeatureIndex.open(path);
   const truth = JSON.parse(await readFile(join(folder ?? '', 'truth.json'), 'utf8')) as Record<
@@ -203,7 +203,7 @@ async function lookAtPhotos(path: string, rowOf: ReadonlyMap<string, number>) {
   for (const [photo, cover] of Object.entries(truth)) {
     const found = await look(index, await readFile(join(folder ?? '', 'photos', photo)));
     const row = rowOf.get(cover);
-    // other covers of the photos may lie about in it
+    // other photographed covers may be visible too
     tally.count(photo, found, row === undefined ? [] : [row], [...rowOf.values()]);
     ms.push(found.ms);
   }
@@ -211,7 +211,7 @@ async function lookAtPhotos(path: string, rowOf: ReadonlyMap<string, number>) {
   return { tally, ms };
 }
 
-/** Made-up photos of tables with some of the covers on them. */
+/** Identifies synthetic photos of tables with some of the covers on them. */
 async function lookAtTables(path: string, covers: readonly (Cover & { row: number })[], n: number) {
   const index = await FeatureIndex.open(path);
   const strangers = await Promise.all(

@@ -1,10 +1,10 @@
 /**
- * How many covers a second `index build` embeds, beside the bare model on tensors that are ready.
+ * Covers per second of `index build`, compared with the bare model on preprocessed tensors.
  *
  *     npx tsx bench/index-build.ts MODEL_DIR [--dtype fp32|fp16|q8] [--covers 480] [--rounds 5]
  *
- * Both take the same covers of 640 x 640 pixels in batches of the same size, in turn, in one process. Prints
- * medians, and the median of the rounds' ratios. bench/full-build.ts tells of memory.
+ * Both process the same covers of 640 x 640 pixels in batches of the same size, alternating in one process. Prints
+ * medians, and the median of the per-round ratios. bench/full-build.ts measures memory.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -45,7 +45,7 @@ await writeFile(
 
 const encoder = await createImageEncoder({ modelDir, dtype });
 
-/** Images a second of the model alone. */
+/** Images per second of the model alone. */
 async function bare(): Promise<number> {
   const tensors = await Promise.all(
     Array.from({ length: batchSize }, () => encoder.preprocess(cover)),
@@ -56,7 +56,7 @@ async function bare(): Promise<number> {
   return count / ((performance.now() - start) / 1000);
 }
 
-/** Images a second of a whole build, from its first batch on: loading the model is the same for both. */
+/** Images per second of a whole build after its first batch, so that loading the model is excluded. */
 async function build(): Promise<number> {
   let [start, from] = [0, 0];
   let rate = NaN;

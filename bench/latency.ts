@@ -1,6 +1,6 @@
-// Latency of a running service, whatever it is written in, over HTTP.
+// Latency of a running service over HTTP, this one or another implementation.
 // usage: npx tsx bench/latency.ts URL [--vs OTHER_URL] [--n 40]
-// With --vs the two are asked in turn, and the ratio of the medians is printed (above 1: the first is faster).
+// With --vs, requests alternate between the two; also prints the ratio of the medians (above 1: the first is faster).
 import { parseArgs } from 'node:util';
 import { machine, median, quantile } from './machine.ts';
 import { photograph } from './pictures.ts';
@@ -17,12 +17,12 @@ if (url === undefined || !Number.isInteger(rounds) || rounds < 1) {
   process.exit(2);
 }
 const urls = values.vs === undefined ? [url] : [url, values.vs];
-/** Requests that are sent before those that count. */
+/** Unmeasured requests sent first. */
 const warmUps = 3;
 
 const small = await photograph(640, 640);
 const large = await photograph(4032, 3024);
-/** By a number that no other query has, since the embeddings of the last queries are kept. */
+/** A number makes each query unique, since the service caches the embeddings of recent queries. */
 const picture = (file: Buffer) => (n: number) => pictureQuery(withComment(file, String(n)));
 const cases: [string, (n: number) => Query][] = [
   [`image 640×640 (${(small.length / 1024).toFixed(0)} KB)`, picture(small)],

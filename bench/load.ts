@@ -1,12 +1,12 @@
 /**
- * What servers do for many at once, side by side: checkouts of this repository and the Python prototype (Linux).
+ * Compares servers under concurrent load: checkouts of this repository and the Python prototype (Linux).
  *
  *     npx tsx bench/load.ts [pictures] [texts] [single] [build] [overload] --ours [LABEL=]DIR … --models DIR
  *         --images DIR [--dtype q8] [--peer HOME] [--peer-serve SCRIPT] [--rounds 5] [--seconds 10]
  *         [--clients 12] [--covers 1500] [--minutes 10]
  *
- * No scenario named: all but `overload`, which is for the last of the checkouts alone. Each checkout is a folder
- * where `npm run setup` has been run. docs/load.md says what is measured and how. Ends with 1 where an answer was wrong.
+ * Runs all scenarios but `overload` by default; `overload` runs on the last checkout only. Each checkout is a folder
+ * where `npm run setup` has been run. docs/load.md describes the method. Exits with 1 if any response was wrong.
  */
 import { fork } from 'node:child_process';
 import { on } from 'node:events';
@@ -61,7 +61,7 @@ const [rounds, seconds, clients] = [values.rounds, values.seconds, values.client
   number,
   number,
 ];
-process.once('SIGINT', () => process.exit(130)); // whose servers end with it
+process.once('SIGINT', () => process.exit(130)); // the exit handlers kill the servers
 process.once('SIGTERM', () => process.exit(143));
 
 const checkouts = new Map(values.ours.map(labelled));
@@ -82,7 +82,7 @@ for (const contender of contenders) {
   server.pause();
   servers.push(server);
 }
-/** The one that the others are compared with. */
+/** The server that the others are compared with. */
 const judged = servers[checkouts.size - 1];
 if (judged === undefined) throw new Error('Expected at least one --ours.');
 
@@ -118,11 +118,11 @@ async function order(orders: Orders): Promise<Outcome> {
 
 for (const server of servers) {
   server.resume();
-  await order({ base: server.base, what: 'pictures', seconds: 0, clients: 0 }); // learns the right answers
+  await order({ base: server.base, what: 'pictures', seconds: 0, clients: 0 }); // records the right answers
   server.pause();
 }
 
-/** The path of a thumbnail that has been asked for. */
+/** Requests a thumbnail, so that it is cached. @returns its path */
 async function keptThumbnail(base: string): Promise<string> {
   for (const name of await readdir(images ?? '')) {
     const path = `/api/image/${/^album_(\d+)\.jpg$/.exec(name)?.[1] ?? ''}?size=320`;
@@ -131,7 +131,7 @@ async function keptThumbnail(base: string): Promise<string> {
   throw new Error(`Expected a cover of an album in ${String(images)}.`);
 }
 
-/** So many clients at a time, each of which asks again when it has its answer. */
+/** Measures concurrent clients, each of which sends its next request after the previous response. */
 async function many({ base, pid, contender }: Server, what: Orders['what']) {
   await order({ base, what, seconds: 1, clients });
   const before = processorSeconds(pid);

@@ -4,11 +4,11 @@ import sharp from 'sharp';
 import { inventTitle } from '../tools/starter-set/names.ts';
 import { Random } from '../tools/starter-set/random.ts';
 
-/** Edge in pixels of what is made. */
+/** Edge of a cover in pixels. */
 const edge = 500;
 
 /**
- * A made-up cover by its number, from the folder in which it is kept once it was made: making ten thousand takes minutes.
+ * A synthetic cover by its number, cached in a folder, since creating ten thousand takes minutes.
  *
  * @param sources must be the same for all covers in one folder
  */
@@ -30,8 +30,8 @@ export async function madeUpCover(
 }
 
 /**
- * A cover that is none of those it is made of: a mirrored piece of one, turned, above a mirrored piece of another,
- * half of them as negatives.
+ * A cover that differs from its sources: a mirrored, rotated piece of one above a mirrored, rotated piece of another;
+ * inverted with a probability of one half.
  *
  * @returns a JPEG of 500 x 500 pixels
  */
@@ -57,7 +57,7 @@ export async function makeUpCover(sources: readonly Buffer[], random: Random): P
     .toBuffer();
 }
 
-/** 40 to 80 % of a picture's width and of its height, mirrored and turned by a multiple of 90 degrees. */
+/** A piece with 40 to 80 % of a picture's width and height, mirrored and rotated by a multiple of 90 degrees. */
 async function piece(source: Buffer, height: number, random: Random): Promise<Buffer> {
   const { width: w, height: h } = await sharp(source).metadata();
   const width = Math.round(w * random.between(0.4, 0.8));
@@ -80,7 +80,7 @@ async function piece(source: Buffer, height: number, random: Random): Promise<Bu
     .toBuffer();
 }
 
-/** A cover of one colour with a small word on it. */
+/** A cover of a single colour with a small word on it. */
 export async function plainCover(random: Random): Promise<Buffer> {
   const colour = () =>
     `hsl(${String(random.integer(0, 359))} 60% ${String(random.integer(10, 90))}%)`;

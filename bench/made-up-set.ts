@@ -4,7 +4,7 @@ import { writeFlatIndex } from '../lib/vectors/flat-file.ts';
 
 export const dimension = 512;
 
-/** Writes an index and a list of made-up albums into a folder. @returns the files' names */
+/** Writes an index and metadata of synthetic albums into a folder. @returns the file names */
 export async function makeUpSet(folder: string, albums: number): Promise<string[]> {
   const [index, metadata] = ['album_covers.index', 'valid_metadata_final.json'];
   await writeFile(

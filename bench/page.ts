@@ -1,5 +1,5 @@
-// What the page costs its visitor: bytes, and the times that Lighthouse looks at. A fresh browser profile for
-// each visit, the two machines in turn.
+// Load cost of the page: bytes transferred and the timings that Lighthouse uses. Each visit has a fresh browser
+// profile; visits alternate between the two machines.
 // usage: npx tsx bench/page.ts [--n 5]        (after npm run setup; needs chromium)
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ import { machine, median, root } from './machine.ts';
 
 const { values } = parseArgs({ options: { n: { type: 'string', default: '5' } } });
 
-/** Lighthouse's phone: 4 times slower than this machine, on 1.6 Mbit/s with 150 ms to and fro. */
+/** Lighthouse's phone: 4 times slower than this machine, on 1.6 Mbit/s with a round-trip time of 150 ms. */
 const slowPhone = async (session: CDPSession) => {
   await session.send('Network.emulateNetworkConditions', {
     offline: false,
@@ -39,7 +39,7 @@ interface Visit {
   'transferred in all, KB': number;
 }
 
-/** Collected from before the page's own script on. */
+/** Runs before the page's own scripts and records its timings. */
 const observe = `
   globalThis.seen = { paint: 0, largest: 0, blocking: 0, shift: 0 };
   const watch = (type, take) => new PerformanceObserver((list) => list.getEntries().forEach(take)).observe({ type, buffered: true });

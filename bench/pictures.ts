@@ -1,13 +1,13 @@
 import sharp from 'sharp';
 
 /**
- * A made-up photograph: smooth shapes under grain, so that a JPEG of it costs about what a photo of a
- * sleeve does to send and to decode.
+ * A synthetic photo: smooth shapes under grain, so that its JPEG takes about as long to upload and decode as a
+ * photo of a sleeve.
  *
  * @param width pixels
  * @param height pixels
- * @param look.scene another number makes other shapes: 1 to 2,147,483,646
- * @param look.light colour of the light that it is seen in, as CSS names it
+ * @param look.scene seed of the shapes, 1 to 2,147,483,646
+ * @param look.light colour of the light, as a CSS colour
  */
 export async function photograph(
   width: number,

@@ -1,7 +1,7 @@
-/** What Linux tells of a process: its children, its processor time, its memory. */
+/** Reads a process's children, CPU time and memory from Linux's /proc. */
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** The fields of `/proc/PID/stat` after the name: the state is the first; `undefined` where the process is gone. */
+/** The fields of `/proc/PID/stat` after the name, starting with the state; `undefined` if the process has ended. */
 function statOf(pid: number): string[] | undefined {
   try {
     const stat = readFileSync(`/proc/${String(pid)}/stat`, 'utf8');
@@ -11,7 +11,7 @@ function statOf(pid: number): string[] | undefined {
   }
 }
 
-/** A process and all that descend from it. */
+/** A process and all its descendants. */
 export function processTree(pid: number): number[] {
   const parents = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -22,14 +22,14 @@ export function processTree(pid: number): number[] {
   return tree;
 }
 
-/** The kernel's unit of processor time, USER_HZ, is the same on every architecture that Node runs on. */
+/** USER_HZ, the kernel's unit of CPU time: the same on every architecture that Node runs on. */
 const ticksASecond = 100;
 
-/** Processor seconds of a process so far, in its own code and the kernel's, those of its children included. */
+/** CPU seconds of a process so far, user and system, including its descendants. */
 export function processorSeconds(pid: number): number {
   let ticks = 0;
   for (const member of processTree(pid))
-    // utime, stime, and the same of children that have ended
+    // utime, stime, and the same of children that have ended (cutime, cstime)
     for (const field of statOf(member)?.slice(11, 15) ?? []) ticks += Number(field);
   return ticks / ticksASecond;
 }
@@ -40,8 +40,8 @@ const sumMb = (pid: number, file: string, name: string) =>
     .map((text) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)?.[1]) / 1024)
     .reduce((sum, mb) => sum + mb, 0);
 
-/** Resident memory in MiB, children included. */
+/** Resident memory in MiB, including descendants. */
 export const residentMb = (pid: number): number => sumMb(pid, 'status', 'VmRSS');
 
-/** The same, where a page that is shared with other processes counts for its share. */
+/** Proportional set size in MiB, including descendants: a shared page is divided among its processes. */
 export const proportionalMb = (pid: number): number => sumMb(pid, 'smaps_rollup', 'Pss');

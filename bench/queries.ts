@@ -1,6 +1,6 @@
-/** Searches as clients send them. */
+/** Search requests as clients send them. */
 
-/** What both this project's server and its prototype answer a search with. */
+/** The search response fields common to this project's server and the prototype. */
 export interface Found {
   total_results: number;
   results: { album_id: number; similarity_score: number }[];
@@ -15,7 +15,7 @@ export interface Query {
 
 const boundary = 'picture-and-k';
 
-/** A picture as the field `file` of a form. */
+/** A search by picture: a multipart form with the picture as the field `file`. */
 export function pictureQuery(picture: Buffer): Query {
   const before =
     `--${boundary}\r\nContent-Disposition: form-data; name="k"\r\n\r\n10\r\n` +
@@ -36,7 +36,7 @@ export const textQuery = (words: string): Query => ({
   headers: {},
 });
 
-/** The same pixels in other bytes, so that no embedding is kept for them: a comment after the first marker. */
+/** The same pixels in different bytes, so that no embedding is cached: adds a comment after the first marker. */
 export function withComment(jpeg: Buffer, comment: string): Buffer {
   const text = Buffer.from(comment);
   const segment = Buffer.from([0xff, 0xfe, 0, 0]);
@@ -52,10 +52,10 @@ const subjects = [
   'blue stripes',
 ];
 
-/** Words that no other number has. */
+/** A query text, unique per number. */
 export const words = (n: number): string => `${subjects[n % subjects.length] ?? ''} ${String(n)}`;
 
-/** @throws where it is not answered with ten albums */
+/** @throws if the response does not have ten albums */
 export async function searchByPicture(base: string, picture: Buffer): Promise<Found> {
   const { path, ...query } = pictureQuery(picture);
   const response = await fetch(base + path, query);

@@ -1,4 +1,4 @@
-// What reloads leave in memory: a server over N albums is told to read its files anew, again and again.
+// Memory growth over reloads: a server with N albums reloads its files repeatedly.
 // usage: npx tsx bench/reload-memory.ts [albums] [reloads]
 import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';

@@ -1,4 +1,4 @@
-// Photographs the page in its main states, on the starter set, into docs/screenshots/.
+// Takes screenshots of the page's main states, with the starter set, into docs/screenshots/.
 // usage: npx tsx bench/screenshots.ts        (after npm run setup; needs chromium)
 import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -24,7 +24,7 @@ import { root } from './machine.ts';
 
 const folder = join(root, 'docs', 'screenshots');
 
-/** Largest file that goes into the repository, in bytes. */
+/** Size limit of a screenshot in bytes: they are committed. */
 const limitBytes = 300_000;
 
 const { id, cover } = starterAlbum(71);
@@ -66,7 +66,7 @@ const crop = async (page: Page) => {
   await page.locator('#stage-search').focus();
 };
 
-/** A photo of two sleeves among other things. What is in it is made up where the service can't tell. */
+/** Searches by a photo of two sleeves. If the service has no identification, its response is faked. */
 const identify = async (page: Page) => {
   const [first, second] = [71, 17];
   const { photo, outlines } = await photoOf(
@@ -125,7 +125,7 @@ const shots: Record<string, Shot> = {
   'phone-dark': { browser: { ...screens.phone, ...dark }, path: similar, reach: results },
 };
 
-/** Waits until every cover in sight is there. */
+/** Waits until all visible covers are loaded. */
 const settled = (page: Page) =>
   eventually(async () => {
     const done = await page.evaluate<boolean>(`(() => {

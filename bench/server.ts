@@ -1,4 +1,4 @@
-/** Servers under measurement, each a process of its own on loopback. */
+/** Servers under measurement, each a separate process on loopback. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
@@ -11,7 +11,7 @@ import { searchByPicture } from './queries.ts';
 /** A server that can be started. */
 export interface Contender {
   label: string;
-  /** Whether it is this project's: the log has a line of JSON for each request. */
+  /** Whether it is this project's server, which logs a line of JSON for each request. */
   ours: boolean;
   /** @returns program and arguments */
   command: (port: number) => [string, ...string[]];
@@ -29,7 +29,7 @@ export const checkout = (label: string, dir: string, env: NodeJS.ProcessEnv): Co
 /**
  * The Python prototype.
  *
- * @param script runs it, given its folder and a port
+ * @param script starts it; its arguments are the prototype's folder and a port
  */
 export const peer = (home: string, script: string): Contender => ({
   label: 'peer',
@@ -37,7 +37,7 @@ export const peer = (home: string, script: string): Contender => ({
   command: (port) => ['bash', resolve(script), resolve(home), String(port)],
 });
 
-/** @returns label and folder; @param value `LABEL=DIR`, or a folder alone, whose path is its label then */
+/** @returns label and folder; @param value `LABEL=DIR`, or a folder alone, which is its own label */
 export function labelled(value: string): [string, string] {
   const [, label = value, dir = value] = /^([^=/]+)=(.+)$/.exec(value) ?? [];
   return [label, dir];
@@ -53,15 +53,15 @@ export const freePort = () =>
     });
   });
 
-/** What the log says of one request. */
+/** The log line of one request. */
 export interface LogLine {
   request_id?: string;
-  /** From the request's arrival to its answer. */
+  /** From the request's arrival to its response. */
   ms?: number;
   cached?: boolean;
 }
 
-/** A server that runs. */
+/** A running server. */
 export class Server {
   readonly contender: Contender;
   readonly base: string;
@@ -101,7 +101,7 @@ export class Server {
     return this.#child.pid ?? NaN;
   }
 
-  /** Searches by the picture until that is answered. */
+  /** Repeats a search by picture until it succeeds. */
   async firstAnswer(picture: Buffer): Promise<void> {
     const start = performance.now();
     for (;;) {
@@ -115,7 +115,7 @@ export class Server {
     }
   }
 
-  /** Stops its processes where they are, so that they take no time from those that are measured. */
+  /** Suspends its processes, so that they take no CPU time from the measured ones. */
   pause(): void {
     for (const pid of processTree(this.pid)) process.kill(pid, 'SIGSTOP');
   }
@@ -132,14 +132,14 @@ export class Server {
     await ended;
   }
 
-  /** @returns the log's line on a request that is going to be sent with this id */
+  /** @returns the log line of a request that will be sent with this id */
   logged(requestId: string): Promise<LogLine> {
     return new Promise((done) => {
       this.#awaited.set(requestId, done);
     });
   }
 
-  /** 99 of 100 delays of the event loop since it was last asked were shorter, in ms; `undefined` where it does not tell. */
+  /** 99th percentile of the event-loop delay since the last call, in ms; `undefined` if the server has no metrics. */
   async eventLoopLag(): Promise<number | undefined> {
     const response = await fetch(this.metricsUrl).catch(() => undefined);
     const seconds = /^nodejs_eventloop_lag_p99_seconds(?:\{.*\})? (\S+)/m.exec(
@@ -160,5 +160,5 @@ export class Server {
   }
 }
 
-/** The peer's script where it is not named: beside the folder of this repository. */
+/** Default path of the peer's start script, in a sibling of this repository's folder. */
 export const defaultPeerScript = (root: string) => join(root, '..', 'shared', 'peer', 'serve.sh');

@@ -1,29 +1,29 @@
 import sharp from 'sharp';
 import type { Random } from '../tools/starter-set/random.ts';
 
-/** What happens to a cover between the table it lies on and the upload. */
+/** The degradations of a cover between the table and the upload. */
 export interface Mishaps {
-  /** Each corner is moved by at most this share of the cover's edge. */
+  /** Each corner is moved by at most this fraction of the cover's edge. */
   perspective: number;
-  /** At most so many degrees, either way. */
+  /** Maximum in degrees, in either direction. */
   rotation: number;
-  /** The cover takes at least this share of the photo's shorter edge; 1: all of it. */
+  /** Minimum edge of the cover as a fraction of the photo's shorter edge; 1 fills it. */
   smallest: number;
-  /** At most this share of the cover's width and height lies outside the photo. */
+  /** At most this fraction of the cover's width and height is outside the photo. */
   crop: number;
-  /** Brightness is multiplied by at most 1 + this and at least 1 - this, and differs so across the photo. */
+  /** Brightness is multiplied by 1 ± this at most, and varies likewise across the photo. */
   light: number;
-  /** Each colour channel likewise. */
+  /** Each colour channel is multiplied by 1 ± this at most. */
   cast: number;
-  /** Sigma of the blur in pixels, at most. */
+  /** Maximum sigma of the blur in pixels. */
   blur: number;
-  /** Opacity of a white spot over 8 to 25 % of the edge, at most. */
+  /** Maximum opacity of a white spot over 8 to 25 % of the edge. */
   glare: number;
   /** JPEG quality, 1 to 100. */
   jpeg: number;
 }
 
-/** A scan: nothing happens. */
+/** No degradation, as in a scan. */
 export const flawless: Mishaps = {
   perspective: 0,
   rotation: 0,
@@ -36,7 +36,7 @@ export const flawless: Mishaps = {
   jpeg: 95,
 };
 
-/** All of it at once, as strong as the quality is asked for. */
+/** All degradations at once, at the strength for which the quality limits apply. */
 export const snapshot: Mishaps = {
   perspective: 0.08,
   rotation: 15,
@@ -56,9 +56,9 @@ const short = 720;
 export type Point = readonly [x: number, y: number];
 
 /**
- * A photograph of a cover, made up: warped on to a background, lit, blurred, compressed. How strong each
- * mishap is comes from `random`, evenly up to what `mishaps` allows. Half of the photos show the whole
- * cover with background around, half are too close, so that some of the cover is cut off.
+ * Simulates a photo of a cover: warped onto a background, lit, blurred, compressed. Strengths are uniformly
+ * distributed up to the limits in `mishaps`. Half of the photos show the whole cover on its background, half are
+ * too close, so that part of the cover is cut off.
  *
  * @param cover an encoded square picture
  * @returns a JPEG of 960 x 720 or 720 x 960 pixels; a square one of 720 where nothing happens to its outline
@@ -97,12 +97,12 @@ export async function simulatePhoto(
   return (sigma >= 0.3 ? photo.blur(sigma) : photo).jpeg({ quality: mishaps.jpeg }).toBuffer();
 }
 
-/** The cover's four corners from its upper left one on, in pixels from the photo's middle. */
+/** The cover's four corners, clockwise from the top left, in pixels from the photo's centre. */
 function outline({ perspective, rotation, smallest, crop }: Mishaps, random: Random): Point[] {
   const close = crop > 0 && (smallest === 1 || random.chance(0.5));
   const cut = random.next() * crop;
   const edge = short * (close ? 1 / (1 - cut) : random.between(smallest, 1));
-  // too close: what is cut off is all on one side, or on both; further away: anywhere within the photo
+  // too close: cut off on one side or on both; further away: anywhere within the photo
   const slack = Math.abs(edge - short) / 2;
   const shift: Point = [random.between(-slack, slack), random.between(-slack, slack)];
   const angle = (random.between(-rotation, rotation) * Math.PI) / 180;
@@ -121,7 +121,7 @@ function outline({ perspective, rotation, smallest, crop }: Mishaps, random: Ran
   });
 }
 
-/** Takes points of the photo to points of the cover, where its corners lie at those of the photo given. */
+/** The homography from points of the photo to points of the cover, given the cover's corners in the photo. */
 export function homography(corners: readonly Point[], width: number, height: number) {
   const targets: Point[] = [
     [0, 0],
@@ -143,7 +143,7 @@ export function homography(corners: readonly Point[], width: number, height: num
   };
 }
 
-/** Solves linear equations, each a row of coefficients and its right side (Gauss and Jordan, with pivots). */
+/** Solves linear equations, each a row of coefficients and its right side (Gauss-Jordan with pivoting). */
 function solve(rows: number[][]): number[] {
   const n = rows.length;
   const at = (row: number, column: number) => rows[row]?.[column] ?? 0;
@@ -163,10 +163,10 @@ function solve(rows: number[][]): number[] {
   return rows.map((row) => row[n] ?? 0);
 }
 
-/** A colour, 0 to 255 a channel, that is written over. */
+/** A mutable colour, 0 to 255 per channel. */
 export type Shade = [number, number, number];
 
-/** Writes the colour between four pixels. */
+/** Bilinear interpolation: writes the colour at a point into `shade`. */
 export function bilinear(
   data: Buffer,
   width: number,
@@ -190,7 +190,7 @@ export function bilinear(
   }
 }
 
-/** A table top, a carpet or a plain wall in any colour: writes the colour at a point. */
+/** A random background, plain, wood or tiles: returns a function that writes the colour at a point. */
 function scene(random: Random): (x: number, y: number, shade: Shade) => void {
   const colour = [0, 1, 2].map(() => random.between(20, 235));
   const depth = random.between(0, 40);
@@ -213,7 +213,7 @@ function scene(random: Random): (x: number, y: number, shade: Shade) => void {
   };
 }
 
-/** Light, colour cast and glare over a photo: changes the colour at a point. */
+/** Light, colour cast and glare over a photo: returns a function that changes the colour at a point. */
 export function lamp(
   { light, cast, glare }: Mishaps,
   width: number,

@@ -1,11 +1,11 @@
 /**
- * From process start to the first answered image search, and resident memory after some searches (Linux).
+ * Time from process start to the first successful image search, and resident memory after some searches (Linux).
  *
  *     MODELS_DIR=… IMAGES_DIR=… CLIP_DTYPE=q8 npx tsx bench/start-up.ts [--n 5] [--vs [LABEL=]DIR …]
  *         [--vs-peer HOME] [--peer-serve SCRIPT]
  *
- * The built server is started anew each time, with the environment as it is; so are, in turn with it, that of another
- * checkout and the Python prototype.
+ * Each round starts a new process of the built server, with the current environment, and likewise of the other
+ * checkouts and the Python prototype, in alternating order.
  */
 import { parseArgs } from 'node:util';
 import { machine, median, root } from './machine.ts';
@@ -22,7 +22,7 @@ const { values } = parseArgs({
     'peer-serve': { type: 'string', default: defaultPeerScript(root) },
   },
 });
-process.once('SIGINT', () => process.exit(130)); // the server that runs ends with it
+process.once('SIGINT', () => process.exit(130)); // an exit handler kills the running server
 const picture = await photograph(640, 640);
 const large = await photograph(4032, 3024);
 
@@ -32,7 +32,7 @@ async function measure(contender: Contender) {
   await server.firstAnswer(picture);
   const firstAnswer = performance.now() - start;
   for (let i = 0; i < 20; i += 1) {
-    // other bytes each time: the embeddings of the last pictures are kept
+    // different bytes each time, since embeddings of recent pictures are cached
     await searchByPicture(server.base, withComment(i % 4 === 0 ? large : picture, String(i)));
     await (await fetch(`${server.base}/api/search-by-text?query=star+${String(i)}`)).arrayBuffer();
   }
@@ -60,7 +60,7 @@ console.log(machine());
 const list = (figures: number[]) => figures.map((one) => one.toFixed(0)).join(' ');
 const [ours] = contenders;
 for (const { contender, firstAnswer, resident } of contenders) {
-  /** How many times as much as this checkout's. */
+  /** The ratio to this checkout's median, as text. */
   const ratio = (theirs: number[], own: number[] = []) =>
     contender === ours?.contender
       ? ''

@@ -1,6 +1,6 @@
-// How well the starter model finds covers by simulated photographs and by words.
-// usage: npx tsx bench/starter-quality.ts [--write]       --write: puts the tables into docs/starter-quality.md
-// Ends with status 1 where a limit is missed.
+// How well the starter model finds covers by simulated photos and by text.
+// usage: npx tsx bench/starter-quality.ts [--write]       --write: writes the tables to docs/starter-quality.md
+// Exits with status 1 if a limit is missed.
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -24,7 +24,7 @@ const only = (...names: (keyof Mishaps)[]): Mishaps => ({
 
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
 
-/** Shares of the covers (of every so manieth) whose photograph finds their album first, and among five. */
+/** Recall@1 and recall@5 of searches by photos of the covers. @param every uses only every nth cover */
 async function findByPhoto(mishaps: Mishaps, seed: number, every = 1) {
   let [first, amongFive] = [0, 0];
   const some = albums.filter((_, i) => i % every === 0);

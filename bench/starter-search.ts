@@ -11,7 +11,7 @@ const emptyModels = join(root, 'docs'); // a folder without any model file
 /** Folder of the starter set's covers. */
 export const { imagesDir } = starterPaths(starterDir);
 
-/** A search of the starter set, whatever lies in `models/`. */
+/** A search of the starter set, regardless of the contents of `models/`. */
 export const { search } = createServices(
   loadConfig({ STARTER_DIR: starterDir, MODELS_DIR: emptyModels }),
   createLogger('silent'),

@@ -7,31 +7,30 @@ type Corners = readonly [Point, Point, Point, Point];
 /** Edges of the photo in pixels. */
 const width = 1280;
 const height = 960;
-/** The smallest sleeve's edge as a share of the photo's shorter one. */
+/** Minimum edge of a sleeve as a fraction of the photo's shorter edge. */
 const smallest = 0.25;
 
 export interface TablePhoto {
   /** Of 1280 x 960 pixels. */
   jpeg: Buffer;
-  /** The corners of each cover as fractions of the photo's width and height, from its upper left one on, clockwise. */
+  /** Corners of each cover as fractions of the photo's width and height, clockwise from the cover's top left. */
   outlines: Corners[];
-  /** The edge of the square that has a sleeve's area, as a share of the photo's shorter edge. */
+  /** Square root of each sleeve's area, as a fraction of the photo's shorter edge. */
   edges: number[];
 }
 
 export interface TableOptions {
   /** Encoded pictures, at most four. */
   covers: readonly Buffer[];
-  /** Pictures whose pieces lie about under the sleeves. */
+  /** Pictures that are scattered under the sleeves. */
   clutter: readonly Buffer[];
   random: Random;
-  /** Cover a third of every second sleeve, add strong glare, motion blur and the noise of a strong compression. Default: true. */
+  /** Cover a third of about every second sleeve; add glare, motion blur and strong compression. Default: true. */
   harsh?: boolean;
 }
 
 /**
- * A photograph of sleeves on a cluttered table, made up: each turned by any angle, tilted, none above another. In a
- * harsh one a third of every second sleeve is covered, there is strong glare, and the camera was moved.
+ * Simulates a photo of sleeves on a cluttered table: each rotated by any angle and tilted, none overlapping another.
  */
 export async function photographTable(options: TableOptions): Promise<TablePhoto> {
   const { covers, clutter, random, harsh = true } = options;
@@ -68,7 +67,7 @@ export async function photographTable(options: TableOptions): Promise<TablePhoto
   };
 }
 
-/** Middles of the places for so many sleeves, and the edge of the square that each has for itself. */
+/** Centres of the grid cells for a number of sleeves, and the edge of the largest square in a cell. */
 function cells(count: number): { x: number; y: number; room: number }[] {
   const [columns, rows] = count === 1 ? [1, 1] : count === 2 ? [2, 1] : [2, 2];
   const room = Math.min(width / columns, height / rows);
@@ -80,10 +79,10 @@ function cells(count: number): { x: number; y: number; room: number }[] {
 }
 
 /**
- * Corners of a sleeve that is turned by any angle, each moved by at most 8 % of its edges.
+ * Corners of a sleeve rotated by a random angle, each moved by at most 8 % of its edges.
  *
- * @param edge of the square that has the sleeve's area
- * @param aspect its width as a multiple of its height
+ * @param edge square root of the sleeve's area
+ * @param aspect width divided by height
  */
 function tilted([x, y]: Point, edge: number, aspect: number, random: Random): Corners {
   const angle = random.between(0, 2 * Math.PI);
@@ -96,7 +95,7 @@ function tilted([x, y]: Point, edge: number, aspect: number, random: Random): Co
   return [corner(0, 0), corner(1, 0), corner(1, 1), corner(0, 1)];
 }
 
-/** The third of a quadrilateral at one of its four edges. */
+/** The third of a quadrilateral adjacent to one of its four edges. */
 function third(corners: Corners, edge: number): Corners {
   const [a, b, c, d] = [0, 1, 2, 3].map((i) => corners[(i + edge) % 4]) as unknown as Corners;
   const between = ([x, y]: Point, [u, v]: Point): Point => [x + (u - x) / 3, y + (v - y) / 3];
@@ -110,7 +109,7 @@ async function lay(canvas: Buffer, picture: Buffer, corners: Corners): Promise<v
   const { data, info } = await sharp(picture)
     .removeAlpha()
     .toColourspace('srgb')
-    .resize(edge, edge, { fit: 'fill' }) // near to its size in the photo, so that nothing is skipped
+    .resize(edge, edge, { fit: 'fill' }) // close to its size in the photo, which avoids aliasing
     .raw()
     .toBuffer({ resolveWithObject: true });
   const toPicture = homography(corners, info.width, info.height);
@@ -143,7 +142,7 @@ function shine(canvas: Buffer, lit: (shade: Shade, x: number, y: number) => void
     }
 }
 
-/** A kernel that smears along a line of 3 to 7 pixels in any direction. */
+/** A motion-blur kernel along a line of 3 to 7 pixels in a random direction. */
 function motion(random: Random) {
   const size = 7;
   const angle = random.between(0, Math.PI);

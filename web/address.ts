@@ -1,6 +1,6 @@
-/** What a link to the page holds: a search, its filters, and the album that is looked at. Knows no DOM. */
+/** The state in a link to the page: a search, its filters, and the open album. Does not touch the DOM. */
 
-/** What is searched for. A picture can't be in a link: it travels with the history's entry. */
+/** What is searched for. A picture does not fit in a link: it is kept in the history entry. */
 export type Subject =
   | { kind: 'nothing' }
   | { kind: 'text'; query: string }
@@ -31,7 +31,7 @@ export const noFilters: Filters = {
   bestNewMusic: false,
 };
 
-/** How many filters narrow a search; each genre counts. */
+/** Number of active filters; each genre counts as one. */
 export const countFilters = ({ genres, yearMin, yearMax, scoreMin, bestNewMusic }: Filters) =>
   genres.length +
   Number(yearMin !== null) +
@@ -39,7 +39,7 @@ export const countFilters = ({ genres, yearMin, yearMax, scoreMin, bestNewMusic 
   Number(scoreMin !== null) +
   Number(bestNewMusic);
 
-/** The filters under the API's own names, which are the link's too. */
+/** The filters under the API's parameter names, which links use too. */
 export function filterParameters(filters: Filters): URLSearchParams {
   const parameters = new URLSearchParams();
   for (const genre of filters.genres) parameters.append('genre', genre);
@@ -53,7 +53,7 @@ export function filterParameters(filters: Filters): URLSearchParams {
   return parameters;
 }
 
-/** @returns a query string with its `?`, or `./` for the bare page: both resolve beside the page itself */
+/** @returns a query string with its `?`, or `./` for the bare page; both resolve relative to the page */
 export function linkTo({ subject, filters, album }: Address): string {
   const parameters = new URLSearchParams();
   if (subject.kind === 'text') parameters.set('query', subject.query);
@@ -63,7 +63,7 @@ export function linkTo({ subject, filters, album }: Address): string {
   return parameters.size > 0 ? `?${parameters.toString()}` : './';
 }
 
-/** Reads a link. What makes no sense in it is left out: a link that was cut is still a search. */
+/** Parses a link. Invalid parts are ignored, so that a truncated link is still a search. */
 export function readLink(search: string): Address {
   const parameters = new URLSearchParams(search);
   const integer = (name: string, digits: RegExp) => {
@@ -89,7 +89,7 @@ export function readLink(search: string): Address {
   };
 }
 
-/** The API refuses years the wrong way round; whoever gave them meant the years between. */
+/** Swaps years given in the wrong order, which the API would reject. */
 export const inOrder = (yearMin: number | null, yearMax: number | null) =>
   yearMin !== null && yearMax !== null && yearMin > yearMax
     ? { yearMin: yearMax, yearMax: yearMin }

@@ -1,8 +1,8 @@
 import { part } from './dom.ts';
 
-/** Says something to screen readers, politely; nothing is seen. */
+/** Announces a text to screen readers in a polite live region; nothing is visible. */
 export function announce(text: string): void {
   const region = part('announcements', HTMLElement);
-  // the same words twice in a row would not be said again
+  // an unchanged text would not be announced a second time
   region.textContent = region.textContent === text ? `${text}\u00a0` : text;
 }

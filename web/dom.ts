@@ -1,16 +1,16 @@
-/** The few things with which the page's modules touch the document. */
+/** Helpers for creating and finding elements. */
 
 type Child = Node | string;
 
 interface Options {
   class?: string;
   text?: string;
-  /** Attributes; `undefined` leaves one out. */
+  /** An attribute whose value is `undefined` is not set. */
   attributes?: Record<string, string | undefined>;
   onClick?: (event: MouseEvent) => void;
 }
 
-/** Makes an element. Text goes in as text, never as markup. */
+/** Creates an element. Strings are inserted as text, never as markup. */
 export function make<Tag extends keyof HTMLElementTagNameMap>(
   tag: Tag,
   options: Options = {},
@@ -26,7 +26,7 @@ export function make<Tag extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-/** A part of `index.html`. @throws Error where there is none of that kind */
+/** Finds an element of `index.html` by id. @throws Error if it is missing or of another kind */
 export function part<T extends HTMLElement>(id: string, kind: new () => T): T {
   const element = document.getElementById(id);
   if (!(element instanceof kind)) throw new Error(`index.html has no ${kind.name} "${id}"`);
@@ -38,7 +38,7 @@ export type IconName =
 
 const svg = 'http://www.w3.org/2000/svg';
 
-/** An icon of the sprite in `index.html`: decoration, so a text beside it has to say the same. */
+/** An icon from the sprite in `index.html`. Hidden from screen readers, so a label next to it must say the same. */
 export function icon(name: IconName): SVGSVGElement {
   const element = document.createElementNS(svg, 'svg');
   element.setAttribute('class', 'icon');

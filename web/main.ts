@@ -16,10 +16,10 @@ import { Detail } from './results/detail.ts';
 import { ResultsView } from './results/results-view.ts';
 import { SearchRun } from './results/search-run.ts';
 
-/** Files larger than this are not even looked at, in bytes: decoding one would stall a phone. */
+/** Files larger than this, in bytes, are rejected without decoding, which would stall a phone. */
 const largestFile = 100_000_000;
 
-/** Searches whose results are kept for going back. */
+/** Number of searches whose results are kept for going back. */
 const keptRuns = 20;
 
 translatePage();
@@ -27,9 +27,9 @@ translatePage();
 const client = new ApiClient(apiBase());
 const navigation = new Navigation(arrive);
 const runs = new Map<string, SearchRun>();
-/** Answers that came before their search did: those to the camera's frames. */
+/** First pages that were loaded before their search was created: those of camera frames. */
 const answers = new WeakMap<Blob, SearchPage>();
-/** What the pictures searched by were cut from, so that the crop can be adjusted. */
+/** For each uploaded picture its original and crop, so that the crop can be adjusted. */
 const chosenPictures = new WeakMap<Blob, ChosenPicture>();
 
 const finder = part('finder', HTMLElement);
@@ -63,9 +63,9 @@ watchPaste((file) => void takePicture(file));
 wire();
 show(navigation.current);
 void describeService();
-performance.mark('usable'); // what docs/page.md gives as the time to the first view
+performance.mark('usable'); // docs/page.md reports this as the time to the first view
 
-/** Where the API is: what `<meta name="api-base">` says, else beside the page itself. */
+/** The API's URL: from `<meta name="api-base">`, else the page's own directory. */
 function apiBase(): URL {
   const given = document.querySelector<HTMLMetaElement>('meta[name="api-base"]')?.content.trim();
   const base = new URL(given === undefined || given === '' ? '.' : given, document.baseURI);
@@ -107,14 +107,14 @@ function wire(): void {
   });
 }
 
-/** On a phone the camera is the first thing to reach for. */
+/** On a phone the camera button comes first. */
 function preferCamera(photograph: HTMLElement): void {
   part('sleeve-buttons', HTMLElement).prepend(photograph);
   photograph.classList.add('primary');
   part('pick', HTMLElement).classList.remove('primary');
 }
 
-/** Links within the page are real ones, to be copied or opened elsewhere; a plain click needs no reload. */
+/** Follows a plain click on a link within the page without a reload; other clicks are left to the browser. */
 function followLink(event: MouseEvent): void {
   const link = event.target instanceof Element ? event.target.closest('a') : null;
   const plain = event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey);
@@ -122,7 +122,7 @@ function followLink(event: MouseEvent): void {
   if (link.origin !== location.origin || link.pathname !== location.pathname) return;
   event.preventDefault();
   if (link.hash !== '') {
-    document.querySelector<HTMLElement>(link.hash)?.focus(); // the history is for searches
+    document.querySelector<HTMLElement>(link.hash)?.focus(); // no history entry: those are for searches
     return;
   }
   const address = readLink(link.search);
@@ -138,7 +138,7 @@ function searchFor(
   return navigation.search({ subject, filters, album: null }, picture);
 }
 
-/** A picture came in, or something that holds none. */
+/** Handles an incoming picture; `null` if the drop or paste contained none. */
 async function takePicture(file: Blob | null): Promise<void> {
   clearNotice();
   if (!file) tell(new Problem('nothing_to_read'));
@@ -147,7 +147,7 @@ async function takePicture(file: Blob | null): Promise<void> {
   else if (!(await stage.show({ original: file, crop: wholePicture }))) await sendUnread(file);
 }
 
-/** What this browser can't show, the API may be able to read, or it says best why it can't. */
+/** Uploads a picture that this browser can't decode: the API may be able to, or explains best why not. */
 async function sendUnread(file: Blob): Promise<void> {
   stage.close();
   const name = file instanceof File ? file.name : '';
@@ -171,11 +171,11 @@ async function searchByPicture(picture: Blob, chosen?: ChosenPicture): Promise<v
 async function adjustCrop(): Promise<void> {
   const { picture } = navigation.current;
   if (!picture) return;
-  const whole = { original: picture, crop: wholePicture }; // after a reload the rest is gone
+  const whole = { original: picture, crop: wholePicture }; // after a reload the original is lost
   await stage.show(chosenPictures.get(picture) ?? whole);
 }
 
-/** Called for every place but the first. */
+/** Called for every place except the initial one. */
 function arrive(place: Place, how: 'moved' | 'history', from: Place): void {
   clearNotice();
   stage.close();
@@ -187,7 +187,7 @@ function arrive(place: Place, how: 'moved' | 'history', from: Place): void {
   else results.focus();
 }
 
-/** Whether only filters were changed: then one stays where one is, among them. */
+/** Whether only the filters changed: then the scroll position and focus stay. */
 const isNarrowed = (place: Place, from: Place): boolean =>
   place.picture === from.picture &&
   JSON.stringify(place.address.subject) === JSON.stringify(from.address.subject) &&
@@ -209,12 +209,12 @@ function show(place: Place): void {
   void detail.show(address);
 }
 
-/** The search of a place: as it was left, or a new one. */
+/** The search of a place: the kept one, or a new one. */
 function runOf({ searchKey, address, picture }: Place, subject: SearchRun['request']['subject']) {
   const known = runs.get(searchKey);
   if (known && !known.left) return known;
   const found = picture ? answers.get(picture) : undefined;
-  if (picture) answers.delete(picture); // it holds for these filters alone
+  if (picture) answers.delete(picture); // it is valid only for these filters
   const run = new SearchRun(client, { subject, filters: address.filters, picture }, found);
   runs.set(searchKey, run);
   const [oldest] = runs.keys();
@@ -222,7 +222,7 @@ function runOf({ searchKey, address, picture }: Place, subject: SearchRun['reque
   return run;
 }
 
-/** What went wrong without a search. */
+/** Shows a problem that is not the result of a search. */
 function tell(problem: Problem): void {
   clearNotice();
   stage.close();
@@ -236,12 +236,12 @@ function clearNotice(): void {
   notice = undefined;
 }
 
-/** Says whether this is the starter set, how many albums there are, and shows some of them. */
+/** Shows whether this is the starter set, the number of albums, and some example covers. */
 async function describeService(): Promise<void> {
   const [health, albums] = await Promise.all([
     client.health().catch(() => undefined),
     client.totalAlbums().catch(() => undefined),
-  ]); // where they fail, the page is as good without
+  ]); // the page works without them
   const starterSet = health?.starter_set === true;
   camera.looksByItself = health?.identification === true;
   part('starter-note', HTMLElement).hidden = !starterSet;

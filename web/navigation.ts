@@ -1,37 +1,37 @@
 import { linkTo, readLink, type Address } from './address.ts';
 
-/** An entry of the browser's history. */
+/** An entry in the browser's history. */
 export interface Place {
   address: Address;
-  /** Names the search: an entry that only opens an album has that of the results behind it. */
+  /** Identifies the search: an entry that only opens an album keeps the key of the results behind it. */
   searchKey: string;
-  /** The picture that is searched by. */
+  /** The query picture. */
   picture: Blob | null;
-  /** Whether going back closes the album that is open, and no more. */
+  /** Whether going back only closes the open album. */
   backCloses: boolean;
 }
 
-/** What lies in `history.state`: it is copied by value and outlives a reload. */
+/** The content of `history.state`, which is a structured clone and survives a reload. */
 interface Entry {
   searchKey: string;
   picture?: { bytes: ArrayBuffer; type: string };
   backCloses?: boolean;
 }
 
-/** Pictures up to this many bytes are kept with the history; browsers refuse large entries. */
+/** Pictures up to this many bytes are stored in the history entry; browsers refuse large entries. */
 const keptBytes = 2_000_000;
 
 let made = 0;
 const newKey = () => `${Date.now().toString(36)}-${String((made += 1))}`;
 
-/** Called for every place but the first: moved to, or come back to. */
+/** Called for every place except the initial one, reached by a new entry or through the history. */
 type Arrive = (place: Place, how: 'moved' | 'history', from: Place) => void;
 
-/** Moves between places and tells who listens. */
+/** Moves between places and notifies the listener. */
 export class Navigation {
   #current: Place;
   readonly #arrive: Arrive;
-  /** Pictures of this visit, by search: what the history could not keep is here. */
+  /** Pictures of this visit by search key, including those too large for the history. */
   readonly #pictures = new Map<string, Blob>();
 
   constructor(arrive: Arrive) {
@@ -46,7 +46,7 @@ export class Navigation {
     return this.#current;
   }
 
-  /** A search of its own. */
+  /** Starts a new search. */
   async search(address: Address, picture: Blob | null = null): Promise<void> {
     const searchKey = newKey();
     const entry: Entry = { searchKey };
@@ -58,7 +58,7 @@ export class Navigation {
     this.#push(address, entry);
   }
 
-  /** The same results, with an album opened before them. */
+  /** Opens an album over the current results. */
   openAlbum(album: number): void {
     const { address, searchKey } = this.#current;
     const kept = (history.state as Entry | null)?.picture;
@@ -73,7 +73,7 @@ export class Navigation {
     if (address.album === null) return;
     if (backCloses) history.back();
     else {
-      // a link led straight here: there is nothing to go back to
+      // opened directly by a link: the previous entry is not the results
       history.replaceState(history.state, '', linkTo({ ...address, album: null }));
       this.#move('moved');
     }

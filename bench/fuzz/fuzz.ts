@@ -1,8 +1,8 @@
-// Mutated inputs of every reader, against the running service and the command line.
+// Fuzzes every reader with mutated inputs: in the running service, in a separate process and with the command line.
 // usage: npx tsx bench/fuzz/fuzz.ts [--seconds N | --inputs N] [--seed S]
 //
-// Looks for: a 5xx, a stall of over a second, a crash, memory that grows, a wrong album, an error without a name. What is
-// found is written to a folder, and the exit status is 1. Needs the set-up (npm run setup) and nothing else.
+// Looks for 5xx responses, stalls of over a second, crashes, memory growth, wrong albums, and errors without a code.
+// Writes the inputs that cause one to a folder and exits with status 1. Needs only the set-up (npm run setup).
 import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync, mkdirSync, cpSync } from 'node:fs';
@@ -28,11 +28,11 @@ const endAt =
   1000 * Number(values.seconds ?? (values.inputs === undefined ? 60 : Infinity));
 const seed = Number(values.seed);
 
-/** A stall, in milliseconds. */
+/** Longer than this is a stall, in milliseconds. */
 const stallMs = 1000;
-/** The same for one answer, among others and on a busy machine. */
+/** The same for one response under load on a busy machine. */
 const unansweredMs = 5000;
-/** What memory may grow by after the first part of the run, in MB: the allocator's own play. */
+/** Allowed memory growth after the first part of the run, in MB: allocator noise. */
 const growthMb = 200;
 
 const starter = join(root, 'models', 'starter');
@@ -180,7 +180,7 @@ const overHttp: Record<string, (random: Random) => Promise<void>> = {
   },
 };
 
-/** An unmutated search in between: the right album, or all of this is worth nothing. */
+/** Checks with an unmutated picture that the service still finds the right album. */
 async function assertRight(random: Random): Promise<void> {
   const id = random.pick(ids);
   const found = await post('image/jpeg', coverOf(id)).then(
@@ -191,7 +191,7 @@ async function assertRight(random: Random): Promise<void> {
     fault('right album', String(id), found.slice(0, 300));
 }
 
-/** The service answers beside all this: /health by a connection of its own, ten times a second. */
+/** Checks ten times a second that the service still answers /health in time. */
 let slowestHealthMs = 0;
 async function watchHealth(): Promise<void> {
   while (!isOver()) {
@@ -206,7 +206,7 @@ async function watchHealth(): Promise<void> {
   }
 }
 
-// the readers of files
+// the file readers
 
 const files: Record<ReaderName, () => Buffer> = {
   index: () => readFileSync(join(catalog, 'index', 'album_covers.index')),
@@ -261,7 +261,7 @@ async function startReaders(): Promise<ChildProcess> {
 async function read(reader: ReaderName, random: Random): Promise<void> {
   let input: Buffer;
   if (reader === 'model') {
-    // the large graphs seldom: each takes the time of a load
+    // the large graphs rarely: loading one is slow
     const part = random.below(20) === 0 ? 3 + random.below(2) : random.below(3);
     input = Buffer.concat([Buffer.of(part), mutate(modelParts[part] ?? Buffer.alloc(0), random)]);
   } else input = mutate(originals.get(reader) ?? Buffer.alloc(0), random);
@@ -278,7 +278,7 @@ async function read(reader: ReaderName, random: Random): Promise<void> {
       why: `the process ended: ${String(code ?? signal)}`,
     })),
   ]).catch((): Outcome => ({ outcome: 'fault', cpuMs: 0, why: 'it did not end' }));
-  over.abort(); // whichever of the two did not come is no longer waited for
+  over.abort(); // stops waiting for the other event
   const ms = performance.now() - start;
   count(reader, answer.outcome !== 'read', ms);
   if (answer.outcome === 'fault') {
@@ -293,7 +293,7 @@ async function read(reader: ReaderName, random: Random): Promise<void> {
     );
 }
 
-/** The command line itself, which takes a third of a second to start: a sample. */
+/** Runs the command line, only for a sample of the inputs: it takes a third of a second to start. */
 async function verifySet(random: Random): Promise<void> {
   const dir = join(folder, 'set');
   mkdirSync(dir, { recursive: true });
@@ -366,7 +366,7 @@ const progress = setInterval(() => {
   );
 }, 1000);
 const watching = watchHealth();
-// Each with inputs of its own, so that they are the same whichever is faster.
+// Each client has its own generator, so that the inputs do not depend on timing.
 const randoms = [0, 1, 2, 3].map((i) => new Random(seed + 1_000_003 * i));
 await Promise.all(randoms.map((random, i) => (i === 0 ? fileReader(random) : client(random))));
 const seconds = (performance.now() - began) / 1000;

@@ -1,4 +1,4 @@
-/** A small seeded generator (mulberry32): the same seed gives the same inputs. */
+/** A small seeded generator (mulberry32): the same seed yields the same inputs. */
 export class Random {
   #state: number;
 
@@ -39,7 +39,7 @@ const oddTexts = [
   '😀',
 ];
 
-/** One to four changes of a real input: bytes, lengths, parts doubled, taken away or exchanged, the end cut off. */
+/** Makes one to four changes to a valid input: bytes, lengths, parts repeated, removed or swapped, the end cut off. */
 export function mutate(input: Uint8Array, random: Random): Buffer {
   let bytes = Buffer.from(input);
   for (let times = 1 + random.below(4); times > 0; times -= 1) {

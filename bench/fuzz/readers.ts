@@ -1,4 +1,4 @@
-/* A process of its own, which may crash: reads what it is sent by the name of a reader, and answers with what came of it. */
+/* Runs the file readers in a separate process, which may crash: reads each input it is sent and reports the outcome. */
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,9 +13,9 @@ import { Journal } from '../../lib/indexing/journal.ts';
 import { readManifestFile } from '../../lib/indexing/manifest.ts';
 import { openEmbeddings } from '../../lib/vectors/open-embeddings.ts';
 
-/** What came of an input: `read`, `refused` by a name, or what is a fault. */
+/** The outcome of an input: `read`, `refused` with an error code, or a fault. */
 export type Outcome = ({ outcome: 'read' | 'refused' } | { outcome: 'fault'; why: string }) & {
-  /** Processor time that it took, in milliseconds: what others do on the machine does not count. */
+  /** CPU time in milliseconds, which other processes on the machine do not affect. */
   cpuMs: number;
 };
 
@@ -88,7 +88,7 @@ process.on('message', ({ reader, base64 }: { reader: ReaderName; base64: string 
     const { user, system } = process.cpuUsage(before);
     return (user + system) / 1000;
   };
-  const read = async () => readers[reader](Buffer.from(base64, 'base64')); // what it throws at once, too
+  const read = async () => readers[reader](Buffer.from(base64, 'base64')); // async, to catch synchronous errors too
   void read().then(
     () => process.send?.({ outcome: 'read', cpuMs: cpuMs() } satisfies Outcome),
     (error: unknown) =>

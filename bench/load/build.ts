@@ -6,20 +6,20 @@ import { coverName } from '../../lib/assets/covers.ts';
 import { processorSeconds } from '../process.ts';
 
 export interface BuildOptions {
-  /** Its built command line is run. */
+  /** The folder whose built command line is run. */
   checkout: string;
   modelDir: string;
   dtype: string;
-  /** Files that stand for the covers, in turn. */
+  /** Files that are used as covers, cyclically. */
   pictures: readonly string[];
   covers: number;
-  /** Where the list, the covers and the index are while it runs. */
+  /** Temporary folder for the metadata, the covers and the index. */
   folder: string;
 }
 
 /**
- * Covers a second and processor seconds a cover of `index build`, between its first and its last word of progress:
- * neither its start nor the writing of the files is in it.
+ * Covers per second and CPU seconds per cover of `index build`, between its first and last progress event, which
+ * excludes start-up and the writing of the files.
  */
 export async function measureBuild(options: BuildOptions) {
   const { checkout, modelDir, dtype, pictures, covers, folder } = options;
@@ -42,7 +42,7 @@ export async function measureBuild(options: BuildOptions) {
       program,
       ...['index', 'build', '--images', imagesDir, '--metadata', metadata],
       ...['--out', join(folder, 'out'), '--model', modelDir, '--dtype', dtype, '--json'],
-      // Servers are measured without identification, and a checkout from before it knows no features.
+      // Servers are measured without identification. Older checkouts have no features and no such option.
       ...(help.stdout.includes('--no-features') ? ['--no-features'] : []),
     ],
     { stdio: ['ignore', 'pipe', 'inherit'] },

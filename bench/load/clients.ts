@@ -1,6 +1,6 @@
 /**
- * The clients of bench/load.ts, in a process of their own: it gets `Orders` as messages and answers each with an
- * `Outcome`. Every picture has other bytes than all before, every text other words.
+ * The clients of bench/load.ts, in a separate process: it receives `Orders` as messages and replies to each with an
+ * `Outcome`. Every picture and every text sent is unique.
  */
 import { readFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
@@ -19,29 +19,29 @@ export interface Orders {
   base: string;
   what: 'pictures' | 'texts';
   seconds: number;
-  /** So many clients, each of which asks again when it has its answer; */
+  /** Closed loop: number of clients, each of which sends its next request after the previous response. */
   clients?: number;
-  /** or so many requests a second, however many are under way. */
+  /** Open loop: requests per second, regardless of how many are pending. */
   rate?: number;
 }
 
 export interface Outcome {
-  /** From the first request to the last answer. */
+  /** From the first request to the last response. */
   seconds: number;
-  /** Of each answer that is right, and of each refusal that says when to come again. */
+  /** Latencies of right responses, and of 503 responses with Retry-After. */
   answeredMs: number[];
   refusedMs: number[];
-  /** Whatever else came, with how often. */
+  /** All other outcomes with their counts. */
   faults: Record<string, number>;
-  /** What these clients took themselves. */
+  /** CPU time of the clients themselves. */
   processorSeconds: number;
-  /** How long 99 of 100 turns of their event loop were late, in ms. */
+  /** 99th percentile of their event loop's delay, in ms. */
   delayMs: number;
 }
 
 const pictures = process.argv.slice(2).map((file) => readFileSync(file));
 const agent = new Agent();
-/** The first album of each picture, as each server answered it when it had nothing else to do. */
+/** The first album for each picture, by server, recorded while the server was idle. */
 const known = new Map<string, number[]>();
 let sent = 0;
 
@@ -53,7 +53,7 @@ async function knownAt(base: string): Promise<number[]> {
   return albums;
 }
 
-/** @returns whether it was told to come again later */
+/** @returns whether the server refused the request with Retry-After */
 async function ask({ base, what }: Orders, right: number[], outcome: Outcome): Promise<boolean> {
   const n = (sent += 1);
   const which = n % pictures.length;
@@ -137,4 +137,4 @@ process.on('message', (orders: Orders) => {
     },
   );
 });
-process.once('disconnect', () => process.exit()); // whoever gave the orders is gone
+process.once('disconnect', () => process.exit()); // the parent has ended

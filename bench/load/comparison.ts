@@ -1,21 +1,21 @@
 import { median } from '../machine.ts';
 
-/** Of these more is better, of all others less. */
+/** Figures where higher is better; for all others lower is better. */
 const moreIsBetter = /a second$|a processor second$/;
-/** What tells of the bench itself. */
+/** Figures about the benchmark itself. */
 const ownFigure = /^the (?:prober|clients)'|at the clients$/;
 
 const shown = (value: number) =>
   Number.isNaN(value) ? '–' : value.toFixed(value < 10 ? 2 : value < 1000 ? 1 : 0);
 
-/** Figures of several servers, round after round; as text a table of the medians, and every value below it. */
+/** Figures of several servers over several rounds. Its text is a table of the medians, followed by every value. */
 export class Comparison {
   readonly #labels: readonly string[];
   readonly #judged: string;
-  /** By figure, then by server: the values of the rounds. */
+  /** The values of all rounds, by figure and server. */
   readonly #figures = new Map<string, Map<string, number[]>>();
 
-  /** @param judged the label of the server that is compared with each of the others */
+  /** @param judged label of the server that is compared with each of the others */
   constructor(labels: readonly string[], judged: string) {
     this.#labels = labels;
     this.#judged = judged;
@@ -29,7 +29,7 @@ export class Comparison {
     }
   }
 
-  /** Adds the quotient of two figures' medians as a figure, where there are both. */
+  /** Adds the quotient of the medians of two figures as a figure, for servers that have both. */
   divide(name: string, over: string, under: string): void {
     for (const label of this.#labels) {
       const quotient = this.#median(over, label) / this.#median(under, label);

@@ -8,16 +8,16 @@ import { startProber } from './prober.ts';
 export interface OverloadOptions {
   order: (orders: Orders) => Promise<Outcome>;
   clients: number;
-  /** For so long it is measured how many pictures a second the server can do. */
+  /** Duration of the measurement of the server's capacity. */
   seconds: number;
-  /** For so long twice as many are sent. */
+  /** Duration of the overload, at twice that rate. */
   minutes: number;
   probed: readonly string[];
 }
 
 const mostGrowth = 0.1;
 
-/** Least-squares slope of values that were taken at even distances. */
+/** Least-squares slope of evenly spaced values. */
 function slope(values: readonly number[]): number {
   const middle = (values.length - 1) / 2;
   const mean = values.reduce((sum, one) => sum + one, 0) / values.length;
@@ -31,7 +31,7 @@ function slope(values: readonly number[]): number {
 const ofAll = (ms: readonly number[]) =>
   `p50 ${quantile(ms, 0.5).toFixed(1)} ms, p99 ${quantile(ms, 0.99).toFixed(1)} ms`;
 
-/** Sends twice as many pictures as the server can do, and prints what became of them. @returns what was wrong */
+/** Sends pictures at twice the server's capacity, and prints the outcome. @returns the problems found */
 export async function overload(server: Server, options: OverloadOptions): Promise<string[]> {
   const { order, clients, seconds, minutes, probed } = options;
   const { base, pid } = server;

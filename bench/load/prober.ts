@@ -2,18 +2,18 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Agent, request } from 'undici';
 
 export interface Probes {
-  /** Milliseconds of each answer, by path. */
+  /** Latencies of the responses in milliseconds, by path. */
   ms: Record<string, number[]>;
-  /** Whatever was not answered with 200, with how often. */
+  /** Failures, i.e. anything but a 200 response, with their counts. */
   faults: Record<string, number>;
-  /** How long 99 of 100 turns of the prober's own event loop were late, in ms: no figure is better than this. */
+  /** 99th percentile of the prober's own event-loop delay, in ms: the limit of its accuracy. */
   delayMs: number;
 }
 
 const everyMs = 50;
 const resolution = 10;
 
-/** Asks for each path every 50 ms, whether or not the one before is answered. @returns what ends it */
+/** Requests each path every 50 ms, without waiting for earlier responses. @returns a function that stops it */
 export function startProber(base: string, paths: readonly string[]): () => Promise<Probes> {
   const probes: Probes = {
     ms: Object.fromEntries(paths.map((path) => [path, []])),

@@ -3,10 +3,10 @@ import { pictureQuery, textQuery, withComment, words, type Query } from '../quer
 import type { Server } from '../server.ts';
 
 const times = 20;
-/** Set apart from the numbers of bench/load/clients.ts: what is new here was never asked there. */
+/** Starts above the numbers of bench/load/clients.ts, so that first requests here were never sent there. */
 let asked = 1_000_000;
 
-/** One request: ms at the client, and in the server as its log says. */
+/** Sends one request. Returns the latency at the client, and in the server according to its log. */
 async function timed(server: Server, { path, ...query }: Query) {
   const id = `single-${String((asked += 1))}`;
   const logged = server.contender.ours ? server.logged(id) : undefined;
@@ -22,7 +22,7 @@ async function timed(server: Server, { path, ...query }: Query) {
   return { ms, inServer: line?.ms ?? NaN, cached: line?.cached ?? false };
 }
 
-/** One client alone: a picture, a text, and each of them once more. */
+/** Measures a single client: a picture, a text, and a repetition of each. */
 export async function measureSingle(
   server: Server,
   picture: Buffer,

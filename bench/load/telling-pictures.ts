@@ -2,14 +2,14 @@ import { photograph } from '../pictures.ts';
 import { searchByPicture } from '../queries.ts';
 
 const [tried, kept] = [64, 16];
-/** By so much the first album's cosine must exceed the second's: pictures that are encoded together move it by 0.0016. */
+/** Minimum lead of the first album's cosine over the second's: encoding pictures in a batch changes it by 0.0016. */
 const leastLead = 0.004;
 
 /**
- * Made-up photographs of 640 x 640, by whose first album it shows whether an answer is right: no rounding changes it,
- * and they have as many different ones as can be.
+ * Synthetic photos of 640 x 640 whose first album shows whether a response is right: rounding does not change it, and
+ * as many different albums as possible are first.
  *
- * @param base of a server that has nothing else to do
+ * @param base URL of an idle server
  */
 export async function tellingPictures(base: string): Promise<{ pictures: Buffer[]; told: string }> {
   const byAlbum = new Map<number, { picture: Buffer; lead: number }[]>();
@@ -22,7 +22,7 @@ export async function tellingPictures(base: string): Promise<{ pictures: Buffer[
     if (lead >= leastLead)
       byAlbum.set(first.album_id, [...(byAlbum.get(first.album_id) ?? []), { picture, lead }]);
   }
-  // the best of each album first, then the second best of each
+  // the best picture of each album first, then the second best of each
   const ranked = [...byAlbum.values()]
     .flatMap((ofAlbum) =>
       ofAlbum.sort((a, b) => b.lead - a.lead).map((one, rank) => ({ ...one, rank })),

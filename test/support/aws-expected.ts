@@ -1,4 +1,4 @@
-/** As `Synthesis` writes the ARNs of the two buckets. */
+/** The ARNs of the two buckets as `Synthesis` writes them. */
 export const assets = '<BucketsAssets.Arn>';
 export const uploads = '<BucketsUploads.Arn>';
 const read = (...keys: string[]) =>
@@ -17,7 +17,7 @@ const readsFiles = [read(index, metadata), tellMissing(assets, 'v1/models/*')];
 const light = { memory: 512, timeout: 10, storage: 512, slow: 5000 };
 const search = { memory: 3008, timeout: 29, storage: 1024, slow: 10_000 };
 
-/** What each function must be, written down apart from the table that makes it so: MB, s, MB and ms. */
+/** The expected configuration of each function, independent of the table in the code: MB, s, MB and ms. */
 export const expected = [
   {
     name: 'root',

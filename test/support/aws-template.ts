@@ -9,7 +9,7 @@ import { readSettings } from '../../infra/aws/settings.ts';
 import { ShazamVisualStack } from '../../infra/aws/stack.ts';
 import { root } from './requests.ts';
 
-/** A resource of a template: see `readable` for how its values are written. */
+/** A resource of a template; see `readable` for the format of its values. */
 export interface Resource {
   /** The logical id, without its hash. */
   id: string;
@@ -46,10 +46,10 @@ process.on('exit', () => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 
-/** The stack as `cdk synth -c name=value …` makes it, without the network. */
+/** The stack as synthesized by `cdk synth -c name=value …`, without network access. */
 export class Synthesis {
   readonly stack: ShazamVisualStack;
-  /** Folder of the cloud assembly: template, manifests and what the image is built from. */
+  /** Folder of the cloud assembly: template, manifests and the image's build context. */
   readonly outdir = mkdtempSync(join(tmpdir(), 'cdk-'));
   readonly resources: Resource[];
   readonly outputs: Record<string, string>;
@@ -64,7 +64,7 @@ export class Synthesis {
       settings: readSettings((name) => settings[name]),
       directory: root,
     });
-    // `fromStack` also refuses circular dependencies.
+    // `fromStack` also rejects circular dependencies.
     const template = readable(Template.fromStack(this.stack).toJSON()) as PlainTemplate;
     this.resources = Object.entries(template.Resources).map(([id, resource]) => ({
       id: plainId(id),
@@ -100,7 +100,7 @@ export class Synthesis {
     );
   }
 
-  /** What a function's role allows: each statement as `actions on resources if conditions`, sorted. */
+  /** The permissions of a function's role: each statement as `actions on resources if conditions`, sorted. */
   allowed(name: string): string[] {
     const role = String(at(this.functionNamed(name), 'Role')).replace('.Arn', '');
     return this.ofType('IAM::Policy')
@@ -114,7 +114,7 @@ export class Synthesis {
       .sort();
   }
 
-  /** What `cdk deploy` builds the image from. */
+  /** The source from which `cdk deploy` builds the image. */
   get image(): ImageSource {
     const manifest = JSON.parse(
       readFileSync(join(this.outdir, 'ShazamVisual.assets.json'), 'utf8'),
@@ -122,7 +122,7 @@ export class Synthesis {
     return theOne(Object.values(manifest.dockerImages), 'image').source;
   }
 
-  /** Rules of AwsSolutions that the stack breaks without an explanation. */
+  /** AwsSolutions rules that the stack violates without a suppression. */
   get findings(): string[] {
     const { violations } = new AwsSolutionsChecks().validateScope(this.stack);
     return violations.map(({ ruleName }) => ruleName);
@@ -139,7 +139,7 @@ export const at = (resource: Resource, ...path: string[]): unknown =>
 export const statements = (resource: Resource, document = 'PolicyDocument') =>
   at(resource, document, 'Statement') as Statement[];
 
-/** Asserts some of an object's properties, each as a whole. */
+/** Asserts some of an object's properties by deep equality. */
 export const has = (actual: unknown, some: Record<string, unknown>) => {
   for (const [name, value] of Object.entries(some))
     assert.deepEqual((actual as Record<string, unknown>)[name], value, name);
@@ -151,12 +151,12 @@ function theOne<T>(found: T[], what: string): T {
   return first;
 }
 
-/** A logical id without the hash that the CDK puts after it. */
+/** A logical id without the hash that the CDK appends. */
 const plainId = (id: string) => id.replace(/[0-9A-F]{8}$/, '');
 
 /**
  * A template with its intrinsic functions written as text: `{"Ref": "Bucket1234ABCD"}` becomes `<Bucket>`,
- * `Fn::GetAtt` becomes `<Bucket.Arn>`, and what `Fn::Join` and `Fn::Sub` put together is put together.
+ * `Fn::GetAtt` becomes `<Bucket.Arn>`, and `Fn::Join` and `Fn::Sub` are evaluated.
  */
 function readable(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(readable);

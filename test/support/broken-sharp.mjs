@@ -1,4 +1,4 @@
-// For `node --import`: a sharp that can not be loaded, as where its binary is missing.
+// For `node --import`: makes loading sharp fail, as if its binary were missing.
 import { register } from 'node:module';
 
 const hooks = `export const resolve = (name, context, next) => {

@@ -12,12 +12,12 @@ import { startServer, type ServerProcess } from './server.ts';
 
 const program = spawnSync('sh', ['-c', 'command -v chromium'], { encoding: 'utf8' }).stdout.trim();
 
-/** Why tests of the page are skipped, or `false` where Chromium is here. */
+/** Why tests of the page are skipped, or `false` if Chromium is installed. */
 export const browserSkip: string | false = program
   ? false
   : 'Chromium is not here (Debian: chromium), so there is no browser to test the page in';
 
-/** Nothing of its own on the network; a film instead of a camera, for which nobody has to be asked. */
+/** No background network traffic; a fake camera, without a permission prompt. */
 const flags = [
   '--no-sandbox',
   '--disable-gpu',
@@ -30,10 +30,10 @@ const flags = [
   '--use-fake-ui-for-media-stream',
 ];
 
-/** Longer than a busy machine takes, in milliseconds: it only ends what hangs. */
+/** Timeout in milliseconds, longer than a busy machine needs: only ends tests that hang. */
 export const patienceMs = 180_000;
 
-/** @param moreFlags of Chromium, e.g. which film it plays instead of a camera */
+/** @param moreFlags extra Chromium flags, e.g. the video for the fake camera */
 export const launchBrowser = (moreFlags: readonly string[] = []): Promise<Browser> =>
   chromium.launch({
     executablePath: program,
@@ -41,7 +41,7 @@ export const launchBrowser = (moreFlags: readonly string[] = []): Promise<Browse
     timeout: patienceMs,
   });
 
-/** The screens that the page is looked at on, in CSS pixels. */
+/** The screens on which the page is tested, in CSS pixels. */
 export const screens = {
   phone: {
     viewport: { width: 360, height: 740 },
@@ -55,15 +55,15 @@ export const screens = {
 } as const satisfies Record<string, BrowserContextOptions>;
 
 export interface VisitOptions {
-  /** What the browser is; default: a desktop that speaks English. */
+  /** Default: an English desktop browser. */
   browser?: BrowserContextOptions;
-  /** Where the page is; default: the server. */
+  /** URL of the page; default: the server. */
   url?: string;
-  /** Origins that it may ask beside its own; default: none. */
+  /** Origins that the page may request besides its own; default: none. */
   origins?: readonly string[];
-  /** Console errors that the test brings about, e.g. the browser's line on a status of 503. */
+  /** Console errors that the test causes, e.g. the browser's message about a 503 status. */
   mayLog?: RegExp;
-  /** Before the page is opened, e.g. to stub an answer. */
+  /** Called before the page is opened, e.g. to stub a response. */
   prepare?: (page: Page, context: BrowserContext) => Promise<void>;
 }
 
@@ -73,10 +73,10 @@ export class Site {
   #browser: Browser | undefined;
 
   /**
-   * Starts both before the tests of the suite, and ends both after them.
+   * Starts both before the tests of the suite, and stops both after them.
    *
-   * @param makeSettings the server's settings, for which there may be something to prepare
-   * @param makeFlags the browser's, likewise
+   * @param makeSettings returns the server's settings, after any preparation
+   * @param makeFlags returns the browser's flags, likewise
    */
   constructor(
     makeSettings: () => Promise<Record<string, string>> = () => Promise.resolve({}),
@@ -101,8 +101,8 @@ export class Site {
   }
 
   /**
-   * Opens the page in a browser that has never seen it, and does something with it. Fails where the page
-   * logs an error (a violation of its security policy is one) or asks another origin.
+   * Opens the page in a fresh browser context and calls `act`. Fails if the page logs an error, which includes
+   * violations of its security policy, or requests another origin.
    *
    * @param path path and query, e.g. `/?query=red`
    */
@@ -132,7 +132,7 @@ export class Site {
   }
 }
 
-/** @returns what the page does that no page should; it grows */
+/** @returns a live list of the page's errors, warnings and requests to other origins */
 function watch(page: Page, origins: readonly string[], mayLog: RegExp | undefined): string[] {
   const complaints: string[] = [];
   page.on('console', (message) => {

@@ -26,9 +26,9 @@ export interface Case {
   name: string;
   request: TestRequest;
   status: number;
-  /** The problem's code, for a refusal. */
+  /** The error code, for error responses. */
   code?: string;
-  /** What the detail must say. */
+  /** Pattern of the error's detail. */
   detail?: RegExp;
   check?: (response: TestResponse) => void;
 }
@@ -74,7 +74,7 @@ const resultKeys = [
 /** The built page. */
 const page = join(root, 'dist', 'web');
 
-/** The page's script, style sheet and icon by their type; their names change with their content. */
+/** The page's script, style sheet and icon by type; their names contain a hash of their content. */
 function pageAssets(): Map<string, string> {
   const types = { js: 'text/javascript', css: 'text/css', svg: 'image/svg\\+xml' };
   const names = readdirSync(join(page, 'assets'));
@@ -91,7 +91,7 @@ const decoded = (body: Buffer, encoding: 'identity' | 'gzip' | 'br'): Buffer => 
   return encoding === 'gzip' ? gunzipSync(body) : body;
 };
 
-/** The table of cases that both doors must answer alike, over the starter set. */
+/** Test cases for which HTTP and Lambda must respond alike, with the starter set. */
 export async function contractCases(): Promise<Case[]> {
   const ids = starterIds();
   const rows = starterRows();
@@ -1077,7 +1077,7 @@ export async function contractCases(): Promise<Case[]> {
       status: 200,
       check: (response) => {
         const { identifiable, ...album } = json(response);
-        assert.ok([true, null].includes(identifiable as boolean | null)); // functions may not have looked
+        assert.ok([true, null].includes(identifiable as boolean | null)); // null: a function may not have checked yet
         assert.deepEqual(album, {
           album_id: id,
           artist: row['artist'],

@@ -3,16 +3,16 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { root, starter } from './requests.ts';
 
-/** A run of the command-line program that is under way. */
+/** A running command-line program. */
 export interface CliProcess {
   child: ChildProcess;
   output: () => string;
   errors: () => string;
-  /** Resolves with the exit status, `null` where a signal ended it. */
+  /** Resolves with the exit status; `null` if a signal ended the process. */
   ended: Promise<number | null>;
 }
 
-/** Starts the built program. @param env variables on top of those that find the starter set */
+/** Starts the built program. @param env variables in addition to those that locate the starter set */
 export function startCli(args: readonly string[], env: Record<string, string> = {}): CliProcess {
   const child = spawn(process.execPath, [join(root, 'dist', 'cli', 'shazam-visual.cjs'), ...args], {
     cwd: root,

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './requests.ts';
 
-/** What the Dockerfile copies out of the repository for a stage and for those that it builds on. */
+/** The paths that the Dockerfile copies from the repository for a stage and the stages it builds on. */
 export function copiedFor(target: string): string[] {
   const lines = readFileSync(join(root, 'Dockerfile'), 'utf8').split('\n');
   const copied = new Map<string, string[]>();

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { root, type TestRequest, type TestResponse } from './requests.ts';
 
-/** A way in to the service. */
+/** A way to send a request to the service: over HTTP or as a Lambda event. */
 export type Door = (request: TestRequest) => Promise<TestResponse>;
 
 /** A real request to a real server. */
@@ -38,7 +38,7 @@ interface LambdaResult {
   isBase64Encoded: boolean;
 }
 
-/** Which built bundle answers a path, as the API gateway's routes will say. */
+/** The built bundle that handles a path, matching the API gateway's routes. */
 const bundleFor = (path: string): string => {
   const { pathname } = new URL(path, 'http://localhost');
   if (pathname.startsWith('/api/search-by-')) return pathname.slice('/api/'.length);
@@ -51,7 +51,7 @@ const bundleFor = (path: string): string => {
 
 const require = createRequire(import.meta.url);
 
-/** The handler of a built bundle. It reads the environment when it is first loaded. */
+/** The handler of a built bundle, which reads the environment when first loaded. */
 export const builtHandler = (name: string): Handler =>
   (require(join(root, 'dist', 'functions', `${name}.cjs`)) as { handler: Handler }).handler;
 
@@ -96,7 +96,7 @@ const httpApiEvent: ToEvent = (request) => {
   };
 };
 
-/** A function URL: format 2.0, with a domain and context of its own. */
+/** A function URL: format 2.0, with a different domain and context. */
 const functionUrlEvent: ToEvent = (request) => {
   const event = httpApiEvent(request) as { requestContext: object };
   return {
@@ -139,7 +139,7 @@ const restApiEvent: ToEvent = (request) => {
   };
 };
 
-/** Values as an Application Load Balancer gives them: still encoded, as the client sent them. */
+/** Query values as an Application Load Balancer passes them: still encoded, as the client sent them. */
 const rawQuery = (url: URL): [name: string, value: string][] =>
   url.search
     .slice(1)
@@ -150,7 +150,7 @@ const rawQuery = (url: URL): [name: string, value: string][] =>
       return [name, value];
     });
 
-/** An Application Load Balancer whose target group has multi-value headers on. */
+/** An Application Load Balancer whose target group has multi-value headers enabled. */
 const loadBalancerEvent: ToEvent = (request) => {
   const url = new URL(request.path, 'http://localhost');
   const headers = { host: 'api.example.org', 'x-forwarded-for': '192.0.2.1', ...request.headers };
@@ -166,7 +166,7 @@ const loadBalancerEvent: ToEvent = (request) => {
   };
 };
 
-/** The same without multi-value headers: of a name that comes twice, the last value counts. */
+/** The same without multi-value headers: of a repeated name, only the last value remains. */
 export const plainLoadBalancerEvent: ToEvent = (request) => {
   const { multiValueHeaders, multiValueQueryStringParameters, ...event } = loadBalancerEvent(
     request,

@@ -1,5 +1,5 @@
-// Loaded by `node --require` into the server and its workers: a worker that is about to answer a task ends, as often as
-// the file ENDING says.
+// Loaded by `node --require` into the server and its workers. Makes a worker end when it is about to return a result,
+// as often as the file named by ENDING says.
 const { existsSync, readFileSync, writeFileSync } = require('node:fs');
 const { isMainThread, MessagePort } = require('node:worker_threads');
 

@@ -7,41 +7,41 @@ import {
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 
-/** What happens to one request on its way to S3 or back. */
+/** A fault injected into one request to S3 or its response. */
 export type Fault =
-  /** The connection is reset before an answer. */
+  /** The connection is reset before a response. */
   | 'reset'
-  /** 503 with the code that S3 throttles with. */
+  /** 503 with S3's error code for throttling. */
   | 'slow_down'
   /** Half of the body, then the connection is reset. */
   | 'truncate'
-  /** Half of the body, then the connection is closed as if all were well. */
+  /** Half of the body, then the connection is closed normally. */
   | 'cut'
-  /** Half of the body, then nothing more. */
+  /** Half of the body, then no more data. */
   | 'stall'
-  /** No answer at all. */
+  /** No response. */
   | 'silence'
-  /** All of the body, with one byte changed. */
+  /** The whole body, with one byte changed. */
   | 'lie'
-  /** As it is, but with the word that a key of KMS encrypts it. */
+  /** Unchanged, but with the header for encryption with a KMS key. */
   | 'kms'
   | 'deny'
   | 'vanish';
 
 export interface Asked {
   method: string;
-  /** With the query. */
+  /** Includes the query. */
   path: string;
   headers: IncomingMessage['headers'];
 }
 
 export interface FaultProxy {
   endpoint: string;
-  /** Says what happens to a request; `undefined`: nothing. `nth` counts the requests from 0. */
+  /** Chooses the fault for a request; `undefined` for none. `nth` counts the requests from 0. */
   plan: (asked: Asked, nth: number) => Fault | undefined | Promise<Fault | undefined>;
-  /** Every request up to now. */
+  /** All requests so far. */
   asked: Asked[];
-  /** Forgets plan and requests. */
+  /** Clears plan and requests. */
   reset: () => void;
   stop: () => Promise<void>;
 }
@@ -49,7 +49,7 @@ export interface FaultProxy {
 const xml = (code: string) =>
   `<?xml version="1.0" encoding="UTF-8"?><Error><Code>${code}</Code><Message>made up</Message></Error>`;
 
-/** A server between a client and S3 that lets requests through, or hurts them. */
+/** Starts a proxy between a client and S3 that forwards requests or injects faults. */
 export async function startFaultProxy(target: string): Promise<FaultProxy> {
   const [hostname, port] = target.split(':');
   const healthy = () => undefined;
@@ -77,7 +77,7 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
     proxy.asked.push(asked);
     const fault = await planned;
     if (answerItself(fault, incoming, outgoing)) return;
-    // The host header stays as the client signed it.
+    // The host header stays unchanged, since the client has signed it.
     const onward = send({ hostname, port, method, path: url, headers }, (answer) => {
       passBack(fault, answer, outgoing);
     });
@@ -90,7 +90,7 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
   return proxy;
 }
 
-/** @returns whether S3 need not be asked */
+/** @returns whether the proxy has handled the request itself */
 function answerItself(
   fault: Fault | undefined,
   incoming: IncomingMessage,

@@ -1,7 +1,7 @@
 import { readdir, readFile, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** The files under a folder, and their bytes. */
+/** All files under a folder with their contents. */
 export async function filesUnder(dir: string): Promise<Map<string, Buffer>> {
   const found = new Map<string, Buffer>();
   for (const name of (await readdir(dir, { recursive: true })).sort())
@@ -9,7 +9,7 @@ export async function filesUnder(dir: string): Promise<Map<string, Buffer>> {
   return found;
 }
 
-/** Cuts a file to half of its length. */
+/** Truncates a file to half of its length. */
 export async function halve(path: string): Promise<void> {
   await truncate(path, Math.floor((await stat(path)).size / 2));
 }

@@ -13,7 +13,7 @@ import { hostileTexts, jsonTokens, tryAll } from './hostile.ts';
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** A server whose answers are given anew each time. */
+/** Runs a server whose response can be changed between requests. */
 async function withServer<T>(
   use: (endpoint: string, answerBy: (answer: Answer) => void) => Promise<T>,
 ): Promise<T> {
@@ -32,7 +32,7 @@ async function withServer<T>(
   }
 }
 
-/** A body without an end, at a pace that a test which waits for it survives. */
+/** An endless body, slow enough for a test that reads it. */
 const endless =
   (status: number): Answer =>
   (request, response) => {
@@ -47,10 +47,10 @@ const endless =
     });
   };
 
-/** What a header may hold. */
+/** The characters of a text that are valid in a header. */
 const asHeader = (text: string): string => text.replace(/[^ -~]/g, '').slice(0, 4000);
 
-/** Answers with the text as its body and in every header that is read. */
+/** Responds with the text as the body and in every header that clients read. */
 const saying =
   (status: number, text: string): Answer =>
   (request, response) => {
@@ -63,14 +63,14 @@ const saying =
 const hubOf = (endpoint: string) =>
   new HubRemote({ type: 'dataset', name: 'me/covers' }, 'main', { endpoint, token: undefined }, 1);
 
-/** As much of it as anybody wants. */
+/** Reads up to 100 items. */
 async function drain(items: AsyncIterable<unknown>): Promise<void> {
   const iterator = items[Symbol.asyncIterator]();
   for (let left = 100; left > 0; left -= 1) if ((await iterator.next()).done === true) return;
   await iterator.return?.();
 }
 
-/** The Hub, or what calls itself so. */
+/** Tests the Hub client against a hostile server. */
 export const hub = (seed: number) =>
   withServer((endpoint, answerBy) => {
     const tokens = [
@@ -106,7 +106,7 @@ export const hub = (seed: number) =>
         [200, 206, 302, 404].map((status) => saying(status, text)),
       ),
     ];
-    // that Node's own `fetch` refuses what is no HTTP is an answer; what is read of a file is checked where it is kept
+    // any error is accepted, e.g. Node's `fetch` rejecting invalid HTTP; contents are verified where they are stored
     return tryAll(
       answers,
       async (answer) => {
@@ -125,7 +125,7 @@ const asAnswer = (error: unknown) => {
   if (!isAppError(error)) throw error;
 };
 
-/** S3, or what calls itself so. */
+/** Tests the S3 client against a hostile server. */
 export const s3 = (seed: number) =>
   withServer(async (endpoint, answerBy) => {
     Object.assign(process.env, {
@@ -154,7 +154,7 @@ export const s3 = (seed: number) =>
       pages,
       large,
       endless(200),
-      // a fifth of them: what breaks off is asked for again, with pauses
+      // only a fifth of the texts: interrupted responses are retried with pauses
       ...hostileTexts(tokens, seed, 8192)
         .filter((_text, i) => i % 5 === 0)
         .map((text, i) => saying([200, 206, 403, 404][i % 4] ?? 200, text)),

@@ -26,10 +26,10 @@ import { readFaissHeader, whatFileIs } from '../../lib/vectors/file-header.ts';
 import { VectorIndex } from '../../lib/vectors/vector-index.ts';
 
 /**
- * What a reader is tried with: texts made of the words of its grammar, repeated, nested and cut off, and texts at random.
+ * Hostile inputs for a parser: texts of the words of its grammar, repeated, nested and truncated, and random texts.
  *
- * @param tokens the words that mean something to the reader
- * @param length characters of the long ones
+ * @param tokens words that are meaningful to the parser
+ * @param length length of the long texts in characters
  */
 export function hostileTexts(tokens: readonly string[], seed: number, length = 65_536): string[] {
   const word = fc.constantFrom(...tokens);
@@ -55,10 +55,10 @@ export function hostileTexts(tokens: readonly string[], seed: number, length = 6
   ];
 }
 
-/** Characters of what is read from a file: what takes the square of its length does not come to an end. */
+/** Length of texts read from files, in characters: quadratic algorithms do not finish on them. */
 const longFile = 2 ** 18;
 
-/** Reads each; a refusal that has a name is an answer, another error is not. @returns how many were refused */
+/** Reads each input. Errors with a code are accepted, others are thrown. @returns how many were tried and refused */
 export async function tryAll<Input>(
   inputs: readonly Input[],
   read: (input: Input) => unknown,
@@ -77,7 +77,7 @@ export async function tryAll<Input>(
 
 const isSyntaxError = (error: unknown) => error instanceof SyntaxError || isAppError(error);
 
-/** A file whose content is given anew each time, in a folder of its own. */
+/** Runs a test with the path of a file in a temporary folder. */
 async function withFile<T>(use: (path: string, folder: string) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'hostile-'));
   try {
@@ -125,11 +125,11 @@ const xml = [
   '\uFEFF',
 ];
 
-/** The format of a picture, by its first bytes. */
+/** Detection of a picture's format by its first bytes. */
 export const sniffing = (seed: number) =>
   tryAll(hostileTexts([...magic, ...xml], seed, 4096), (text) => sniffImage(binary(text)));
 
-/** Whole pictures. */
+/** Decoding of pictures. */
 export const decoding = (seed: number) =>
   tryAll(hostileTexts(magic, seed, 16_384), (text) =>
     decodeForModel(binary(text), { frame: { size: 32, crop: 32, resize: 'shortest-edge' } }),
@@ -186,7 +186,7 @@ export function uploads(seed: number) {
 export const csv = (seed: number) =>
   tryAll(
     [
-      // values that are no years, no scores and no genres: each is told of
+      // invalid years, each of which is reported
       'artist,year,cover\n' + 'a,?,http://a/b\n'.repeat(300_000),
       ...hostileTexts(
         [
@@ -237,7 +237,7 @@ export const jsonTokens = [
   '\x1f\x8b',
 ];
 
-/** Lists of albums, JSON with NaN. */
+/** Metadata files: JSON with NaN. */
 export const metadata = (seed: number) =>
   withFile((path) => {
     const split = { columns: Array<string>(50_000).fill('a'), data: Array<number>(50_000).fill(0) };
@@ -248,7 +248,7 @@ export const metadata = (seed: number) =>
     });
   });
 
-/** Genres that a filter asks for, of a list that has thousands of them. */
+/** Genre filters on a catalog with thousands of genres. */
 export const genres = (seed: number) =>
   withFile(async (path) => {
     const genreOf = (id: number) => `Genre ${String(id)} `.padEnd(30, '-');
@@ -263,11 +263,11 @@ export const genres = (seed: number) =>
     );
   });
 
-/** The same, cut into its elements. */
+/** Metadata files split into rows. */
 export const rows = (seed: number) =>
   tryAll(hostileTexts(jsonTokens, seed, longFile), (text) => splitRows(text), isSyntaxError);
 
-/** Query strings and fields of forms. */
+/** Query strings and form fields. */
 export function parameters(seed: number) {
   const [text, image] = [textParameterReader(50), imageParameterReader(50)];
   const names = [
@@ -303,7 +303,7 @@ export function parameters(seed: number) {
   );
 }
 
-/** The environment. */
+/** Environment variables. */
 export const environment = (seed: number) =>
   tryAll(hostileTexts(['/', 's3://', 'a', '.', '-', 'http://', ',', '1', ' '], seed), (value) => {
     for (const name of [
@@ -322,7 +322,7 @@ export const environment = (seed: number) =>
       }
   });
 
-/** FAISS files. */
+/** FAISS index files. */
 export const indexes = (seed: number) =>
   withFile((path) =>
     tryAll(
@@ -353,7 +353,7 @@ export const indexes = (seed: number) =>
     ),
   );
 
-/** Words to search for. */
+/** Search texts. */
 export async function queries(seed: number, modelDir: string) {
   const tokenizer = await readTokenizer(modelDir);
   return tryAll(
@@ -383,7 +383,7 @@ export async function queries(seed: number, modelDir: string) {
   );
 }
 
-/** Manifests, and what is left of a build. */
+/** Manifests, and journals of interrupted builds. */
 export const manifests = (seed: number) =>
   withFile((path, folder) =>
     tryAll(

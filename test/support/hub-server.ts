@@ -5,25 +5,25 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { buffer } from 'node:stream/consumers';
 
-/** What happens to one request. */
+/** A fault injected into one request. */
 export type HubFault =
   /** Half of the body, then the connection is reset. */
   | 'break'
-  /** The connection is reset before an answer. */
+  /** The connection is reset before a response. */
   | 'reset'
   /** 429 with `Retry-After: 1`. */
   | 'throttle'
-  /** 429 as the Hub itself has it: `ratelimit` tells when the next five minutes begin. */
+  /** 429 as the Hub itself sends it: `ratelimit` gives the time until the next five-minute window. */
   | 'limit'
-  /** All of the body, with one byte changed. */
+  /** The whole body, with one byte changed. */
   | 'lie'
-  /** The link to the storage is one whose time is up: it answers 403. */
+  /** The link to the storage has expired: it responds with 403. */
   | 'expired'
-  /** 500. */
+  /** Status 500. */
   | 'fail';
 
 export interface HubRequest {
-  /** Which of the Hub's few endpoints; `storage` is where it redirects to. */
+  /** The Hub's endpoint; `storage` is the target of its redirects. */
   kind:
     | 'commits'
     | 'tree'
@@ -34,7 +34,7 @@ export interface HubRequest {
     | 'upload'
     | 'verify'
     | 'commit';
-  /** The file that it is about, or the repository. */
+  /** The requested file or repository. */
   about: string;
   method: string;
   range: string | undefined;
@@ -44,14 +44,14 @@ export interface HubServer {
   endpoint: string;
   /** Files of each repository, e.g. `datasets/me/covers`, `spaces/me/app`, `models/x/clip`. */
   repos: Map<string, Map<string, Buffer>>;
-  /** Repositories that only the token may read. */
+  /** Repositories that can only be read with the token. */
   hidden: Set<string>;
-  /** Says what happens to a request; `nth` counts those of the same kind about the same file, from 0. */
+  /** Chooses the fault for a request; `nth` counts requests of the same kind about the same file, from 0. */
   plan: (request: HubRequest, nth: number) => HubFault | undefined;
-  /** Resolves when the client has kept so many bytes of a file: a connection that breaks breaks then. */
+  /** Resolves when the client has stored this many bytes of a file; the fault `break` waits for it. */
   taken: (about: string, bytes: number) => Promise<void>;
   asked: HubRequest[];
-  /** How many requests were open at once, at most. */
+  /** Maximum number of concurrent requests. */
   mostOpen: number;
   /** The files of each commit, in order. */
   commits: string[][];
@@ -59,10 +59,10 @@ export interface HubServer {
   stop: () => Promise<void>;
 }
 
-/** The one that may write. */
+/** The token with write access. */
 export const hubToken = 'hf_of_the_tests';
 
-/** Files in one page of a listing. */
+/** Files per page of a listing. */
 const pageSize = 25;
 
 const isLarge = (path: string) => /\.(jpg|index|onnx)$/.test(path);
@@ -75,10 +75,10 @@ const gitBlob = (bytes: Buffer) =>
     .update(bytes)
     .digest('hex');
 
-/** A server that speaks the few endpoints of the Hugging Face Hub that are used, by the shapes of its client library. */
+/** Starts a fake Hugging Face Hub with the endpoints in use; the formats follow its client library. */
 export async function startHubServer(): Promise<HubServer> {
   const healthy = () => undefined;
-  /** Contents that were uploaded, by SHA-256; a commit puts them into a repository. */
+  /** Uploaded contents by SHA-256; a commit adds them to a repository. */
   const stored = new Map<string, Buffer>();
   const times = new Map<string, number>();
   let open = 0;
@@ -139,7 +139,7 @@ export async function startHubServer(): Promise<HubServer> {
     const nth = times.get(key) ?? 0;
     times.set(key, nth + 1);
     const fault = hub.plan(asked, nth);
-    await sleep(5); // as a network does
+    await sleep(5); // simulates network latency
     if (fault === 'reset') {
       request.socket.resetAndDestroy();
       return;
@@ -155,7 +155,7 @@ export async function startHubServer(): Promise<HubServer> {
       return;
     }
     const may = request.headers.authorization === `Bearer ${hubToken}`;
-    const ownLink = ['storage', 'upload'].includes(route.kind); // signed, so no token is asked for
+    const ownLink = ['storage', 'upload'].includes(route.kind); // a signed link, which needs no token
     if (!ownLink && hub.hidden.has(repo) && !may) {
       response.writeHead(401).end();
       return;
@@ -190,7 +190,7 @@ export async function startHubServer(): Promise<HubServer> {
   const readJson = async (request: IncomingMessage) =>
     JSON.parse((await buffer(request)).toString()) as Record<string, unknown>;
 
-  /** A file's bytes, or those of a range, as they are or hurt. */
+  /** Sends a file or a range of it, with the planned fault. */
   const give = (action: Action, bytes: Buffer, etag: string) => {
     const { request, response, fault } = action;
     const [, begin] = /^bytes=(\d+)-$/.exec(request.headers.range ?? '') ?? [];

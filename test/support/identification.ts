@@ -4,7 +4,7 @@ import { coverFile, starterIds, starterRows } from './requests.ts';
 
 export type Outline = [x: number, y: number][];
 
-/** A sleeve in a photo: its middle and edge in pixels, turned clockwise by an angle in degrees. */
+/** A sleeve in a photo: centre and edge in pixels, and clockwise rotation in degrees. */
 export interface Sleeve {
   cover: Buffer;
   x: number;
@@ -13,7 +13,7 @@ export interface Sleeve {
   angle?: number;
 }
 
-/** A table with things on it, as SVG. */
+/** An SVG of a table with things on it. */
 const table = (width: number, height: number): Buffer => {
   const planks = Array.from({ length: 7 }, (_, at) => {
     const y = (at * height) / 7;
@@ -30,12 +30,12 @@ const table = (width: number, height: number): Buffer => {
     </g></svg>`);
 };
 
-/** A photo of sleeves on a table, and the corners of each as shares of the photo, from its top left, clockwise. */
+/** A photo of sleeves on a table, and the corners of each as fractions of the photo, clockwise from its top left. */
 export async function photoOf(
   sleeves: readonly Sleeve[],
   { width, height }: { width: number; height: number },
 ): Promise<{ photo: Buffer; outlines: Outline[] }> {
-  // a frame as wide as the photo round it all: sharp composes nothing that juts out
+  // composed on a canvas three times as large and cropped, since sharp does not composite layers that extend beyond it
   const layers = await Promise.all(
     sleeves.map(async ({ cover, x, y, edge, angle = 0 }) => {
       const flat = await sharp(cover).resize(edge, edge).png().toBuffer();
@@ -76,9 +76,9 @@ export async function photoOf(
 }
 
 /**
- * A film as Chromium plays it instead of a camera, over and over: pictures that follow one another.
+ * A video for Chromium's fake camera, which plays it in a loop.
  *
- * @param scenes pictures of one size, and how many frames each is shown; Chromium shows 30 a second
+ * @param scenes pictures of the same size, and the number of frames of each; Chromium plays 30 per second
  * @returns Motion JPEG
  */
 export async function film(scenes: readonly [picture: Buffer, frames: number][]): Promise<Buffer> {
@@ -91,15 +91,15 @@ export async function film(scenes: readonly [picture: Buffer, frames: number][])
   return Buffer.concat(frames);
 }
 
-/** Something recognised, as a test makes it up. */
+/** A recognised album, as faked by a test. */
 export interface MadeFinding {
-  /** Place of the album in the starter set. */
+  /** Position of the album in the starter set. */
   at: number;
   outline: Outline;
   alternatives?: number[];
 }
 
-/** What `POST /api/search-by-image` answers: albums of the starter set, those recognised first. */
+/** A response of `POST /api/search-by-image`: albums of the starter set, the recognised ones first. */
 export function answerWith(findings: readonly MadeFinding[] | null, count = 24) {
   const rows = starterRows();
   const places = new Set([...(findings ?? []).map(({ at }) => at), ...rows.keys()]);
@@ -128,10 +128,10 @@ function fieldsOf(at: number) {
   };
 }
 
-/** The cover of an album of the starter set, by its place. */
+/** The cover of an album of the starter set, by its position. */
 export const coverAt = (at: number): Buffer => coverFile(starterIds()[at] ?? 0);
 
-/** Lets every search by picture be answered so. @returns the searches made; it grows */
+/** Fakes the response to every search by picture. @returns a live list of the request URLs */
 export async function answerPictures(
   page: Page,
   answer: (count: number) => object,
@@ -144,7 +144,7 @@ export async function answerPictures(
   return asked;
 }
 
-/** Says of the service whether it recognises albums. */
+/** Fakes whether the service recognises albums. */
 export async function stubHealth(page: Page, identification: boolean): Promise<void> {
   const json = { starter_set: true, identification };
   await page.route('**/health', (route) => route.fulfill({ json }));

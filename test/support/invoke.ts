@@ -4,25 +4,25 @@ import { promisify } from 'node:util';
 import { root } from './requests.ts';
 import { cleanEnvironment } from './server.ts';
 
-/** What a function's process did. */
+/** What happened in a function's process. */
 export interface Report {
-  /** Stages that were loaded, one entry per load. */
+  /** Loaded stages, one entry per load. */
   loads: string[];
   /** Native libraries that the process has mapped. */
   natives: string[];
   statuses: number[];
   /** The results themselves, in the order of the events. */
   results: { statusCode: number; headers: Record<string, string>; body: string }[];
-  /** Every line that it has logged. */
+  /** All log lines. */
   log: Record<string, unknown>[];
 }
 
 /**
- * Runs a built bundle in a process of its own: sends each of the rounds' events at once, one round after
- * the other, and reports what the process loaded for it.
+ * Runs a built bundle in a separate process: sends the events of each round concurrently, one round after the
+ * other, and reports what the process loaded.
  *
- * @param settings environment variables on top of a clean environment
- * @param remainingMs what the invocation says is left of its time; left out: it says nothing
+ * @param settings environment variables in addition to a clean environment
+ * @param remainingMs the invocation's remaining time; by default its context has none
  */
 export async function invoke(
   name: string,

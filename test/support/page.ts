@@ -7,10 +7,10 @@ import sharp from 'sharp';
 import { patienceMs } from './browser.ts';
 import { coverFile, root, starterIds, starterRows } from './requests.ts';
 
-/** Albums that a page of results holds. */
+/** Albums per page of results. */
 export const pageSize = 24;
 
-/** Asks again until the check passes, for what no locator waits for. */
+/** Repeats a check until it passes, for conditions that no locator waits for. */
 export async function eventually(check: () => Promise<void> | void) {
   const end = performance.now() + patienceMs;
   for (;;)
@@ -23,7 +23,7 @@ export async function eventually(check: () => Promise<void> | void) {
     }
 }
 
-/** Waits until the address has this query: it changes after what is seen. */
+/** Waits until the address has this query, since it changes after the visible content. */
 export const atQuery = (page: Page, expected: string | RegExp): Promise<void> =>
   eventually(() => {
     const { search } = new URL(page.url());
@@ -31,10 +31,10 @@ export const atQuery = (page: Page, expected: string | RegExp): Promise<void> =>
     else assert.match(search, expected);
   });
 
-/** The results, those recognised in the picture first, without what stands in for those to come. */
+/** The results, those recognised in the picture first, without placeholders. */
 export const cards = (page: Page): Locator => page.locator('.finding, .card:not(.skeleton)');
 
-/** Waits until a search has been answered with so many albums. */
+/** Waits until a search has returned `count` albums. */
 export async function results(page: Page, count = pageSize): Promise<Locator> {
   await page.locator('#grid[aria-busy="false"]').waitFor();
   await eventually(async () => {
@@ -43,17 +43,17 @@ export async function results(page: Page, count = pageSize): Promise<Locator> {
   return cards(page);
 }
 
-/** An element of the page, as far as tests look at one: types of the DOM are for `web/` alone. */
+/** The parts of a DOM element that tests use: the DOM types are only available in `web/`. */
 export interface PageElement {
   getAttribute: (name: string) => string | null;
   querySelector: (selector: string) => PageElement | null;
   textContent: string | null;
 }
 
-/** The heading over what was found by a picture, whether something was recognised in it or not. */
+/** The heading of a search by picture, with or without a recognised album. */
 export const byPicture = /^(Covers like your picture|This is .+)$/;
 
-/** Ids of the albums shown, in their order. */
+/** Ids of the shown albums, in order. */
 export const shownIds = (page: Page): Promise<number[]> =>
   cards(page)
     .locator('.card-link, .finding-link')
@@ -69,7 +69,7 @@ export const describe = async (page: Page, query: string): Promise<void> => {
   await field.press('Enter');
 };
 
-/** A file as a picker takes it. */
+/** A file for a file picker. */
 export interface PickedFile {
   name: string;
   mimeType: string;
@@ -86,7 +86,7 @@ export const asFile = (
   buffer,
 });
 
-/** Picks a file by the button that a visitor would press. */
+/** Picks a file with the page's button. */
 export async function pick(page: Page, file: PickedFile): Promise<void> {
   const [chooser] = await Promise.all([
     page.waitForEvent('filechooser'),
@@ -95,22 +95,22 @@ export async function pick(page: Page, file: PickedFile): Promise<void> {
   await chooser.setFiles(file);
 }
 
-/** The dialog in which a picture is cropped, when it shows one. */
+/** Waits for the crop dialog to show its picture. */
 export async function stage(page: Page): Promise<Locator> {
   const dialog = page.locator('#stage[open]');
   await dialog.waitFor();
-  // Until the picture has its place: what is measured before is measured wrong on a busy machine.
+  // Waits for the layout to settle: measurements before that are wrong on a busy machine.
   await (await page.locator('#stage-picture').elementHandle()).waitForElementState('stable');
   return dialog;
 }
 
-/** What a drag holds, as Chromium's protocol has it. */
+/** The data of a drag in Chromium's protocol. */
 export interface Dragged {
   items: { mimeType: string; data: string }[];
   files?: string[];
 }
 
-/** Drags something over the page and lets go of it once the page has shown that it takes it. */
+/** Drags something over the page and drops it once the page shows that it accepts it. */
 export async function drop(page: Page, dragged: Dragged): Promise<void> {
   const session = await page.context().newCDPSession(page);
   const data = { ...dragged, dragOperationsMask: 1 };
@@ -118,7 +118,7 @@ export async function drop(page: Page, dragged: Dragged): Promise<void> {
     session.send('Input.dispatchDragEvent', { type, x: 300, y: 700, data });
   await tell('dragEnter');
   await eventually(async () => {
-    await tell('dragOver'); // as a real drag does several times a second
+    await tell('dragOver'); // a real drag fires it several times per second
     assert.ok(await page.getByText('Drop to search by this picture').isVisible());
   });
   await tell('drop');
@@ -144,7 +144,7 @@ export function starterAlbum(at: number) {
 export const fixture = (name: string): Buffer =>
   readFileSync(join(root, 'test/fixtures/clip/pictures', name));
 
-/** Where the sleeve lies in {@link onTable}, as shares of the picture. */
+/** Position of the sleeve in {@link onTable}, as fractions of the picture. */
 export const sleeve = { left: 0.3, top: 0.2, right: 0.7, bottom: 0.8 };
 
 /** A photo of 3,000 by 2,000 pixels: a cover of 1,200 by 1,200 on a table. */
@@ -156,7 +156,7 @@ export async function onTable(cover: Buffer): Promise<Buffer> {
     .toBuffer();
 }
 
-/** How far two pictures are apart, from 0 to 255: the mean over all channels of 32 by 32 pixels. */
+/** Mean absolute difference of two pictures over all channels of 32 x 32 pixels, from 0 to 255. */
 export async function difference(one: Buffer, other: Buffer): Promise<number> {
   const small = (picture: Buffer) =>
     sharp(picture).removeAlpha().resize(32, 32, { fit: 'fill' }).raw().toBuffer();
@@ -164,7 +164,7 @@ export async function difference(one: Buffer, other: Buffer): Promise<number> {
   return a.reduce((sum, value, i) => sum + Math.abs(value - (b[i] ?? 0)), 0) / a.length;
 }
 
-/** A problem as the API tells it. */
+/** An error response of the API. */
 export const problem = (status: number, code: string, headers: Record<string, string> = {}) => ({
   status,
   headers: { 'content-type': 'application/problem+json', ...headers },

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import sharp from 'sharp';
 
-/** Bytes that look like noise and are always the same. */
+/** Deterministic noise bytes. */
 export function noise(length: number): Buffer {
   const blocks: Buffer[] = [];
   for (let i = 0; i * 32 < length; i += 1)
@@ -15,7 +15,7 @@ export function noise(length: number): Buffer {
   return Buffer.concat(blocks).subarray(0, length);
 }
 
-/** The checksum of PNG chunks; Node before 20.15 has none. */
+/** The checksum of PNG chunks; Node before 20.15 has no crc32. */
 const crc32 = (data: Buffer): number => {
   let crc = 0xffffffff;
   for (const byte of data) {
@@ -34,39 +34,39 @@ const pngChunk = (type: string, data: Buffer): Buffer => {
   return Buffer.concat([length, typed, crc]);
 };
 
-/** A small PNG file that unfolds to 10,000 × 10,000 pixels. */
+/** A small PNG file that decodes to 10,000 × 10,000 pixels. */
 export async function bomb(): Promise<Buffer> {
   return sharp({ create: { width: 10_000, height: 10_000, channels: 3, background: '#808080' } })
     .png({ compressionLevel: 9 })
     .toBuffer();
 }
 
-/** A picture as it is, or as a PNG without its alpha where it has any: its colours alone. */
+/** The picture with its alpha channel dropped, as PNG; unchanged if it has none. */
 export async function withoutAlpha(bytes: Buffer): Promise<Buffer> {
   const { hasAlpha } = await sharp(bytes).metadata();
   return hasAlpha ? sharp(bytes).removeAlpha().png({ compressionLevel: 1 }).toBuffer() : bytes;
 }
 
-/** A small HEIC photo in the form that an iPhone gives its own. */
+/** A small HEIC photo as an iPhone writes it. */
 export const heicPhoto = readFileSync(
   fileURLToPath(new URL('../fixtures/heic/photo.heic', import.meta.url)),
 );
 
-/** The first bytes of a HEIC photo as phones take them, and noise. */
+/** The first bytes of a phone's HEIC photo, followed by noise. */
 export const brokenHeic = Buffer.concat([
   Buffer.from([0, 0, 0, 24]),
   Buffer.from('ftypheic\0\0\0\0heicmif1', 'latin1'),
   noise(4096),
 ]);
 
-/** The first bytes of a JPEG XL picture, and noise. */
+/** The first bytes of a JPEG XL picture, followed by noise. */
 export const jxl = Buffer.concat([Buffer.from([0xff, 0x0a]), noise(4096)]);
 
 export const svg = Buffer.from(
   '<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="64" height="64"><rect width="64" height="64" fill="red"/></svg>',
 );
 
-/** A PNG whose header is sound and whose pixels are not. */
+/** A PNG with a valid header and invalid pixel data. */
 export const brokenPng = Buffer.concat([
   Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]),
   pngChunk('IHDR', Buffer.from([0, 0, 1, 0, 0, 0, 1, 0, 8, 2, 0, 0, 0])),
@@ -75,10 +75,9 @@ export const brokenPng = Buffer.concat([
 ]);
 
 /**
- * A cover as a photo of many bytes: enlarged, with grain, and filled up with comments as cameras fill theirs
- * up with notes.
+ * A cover as a large photo file: enlarged, with grain, and padded with comments, like the metadata of cameras.
  *
- * @param size bytes that it has
+ * @param size size of the file in bytes
  */
 export async function largePhoto(cover: Buffer, size: number): Promise<Buffer> {
   const edge = Math.round(Math.sqrt(size) * 0.9);
@@ -95,13 +94,13 @@ export async function largePhoto(cover: Buffer, size: number): Promise<Buffer> {
     comments.push(Buffer.concat([head, noise(length - 2)]));
     left -= length + 2;
   }
-  const start = photo.subarray(0, 2); // the marker that every JPEG begins with
+  const start = photo.subarray(0, 2); // the start-of-image marker
   return Buffer.concat([start, ...comments, photo.subarray(2)]);
 }
 
 /**
- * A progressive JPEG whose last scan is written again and again. None changes a pixel; each is the whole picture once
- * more for the decoder.
+ * A progressive JPEG whose last scan is repeated many times. The repetitions change no pixel, but each makes the
+ * decoder process the whole picture again.
  */
 export async function manyScans(times: number, edge = 64): Promise<Buffer> {
   const jpeg = await sharp({
@@ -111,6 +110,6 @@ export async function manyScans(times: number, edge = 64): Promise<Buffer> {
     .toBuffer();
   const [body, end] = [jpeg.subarray(0, -2), jpeg.subarray(-2)];
   const scan = Buffer.from(body.subarray(body.lastIndexOf(Buffer.from([0xff, 0xda]))));
-  scan[scan.readUInt16BE(2) + 1] = 0; // not a refinement of what is there, but all of it anew
+  scan[scan.readUInt16BE(2) + 1] = 0; // a full scan instead of a refinement
   return Buffer.concat([body, ...Array<Buffer>(times).fill(scan), end]);
 }

@@ -15,18 +15,18 @@ export interface RecordedRequest {
   body: Buffer;
 }
 
-/** An answer that a test makes up. */
+/** A faked response. */
 export interface MadeAnswer {
   status?: number;
   headers?: Record<string, string>;
   json: object;
 }
 
-/** Stands before a server, passes everything on and keeps what was asked: a browser does not tell its uploads. */
+/** A proxy that records the requests to a server, since the browser does not expose the bodies of uploads. */
 export interface Recorder {
   url: string;
   requests: RecordedRequest[];
-  /** Answers some of the requests itself; a promise of `undefined` passes one on. */
+  /** Fakes some responses; requests for which it resolves to `undefined` are forwarded. */
   answer?: (request: RecordedRequest) => Promise<MadeAnswer | undefined>;
   close: () => void;
 }
@@ -74,7 +74,7 @@ export async function startRecorder(target: string): Promise<Recorder> {
   return recorder;
 }
 
-/** The picture in a form that a browser has sent. @throws Error where there is none */
+/** Extracts the picture from a form sent by a browser. @throws Error if it has none */
 export function pictureIn({ body, headers }: RecordedRequest): Buffer {
   const [, boundary = ''] = /boundary=(.+)$/.exec(headers['content-type'] ?? '') ?? [];
   const text = body.toString('latin1');

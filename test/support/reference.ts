@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-/** What Python's libraries make of pictures, texts and indexes, and real rows of metadata. */
+/** Reference outputs of Python's libraries for pictures, texts and indexes, and real metadata rows. */
 export interface Reference {
-  /** Where it lies, from the repository's root. */
+  /** Its path, relative to the repository's root. */
   name: string;
-  /** Why tests of it are skipped, or `false` where it is there. */
+  /** Why its tests are skipped, or `false` if it is present. */
   skip: string | false;
   path: (name: string) => string;
 }
@@ -15,10 +15,10 @@ const referenceAt = (name: string): Reference => {
   return { name, path, skip: existsSync(path('golden.json')) ? false : `${name} is not here` };
 };
 
-/** A part of the whole one, small enough for the repository. */
+/** A subset that is small enough for the repository. */
 export const smallReference = referenceAt('test/fixtures/reference');
 
-/** The whole one, which may lie beside the repository. */
+/** The full reference, in a sibling folder of the repository if present. */
 export const wholeReference = referenceAt('../shared/reference');
 
 export const references: readonly Reference[] = [smallReference, wholeReference];

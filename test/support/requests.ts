@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { starterPaths } from '../../lib/assets/local-assets.ts';
 
-/** A request as a table of cases states it; every door sends the same. */
+/** A request in a table of test cases, which every `Door` sends in its own form. */
 export interface TestRequest {
   method: string;
   /** Path and query. */
@@ -22,10 +22,10 @@ export interface TestResponse {
 /** The repository's root, where tests are run. */
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** What the set-up has prepared. */
+/** The starter set prepared by the set-up. */
 export const starter = starterPaths(join(root, 'models', 'starter'));
 
-/** The starter catalog's rows as they lie in its file. */
+/** The rows of the starter catalog's metadata file. */
 export const starterRows = () =>
   JSON.parse(readFileSync(starter.metadataPath, 'utf8')) as Record<string, unknown>[];
 
@@ -65,6 +65,6 @@ export function form(path: string, ...parts: Part[]): TestRequest {
   };
 }
 
-/** A picture sent as the page sends it. */
+/** A search by picture as the page sends it. */
 export const upload = (file: Buffer, query = '', name = 'cover.jpg', type = 'image/jpeg') =>
   form(`/api/search-by-image${query}`, ['file', file, name, type]);

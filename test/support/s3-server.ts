@@ -10,7 +10,7 @@ import { S3Client } from '@aws-sdk/client-s3';
 
 const run = promisify(execFile);
 
-/** Why tests that need a real S3 server are skipped, or `false` where Ceph's programs are here. */
+/** Why tests that need a real S3 server are skipped, or `false` if Ceph is installed. */
 export const s3Skip: string | false = ['radosgw', 'ceph-mon', 'ceph-osd', 'ceph-mgr'].every(
   (program) => spawnSync(program, ['--version']).status === 0,
 )
@@ -20,9 +20,9 @@ export const s3Skip: string | false = ['radosgw', 'ceph-mon', 'ceph-osd', 'ceph-
 export interface S3Server {
   /** `host:port` on loopback. */
   host: string;
-  /** What a process needs in its environment to talk to it, by way of any endpoint. */
+  /** Environment variables for a client process. @param endpoint default: the server itself; may be a proxy */
   env: (endpoint?: string) => Record<string, string>;
-  /** One who may do everything there. */
+  /** A client with all permissions. */
   client: () => S3Client;
   stop: () => void;
 }
@@ -41,7 +41,7 @@ const accessKey = 'testkey';
 const secretKey = 'testsecret';
 
 /**
- * Starts Ceph's S3 gateway on loopback, over one object store in memory: about 12 s, 450 MB. It checks
+ * Starts Ceph's S3 gateway on loopback, with one in-memory object store: about 12 s, 450 MB. It checks
  * signatures, policies of presigned forms, conditions and ranges.
  */
 export async function startS3Server(): Promise<S3Server> {
@@ -57,7 +57,7 @@ export async function startS3Server(): Promise<S3Server> {
         try {
           process.kill(Number(readFileSync(join(dir, 'run', name), 'utf8')), 'SIGKILL');
         } catch {
-          // it has ended by itself
+          // already ended
         }
     rmSync(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   };

@@ -8,21 +8,21 @@ import { root } from './requests.ts';
 
 export type LogLine = Record<string, unknown> & { msg: string };
 
-/** The built server as a process of its own, on a free port of the loopback address. */
+/** The built server as a separate process, on a free port of the loopback address. */
 export interface ServerProcess {
   url: string;
   child: ChildProcess;
-  /** Every line that it has logged. */
+  /** All log lines. */
   log: LogLine[];
-  /** Resolves with the first line that fits, past or to come; rejects where the process ends first. */
+  /** Resolves with the first matching line, past or future; rejects if the process ends first. */
   logged: (fits: (line: LogLine) => boolean) => Promise<LogLine>;
-  /** Resolves with its exit status when it has ended; `null` where a signal ended it. */
+  /** Resolves with the exit status; `null` if a signal ended the process. */
   ended: Promise<number | null>;
-  /** Sends SIGTERM, and the same. */
+  /** Sends SIGTERM. Resolves like `ended`. */
   stop: () => Promise<number | null>;
 }
 
-/** An environment in which nothing of the developer's own files or settings is seen. */
+/** An environment without the developer's own files and settings. */
 export function cleanEnvironment(): { env: NodeJS.ProcessEnv; remove: () => void } {
   const empty = mkdtempSync(join(tmpdir(), 'no-models-'));
   const env: NodeJS.ProcessEnv = {
@@ -43,8 +43,8 @@ export function cleanEnvironment(): { env: NodeJS.ProcessEnv; remove: () => void
 /**
  * Starts `dist/functions/server.cjs`.
  *
- * @param settings environment variables on top of a clean environment
- * @param until what to wait for: the log's line 'ready' (all loaded) or 'listening', or only the process
+ * @param settings environment variables in addition to a clean environment
+ * @param until what to wait for: the log line 'ready' (all loaded) or 'listening', or only the process
  */
 export async function startServer(
   settings: Record<string, string> = {},
@@ -88,7 +88,7 @@ export async function startServer(
       else waiting.add(tell);
     });
   const stop = () => {
-    child.kill('SIGTERM'); // does nothing where it has ended
+    child.kill('SIGTERM'); // no effect if it has ended
     return ended;
   };
   let url = '';

@@ -6,18 +6,18 @@ import { coverName } from '../../lib/assets/covers.ts';
 import { cli } from './cli.ts';
 import { starter } from './requests.ts';
 
-/** Some of the starter's albums in a folder of their own: covers in `images`, the list in `albums.json`. */
+/** Some starter albums in a separate folder: covers in `images`, metadata in `albums.json`. */
 export interface SmallCatalog {
   dir: string;
   imagesDir: string;
   metadataPath: string;
   ids: number[];
-  /** The rows of the list as they are written. */
+  /** The raw metadata rows. */
   rows: string[];
   coverPath: (id: number) => string;
 }
 
-/** @param from first row @param count rows */
+/** @param from first row @param count number of rows */
 export async function smallCatalog(
   dir: string,
   from: number,
@@ -34,7 +34,7 @@ export async function smallCatalog(
   return { dir, imagesDir, metadataPath, ids, rows, coverPath };
 }
 
-/** Some of the starter's albums as they are served: `models/` with index, list and manifest, and `images/`. */
+/** Some starter albums ready to be served: `models/` with index, metadata and manifest, and `images/`. */
 export async function smallSet(
   dir: string,
   count: number,

@@ -2,9 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 
 /**
- * Does something with a disk of 200 kB in a folder of its own.
+ * Runs `work` with a 200 kB disk mounted at `dir`.
  *
- * @returns why not, where no disk can be mounted here
+ * @returns the reason for skipping if no disk can be mounted
  */
 export async function withSmallDisk(
   dir: string,

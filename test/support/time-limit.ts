@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 
-/** Loads a module and answers each message with what its function returns, or with the error's message. */
+/** Loads a module, calls its function and posts the result. */
 const program = `
   const { parentPort, workerData } = require('node:worker_threads');
   import('tsx/esm/api')
@@ -11,12 +11,12 @@ const program = `
 `;
 
 /**
- * Calls an exported function in a thread of its own, which is ended where the function does not return: a loop
- * without end fails the test instead of hanging it.
+ * Calls an exported function in a separate thread, which is terminated if the function does not return, so that an
+ * endless loop fails the test instead of hanging it.
  *
- * @param module path from the repository's root
- * @param parameters values that can be cloned
- * @throws AbortError after `ms` milliseconds; what the function throws
+ * @param module path relative to the repository's root
+ * @param parameters structured-cloneable values
+ * @throws AbortError after `ms` milliseconds, or the function's error
  */
 export async function callWithin<T>(
   ms: number,

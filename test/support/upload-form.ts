@@ -1,4 +1,4 @@
-/** What `POST /api/uploads` answers. */
+/** The response of `POST /api/uploads`. */
 export interface UploadTicket {
   upload_id: string;
   url: string;
@@ -8,10 +8,10 @@ export interface UploadTicket {
 }
 
 /**
- * Sends a picture to S3 as a browser does.
+ * Uploads a picture to S3 as a browser does.
  *
- * @param overrides fields to send otherwise than the ticket says
- * @returns the status of S3's answer
+ * @param overrides fields that replace the ticket's
+ * @returns the status of S3's response
  */
 export async function sendForm(
   ticket: Pick<UploadTicket, 'url' | 'fields'>,

@@ -1,19 +1,19 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 
-/** A connection on which a test writes HTTP byte by byte. */
+/** A connection on which a test writes raw HTTP. */
 export interface Wire {
   socket: Socket;
   write: (data: string | Buffer) => void;
-  /** Resolves when all that was written is on its way: of much, the other side has read the most then. */
+  /** Resolves when all written data is flushed: of a large amount, the other side has then read most. */
   flushed: () => Promise<void>;
-  /** What has come back up to now. */
+  /** All data received so far. */
   received: () => string;
-  /** Resolves when what has come back fits; rejects where it hangs. */
+  /** Resolves when the received data matches; rejects on a timeout. */
   until: (pattern: RegExp) => Promise<string>;
 }
 
-/** Longer than a busy machine takes, in milliseconds: it only ends what hangs. */
+/** Timeout in milliseconds, longer than a busy machine needs: only ends tests that hang. */
 const patienceMs = 120_000;
 
 export async function openWire(url: string): Promise<Wire> {
@@ -22,7 +22,7 @@ export async function openWire(url: string): Promise<Wire> {
   await once(socket, 'connect');
   let text = '';
   socket.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')));
-  socket.on('error', () => undefined); // a server may cut a connection off; tests look at what came before
+  socket.on('error', () => undefined); // a server may reset the connection; tests check the data before that
   return {
     socket,
     write: (data) => void socket.write(data),
@@ -56,7 +56,7 @@ export async function openWire(url: string): Promise<Wire> {
 
 export const boundary = 'wire-boundary';
 
-/** The head of an upload. Without a length it is sent in chunks (`Transfer-Encoding: chunked`). */
+/** The head of an upload; without a length it uses `Transfer-Encoding: chunked`. */
 export const uploadHead = (length?: number, path = '/api/search-by-image'): string =>
   `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=${boundary}\r\n` +
   (length === undefined
@@ -64,9 +64,9 @@ export const uploadHead = (length?: number, path = '/api/search-by-image'): stri
     : `Content-Length: ${String(length)}\r\n\r\n`);
 
 /**
- * Sends the head of an upload and the start of its form, and waits until the server has taken the request on.
+ * Sends the head of an upload and waits until the server accepts the request, then sends the start of the form.
  *
- * @param length of the whole form, in bytes
+ * @param length length of the whole form in bytes
  */
 export async function beginUpload(url: string, length: number): Promise<Wire> {
   const wire = await openWire(url);
@@ -76,7 +76,7 @@ export async function beginUpload(url: string, length: number): Promise<Wire> {
   return wire;
 }
 
-/** The start of the form, up to the file's first byte. */
+/** The start of the form, up to the first byte of the file. */
 export const fileHead = `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="c.jpg"\r\nContent-Type: image/jpeg\r\n\r\n`;
 
 export const formEnd = `\r\n--${boundary}--\r\n`;

@@ -1,4 +1,4 @@
-"""Words for what is on a cover, captions made of them, and the tokenizer that knows these words."""
+"""The vocabulary for covers, captions generated from it, and the matching tokenizer."""
 
 import random
 import re
@@ -69,7 +69,7 @@ UNKNOWN = "[UNK]"
 class Caption:
     text: str
     wants: list[int]
-    """The code that each of TAGS must have, or -1."""
+    """The required code of each of TAGS, or -1 for any."""
 
 
 def plural(word: str) -> str:
@@ -77,7 +77,7 @@ def plural(word: str) -> str:
 
 
 def make_caption(tags: dict[str, str], chance: random.Random) -> Caption:
-    """A caption that is true of a cover with these tags."""
+    """A random caption that is true of a cover with these tags."""
     letters, forms = chance.choices(FORMS, FORM_WEIGHTS)[0]
     words = {letter: chance.choice(WORDS[LETTERS[letter]][tags[LETTERS[letter]]]) for letter in letters}
     if "S" in words and chance.random() < 0.3:
@@ -120,7 +120,7 @@ def vocabulary() -> list[str]:
 
 
 def tokenizer_json(words: list[str]) -> dict:
-    """`tokenizer.json` of Hugging Face's tokenizers: whole words in lower case, start and end round them."""
+    """`tokenizer.json` for Hugging Face tokenizers: lower-cased whole words between start and end tokens."""
     special = [
         {"id": i, "content": words[i], "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
         for i in range(3)

@@ -1,11 +1,10 @@
 /**
- * Draws the covers that the starter model is trained on: other seeds than the starter set's, and
- * compositions by chance.
+ * Draws the training covers of the starter model: with other seeds than the starter set's, and random compositions.
  *
  *     npx tsx tools/starter-model/draw.ts FOLDER [COUNT]
  *
- * Writes `covers.rgb` (COUNT x 192 x 192 x 3 bytes) and `covers.jsonl` (one line of tags a cover), and the
- * starter set itself as `starter.rgb` and `starter.jsonl`, by which training is watched but not steered.
+ * Writes `covers.rgb` (COUNT x 192 x 192 x 3 bytes) and `covers.jsonl` (one line of tags per cover), and the
+ * starter set itself as `starter.rgb` and `starter.jsonl`, which training only uses for monitoring.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -21,7 +20,7 @@ const edge = 192;
 const workers = 2;
 
 async function rgbOf(spec: CoverSpec): Promise<Buffer> {
-  // Drawn at twice the size and shrunk, as a photograph of a printed cover would be.
+  // Drawn at twice the size and scaled down, to look like a photo of a printed cover.
   return sharp(Buffer.from(drawCover(spec)), { density: (72 * 2 * edge) / 640 })
     .resize(edge, edge, { fit: 'fill' })
     .flatten()
@@ -30,7 +29,7 @@ async function rgbOf(spec: CoverSpec): Promise<Buffer> {
     .toBuffer();
 }
 
-/** Every `workers`-th cover from `first` on, each written at its place in the file. */
+/** Draws every `workers`-th cover from `first` on, and writes each at its offset in the file. */
 async function draw(specs: readonly CoverSpec[], path: string, first: number): Promise<void> {
   const file = await open(path, 'r+');
   const frame = edge * edge * 3;

@@ -1,4 +1,4 @@
-"""The two towers of the starter model: small enough to train on two processor cores in half an hour."""
+"""The two towers of the starter model, small enough to train on two CPU cores in half an hour."""
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +17,7 @@ def conv_bn(inputs: int, outputs: int, size: int, stride: int = 1) -> nn.Sequent
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions round which the input is carried."""
+    """Two 3x3 convolutions with a skip connection."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Vision(nn.Module):
         self.stage1 = nn.Sequential(conv_bn(a, b, 3, 2), nn.ReLU(), Residual(b))
         self.stage2 = nn.Sequential(conv_bn(b, c, 3, 2), nn.ReLU(), Residual(c), Residual(c))
         self.stage3 = nn.Sequential(conv_bn(c, d, 3, 2), nn.ReLU(), Residual(d))
-        # Where things are: a coarse picture of the last stage. What there is: its mean and its maximum.
+        # Layout: a coarse grid of the last stage. Content: its mean and maximum.
         self.grid = conv_bn(d, grid, 1)
         self.place = nn.Linear(grid * 16, EMBEDDING)
         self.kind = nn.Linear(2 * d, EMBEDDING, bias=False)
@@ -72,7 +72,7 @@ class Text(nn.Module):
         self.out = nn.Linear(2 * width, EMBEDDING)
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """`mask` [batch, sequence] is 1 where there is a token; only training, which pads, gives one."""
+        """`mask` [batch, sequence] is 1 for tokens, 0 for padding; only training pads and passes one."""
         places = torch.cumsum(torch.ones_like(ids[0]), 0) - 1
         x = self.token(ids) + self.position(places)
         batch, length, width = x.shape

@@ -1,4 +1,4 @@
-"""Simulated photographs of flat covers, a batch at a time: what the model must not be led astray by."""
+"""Simulated photos of flat covers, in batches: the variations that the model must be robust to."""
 
 import math
 
@@ -11,7 +11,7 @@ def between(low: float, high: float, *shape: int) -> torch.Tensor:
 
 
 def homography(corners: torch.Tensor) -> torch.Tensor:
-    """[n, 3, 3] that takes a photo's points to the cover's, from where the cover's corners are [n, 4, 2]."""
+    """Homographies [n, 3, 3] from photo to cover coordinates, given the covers' corners in the photos [n, 4, 2]."""
     n = len(corners)
     target = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]]).expand(n, 4, 2)
     x, y = corners[..., 0], corners[..., 1]
@@ -24,7 +24,7 @@ def homography(corners: torch.Tensor) -> torch.Tensor:
 
 
 def place(n: int) -> torch.Tensor:
-    """Where the four corners of each cover are in its photo (-1 to 1): [n, 4, 2]."""
+    """Random positions of each cover's four corners in its photo (-1 to 1): [n, 4, 2]."""
     half = torch.where(torch.rand(n) < 0.3, between(0.95, 1.25, n), between(0.58, 1.0, n))
     square = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
     corners = square + between(-0.16, 0.16, n, 4, 2)
@@ -36,7 +36,7 @@ def place(n: int) -> torch.Tensor:
 
 
 def backgrounds(covers: torch.Tensor, size: int) -> torch.Tensor:
-    """Tables, floors and walls: soft patches of colour, lines as of wood, or another cover out of focus."""
+    """Tables, floors and walls: soft patches of colour, wood grain, or another cover out of focus."""
     n = len(covers)
     colour = torch.rand(n, 3, 1, 1) * between(0.2, 1, n, 1, 1, 1)
     out = colour.expand(n, 3, size, size).clone()
@@ -51,14 +51,14 @@ def backgrounds(covers: torch.Tensor, size: int) -> torch.Tensor:
 
 
 def scenery(covers: torch.Tensor, size: int) -> torch.Tensor:
-    """A background for each; of four that are alike, each is turned another way. (Drawing them takes long.)"""
+    """A background per cover. Since drawing is slow, one is drawn per four covers and reused flipped or transposed."""
     few = backgrounds(covers[::4], size)
     ways = [few, few.flip(2), few.flip(3), few.transpose(2, 3)]
     return torch.stack(ways, 1).flatten(0, 1)[: len(covers)]
 
 
 def blurred(pixels: torch.Tensor) -> torch.Tensor:
-    """Each eighth of the batch by a radius of its own."""
+    """Blurs each eighth of the batch with its own random radius."""
     parts = []
     for part in pixels.chunk(8):
         sigma = float(between(0.05, 1.3, 1))

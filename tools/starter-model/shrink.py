@@ -1,9 +1,9 @@
-"""Stores the weights of both towers in 8 bits: a quarter of the files.
+"""Stores the weights of both towers in 8 bits, which reduces the files to a quarter.
 
     python tools/starter-model/shrink.py models/starter
 
-Each row of a matrix and each filter gets a scale of its own. The graph turns them back into float32 when it is
-loaded (onnxruntime folds constants), so it is computed as before, at the same speed; only the weights are rounded.
+Each output channel has its own scale. The graph converts the weights back to float32 on load (onnxruntime folds
+constants), so the computation and its speed are unchanged; only the weights are rounded.
 """
 
 import sys
@@ -14,11 +14,11 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 SMALLEST = 1024
-"""Smaller tensors (biases, norms) stay as they are: there is nothing to be saved."""
+"""Smaller tensors (biases, norms) stay unchanged: they would save nothing."""
 
 
 def input_axis(graph: onnx.GraphProto, name: str) -> int:
-    """The first axis of those that share a scale: a MatMul has its outputs last, everything else first."""
+    """The first axis that shares a scale: a MatMul has its outputs on the last axis, everything else on the first."""
     multiplied = any(node.op_type == "MatMul" and name in node.input for node in graph.node)
     return 0 if multiplied else 1
 

@@ -2,7 +2,7 @@
 
 usage: python train.py COVERS_FOLDER OUT_FOLDER [--steps 2000] [--seed 1]
 
-COVERS_FOLDER is what draw.ts wrote. Needs torch, numpy and onnx (see README.md here).
+COVERS_FOLDER is the output of draw.ts. Needs torch, numpy and onnx (see README.md here).
 """
 
 import argparse
@@ -40,7 +40,7 @@ class Covers:
 
 
 def batches(covers: Covers, chance: np.random.Generator):
-    """Rows in batches; covers of one shape in one colour come in fours, so that a batch has hard cases."""
+    """Batches of rows. Covers of the same shape and colour come in groups of four, as hard negatives."""
     kind = covers.codes[:, 0] * 100 + covers.codes[:, 1]
     while True:
         order = chance.permutation(len(kind))
@@ -70,7 +70,7 @@ def padded(captions: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def ranking_loss(scores: torch.Tensor, fits: torch.Tensor) -> torch.Tensor:
-    """Each fitting pair of a row must stand above all of the row's pairs that do not fit."""
+    """Each positive pair of a row must score above all negative pairs of the row."""
     others = scores.masked_fill(fits, -1e4).logsumexp(1, keepdim=True)
     losses = F.softplus(others - scores) * fits
     return (losses.sum(1) / fits.sum(1)).mean()
@@ -83,7 +83,7 @@ def embed(vision: Vision, pixels: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def evaluate(vision: Vision, text: Text, tokens: Tokens, starter: Covers) -> str:
-    """On the starter set, to watch by; nothing is chosen by it."""
+    """Evaluates on the starter set, for monitoring only: nothing is selected by it."""
     vision.eval(), text.eval()
     pixels = starter[np.arange(len(starter.tags))]
     index = embed(vision, shrunk(pixels))
@@ -148,7 +148,7 @@ def train(covers: Covers, starter: Covers, tokens: Tokens, steps: int, seed: int
 
 
 def export(vision: Vision, text: Text, tokens: Tokens, out: Path) -> None:
-    """`vision_model.onnx`, `text_model.onnx` and the JSON files beside them."""
+    """Writes `vision_model.onnx`, `text_model.onnx` and the JSON files of the model."""
     (out / "onnx").mkdir(parents=True, exist_ok=True)
     warnings.filterwarnings("ignore")
     pixels = torch.randn(2, 3, IMAGE_SIZE, IMAGE_SIZE)

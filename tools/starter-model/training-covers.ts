@@ -4,12 +4,12 @@ import { Random } from '../starter-set/random.ts';
 import { anyTags, starterAlbums } from '../starter-set/starter-albums.ts';
 
 /**
- * The seed of the first cover that the model is trained on; they go up by one. The starter set's own covers
- * have seeds drawn from `starterSeed` and compositions dealt out evenly.
+ * The seed of the first training cover; the others follow consecutively. The starter set's covers have seeds drawn
+ * from `starterSeed` and evenly distributed compositions.
  */
 const firstSeed = 700_000_000;
 
-/** The cover of a seed; the seed decides everything. */
+/** The cover of a seed, which determines everything. */
 function trainingSpec(seed: number): CoverSpec {
   const random = new Random(seed);
   return {
@@ -21,7 +21,7 @@ function trainingSpec(seed: number): CoverSpec {
   };
 }
 
-/** Covers to train on, none of which is drawn from a seed of the starter set's (two of 32 bits may meet). */
+/** Training covers, without any whose drawing seed occurs in the starter set: 32-bit seeds may collide. */
 export function trainingSpecs(count: number): CoverSpec[] {
   const served = new Set(starterAlbums().map(({ spec }) => spec.seed));
   return Array.from({ length: count }, (_, i) => trainingSpec(firstSeed + i)).filter(

@@ -4,12 +4,12 @@ import { Random } from './random.ts';
 import { canBeOutlined, rotationOf, shapePath, type Shape } from './shapes.ts';
 import { coverEdge, drawTexture, type Texture } from './textures.ts';
 
-/** What is to be seen on a cover, as one would say it in words. */
+/** The content of a cover, as one would describe it in words. */
 export interface CoverTags {
   readonly shape: Shape;
   readonly shapeColour: Colour;
   readonly texture: Texture;
-  /** The texture's ink; what shows between is the base. */
+  /** The texture's ink; the base shows between it. */
   readonly textureColour: Colour;
   readonly baseColour: Colour;
 }
@@ -26,7 +26,7 @@ export const layouts = [
 ] as const;
 export type Layout = (typeof layouts)[number];
 
-/** What {@link drawCover} makes a cover of; everything else follows from the seed. */
+/** The input of {@link drawCover}; everything else follows from the seed. */
 export interface CoverSpec {
   readonly seed: number;
   readonly layout: Layout;
@@ -42,7 +42,7 @@ interface Area {
   height: number;
 }
 
-/** One shape: its centre, its radius and its turn in degrees. */
+/** One shape: its centre, radius and rotation in degrees. */
 interface Place {
   x: number;
   y: number;
@@ -51,7 +51,7 @@ interface Place {
 }
 
 interface Composition {
-  /** Where the texture is; elsewhere the base is plain. Default: everywhere. */
+  /** The textured area; elsewhere the base is plain. Default: everywhere. */
   clip?: string;
   /** Plain areas over the texture, and neutral bands. */
   panels: string;
@@ -59,12 +59,12 @@ interface Composition {
   letters: string;
 }
 
-/** What all parts of one cover share. */
+/** Properties shared by all parts of a cover. */
 interface Sheet {
   random: Random;
   spec: CoverSpec;
   base: Shade;
-  /** Neutral: off-white on dark grounds and nearly black on light ones. */
+  /** Neutral colours: nearly black for light grounds, off-white for dark ones. */
   dark: string;
   light: string;
   voice: Pick<Lettering, 'weight' | 'slant' | 'spacing'>;
@@ -79,7 +79,7 @@ const rect = ({ x, y, width, height }: Area, attributes: string): string =>
 /**
  * Draws a cover: ground, texture, shapes, lettering and small neutral decorations.
  *
- * @returns an SVG document of 640 x 640 without fonts, filters or anything from outside
+ * @returns an SVG document of 640 x 640 without fonts, filters or external resources
  */
 export function drawCover(spec: CoverSpec): string {
   const random = new Random(spec.seed);
@@ -119,7 +119,7 @@ function makeSheet(spec: CoverSpec, random: Random): Sheet {
   };
 }
 
-/** A little light from one side and darker edges, as print under a lamp has. */
+/** A slight gradient of light and darker edges, like a print under a lamp. */
 function light(random: Random): string {
   const end = () => n(random.next());
   const strength = random.between(0, 0.1).toFixed(3);
@@ -181,13 +181,13 @@ function drawShapes(sheet: Sheet, places: readonly Place[]): { defs: string; dra
   };
 }
 
-/** One turn for all shapes of a cover: four hearts that point everywhere look spilt. */
+/** One rotation for all shapes of a cover: shapes pointing in different directions look untidy. */
 const turnOf = ({ random, spec }: Sheet): number => rotationOf(spec.tags.shape, random);
 
-/** Radius of the smallest shape: less would be decoration. */
+/** Minimum radius of a shape: a smaller one would look like decoration. */
 const least = 64;
 
-/** Evenly along a line within the area. */
+/** Shapes evenly spaced along a line within the area. */
 function inRow(sheet: Sheet, most: number, { x, y, width, height }: Area): Place[] {
   const { random } = sheet;
   const turn = turnOf(sheet);
@@ -210,7 +210,7 @@ function inRow(sheet: Sheet, most: number, { x, y, width, height }: Area): Place
   });
 }
 
-/** Of different sizes, apart from each other. */
+/** Shapes of different sizes that don't overlap. */
 function scattered(sheet: Sheet, count: number, { x, y, width, height }: Area): Place[] {
   const { random } = sheet;
   const turn = turnOf(sheet);
@@ -245,7 +245,7 @@ function alone(sheet: Sheet, { x, y, width, height }: Area): Place[] {
   ];
 }
 
-/** One shape mostly, at times up to five. */
+/** Usually one shape, sometimes up to five. */
 function arranged(sheet: Sheet, area: Area): Place[] {
   const count = sheet.random.pick([1, 1, 1, 1, 1, 2, 3, 4, 5]);
   if (count === 1) return alone(sheet, area);
@@ -256,7 +256,7 @@ function arranged(sheet: Sheet, area: Area): Place[] {
 
 /* Lettering */
 
-/** Artist over title (or the other way round) in an area, at its top, middle or bottom. */
+/** Artist above title, or title above artist, at the top, middle or bottom of an area. */
 function lines(
   sheet: Sheet,
   area: Area,
@@ -304,7 +304,7 @@ function band(sheet: Sheet, area: Area): string {
   );
 }
 
-/** Lettering straight on the ground, on a plate of the base so that it can be read over the texture. */
+/** Lettering on a plate in the base colour, so that it is legible over the texture. */
 function plate(sheet: Sheet, area: Area): string {
   const ink = sheet.base.lightness > 56 ? sheet.dark : sheet.light;
   const pad = Math.min(22, area.height * 0.16);
@@ -348,7 +348,7 @@ const compositions: Record<Layout, (sheet: Sheet) => Composition> = {
     const { random } = sheet;
     const width = random.between(84, 120);
     const onLeft = random.chance(0.6);
-    // The band is drawn lying down and then turned about the cover's middle.
+    // The band is drawn horizontally and then rotated about the cover's centre.
     const lying = band(sheet, { x: 0, y: 0, width: coverEdge, height: width });
     const x = onLeft ? width + 22 : 28;
     return {

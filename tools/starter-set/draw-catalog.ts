@@ -8,10 +8,10 @@ import { coverSvg, type StarterAlbum } from './starter-albums.ts';
 /** Edge of a drawn cover in pixels. */
 export const coverPixels = 480;
 
-/** Covers drawn together: a few more than libuv has threads, so that none is idle for long. */
+/** Covers drawn concurrently: a few more than libuv has threads, to keep them busy. */
 const batchSize = 12;
 
-/** @returns a JPEG of 480 x 480 pixels: a small file, and no progressive one, which takes twice as long to decode */
+/** @returns a JPEG of 480 x 480 pixels: small, and not progressive, which would take twice as long to decode */
 export const coverJpeg = (album: StarterAlbum): Promise<Buffer> =>
   sharp(Buffer.from(coverSvg(album)))
     .resize(coverPixels, coverPixels, { fit: 'fill' })
@@ -20,10 +20,10 @@ export const coverJpeg = (album: StarterAlbum): Promise<Buffer> =>
     .toBuffer();
 
 /**
- * Draws the covers of albums into `images/`, and writes their list in the shape of the user's metadata file. The
- * list is the same on every machine, and so are the covers for one version of sharp.
+ * Draws the covers of albums into `images/`, and writes their metadata in the format of the user's metadata file. The
+ * metadata is the same on every machine, and so are the covers for a given version of sharp.
  *
- * @param folder made where it does not exist; other files in it stay
+ * @param folder created if missing; other files in it are kept
  * @throws the file system's error, e.g. ENOSPC
  */
 export async function drawCatalog(folder: string, albums: readonly StarterAlbum[]): Promise<void> {

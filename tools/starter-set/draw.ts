@@ -1,9 +1,9 @@
 /**
- * Draws made-up covers and writes their list:
+ * Draws synthetic covers and writes their metadata:
  *
  *     npx tsx tools/starter-set/draw.ts [FOLDER] [--count 240] [--seed N]
  *
- * Without arguments it makes the starter set again, in `models/starter/catalog/`.
+ * Without arguments it recreates the starter set in `models/starter/catalog/`.
  */
 import { parseArgs } from 'node:util';
 import { drawCatalog } from './draw-catalog.ts';

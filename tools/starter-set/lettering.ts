@@ -1,6 +1,6 @@
 /**
- * Strokes of each character on a grid 4 wide and 6 high: two digits a point (x, y), lines split by `|`.
- * Own letters, so that covers look the same whatever fonts a machine has.
+ * Strokes of each character on a grid 4 wide and 6 high: two digits per point (x, y), lines separated by `|`.
+ * Covers use these instead of fonts, so that they look the same on every machine.
  */
 const strokes: Record<string, string> = {
   A: '06 20 46|14 34',
@@ -49,18 +49,18 @@ const strokes: Record<string, string> = {
 
 export interface Lettering {
   text: string;
-  /** Where the text begins, is centred or ends, by `align`, and its top. */
+  /** Where the text starts, is centred or ends, depending on `align`; `y` is its top. */
   x: number;
   y: number;
-  /** Height of the letters; less where the text would be wider than `width`. */
+  /** Height of the letters; reduced if the text would be wider than `width`. */
   height: number;
   width: number;
   align: 'start' | 'middle' | 'end';
-  /** Thickness of the strokes as a share of the height. */
+  /** Thickness of the strokes as a fraction of the height. */
   weight: number;
-  /** Lean in degrees. */
+  /** In degrees. */
   slant: number;
-  /** Space between letters as a share of the height. */
+  /** Space between letters as a fraction of the height. */
   spacing: number;
   ink: string;
 }
@@ -73,9 +73,9 @@ const advance = (character: string): number =>
   character === ' ' ? 2.4 : narrow.has(character) ? 1 : 4;
 
 /**
- * SVG of one line of capitals.
+ * Draws one line of capitals as SVG.
  *
- * @returns the drawing and the height it took
+ * @returns the drawing and its height
  */
 export function drawLettering(lettering: Lettering): { svg: string; height: number } {
   const { x, y, width, align, weight, slant, spacing, ink } = lettering;

@@ -17,7 +17,7 @@ const ensembles =
   'Quartet Trio Ensemble Band Sound System Orchestra Club Collective Five Unit Choir'.split(' ');
 const times = ['Noon', 'Dusk', 'Dawn', 'Midwinter', 'Harvest', 'Low Tide', 'First Light'];
 
-/** A proper name that belongs to nobody. */
+/** An invented proper name. */
 const surname = (random: Random): string =>
   random.pick(heads) + (random.chance(0.6) ? random.pick(middles) : '') + random.pick(tails);
 

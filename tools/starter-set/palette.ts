@@ -23,7 +23,7 @@ export interface Shade {
 
 type Span = readonly [low: number, high: number];
 
-/** The shades that anyone would call by the name: gaps between the names are left on purpose. */
+/** Shades that are unambiguous for each colour name; the gaps between the names are intentional. */
 const spans: Record<Colour, { hue: Span; saturation: Span; lightness: Span }> = {
   red: { hue: [352, 364], saturation: [72, 92], lightness: [40, 50] },
   orange: { hue: [22, 33], saturation: [90, 100], lightness: [50, 57] },
@@ -37,7 +37,7 @@ const spans: Record<Colour, { hue: Span; saturation: Span; lightness: Span }> = 
   white: { hue: [30, 60], saturation: [0, 60], lightness: [95, 99] },
 };
 
-/** A shade of a colour by chance. */
+/** A random shade of a colour. */
 export function shadeOf(colour: Colour, random: Random): Shade {
   const { hue, saturation, lightness } = spans[colour];
   return {
@@ -47,7 +47,7 @@ export function shadeOf(colour: Colour, random: Random): Shade {
   };
 }
 
-/** The same shade, lighter (positive) or darker (negative) by some percent, still of its name. */
+/** The same shade, lighter (positive) or darker (negative) by some percent. */
 export const lighter = (shade: Shade, by: number): Shade => ({
   ...shade,
   lightness: Math.max(3, Math.min(99, shade.lightness + by)),
@@ -59,7 +59,7 @@ export const css = ({ hue, saturation, lightness }: Shade): string =>
 const hex = (channels: readonly number[]): string =>
   `#${channels.map((channel) => Math.round(channel).toString(16).padStart(2, '0')).join('')}`;
 
-/** HSL to RGB, 0 to 255. librsvg reads `hsl()` too, but not in every version. */
+/** HSL to RGB, 0 to 255. Not every version of librsvg supports `hsl()`. */
 function rgb(hue: number, saturation: number, lightness: number): [number, number, number] {
   const light = lightness / 100;
   const reach = (saturation / 100) * Math.min(light, 1 - light);
@@ -70,7 +70,7 @@ function rgb(hue: number, saturation: number, lightness: number): [number, numbe
   return [channel(0), channel(8), channel(4)];
 }
 
-/** CIE L*a*b* of the middle of a colour's shades. */
+/** CIE L*a*b* of the mean of a colour's shades. */
 function lab(colour: Colour): [number, number, number] {
   const { hue, saturation, lightness } = spans[colour];
   const middle = ([low, high]: Span) => (low + high) / 2;
@@ -87,14 +87,14 @@ function lab(colour: Colour): [number, number, number] {
 
 const labs = new Map(colours.map((colour) => [colour, lab(colour)]));
 
-/** How far two colours are apart to the eye (CIE76): 2 is just noticeable, black to white is about 95. */
+/** Perceptual distance of two colours (CIE76): 2 is just noticeable, black to white is about 95. */
 export function contrast(one: Colour, other: Colour): number {
   const [l, a, b] = labs.get(one) ?? [0, 0, 0];
   const [otherL, otherA, otherB] = labs.get(other) ?? [0, 0, 0];
   return Math.hypot(l - otherL, a - otherA, b - otherB);
 }
 
-/** Least contrast between a shape or a texture and the ground it stands on. */
+/** Minimum contrast between a shape or a texture and its ground. */
 export const legible = 48;
 
 /** The colours on which all of `inks` are legible. */

@@ -1,13 +1,13 @@
-/** A seeded source of chance: the same seed gives the same drawing on every machine. */
+/** A seeded random generator: the same seed yields the same drawing on every machine. */
 export class Random {
   #state: number;
 
-  /** @param seed any integer; its low 32 bits count */
+  /** @param seed any integer; only its low 32 bits are used */
   constructor(seed: number) {
     this.#state = seed >>> 0;
   }
 
-  /** The next number of mulberry32 (Tommy Ettinger's generator), 0 up to but not 1. */
+  /** The next number of mulberry32 (Tommy Ettinger's generator), in [0, 1). */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
     let mixed = this.#state;
@@ -26,19 +26,19 @@ export class Random {
     return low + Math.floor(this.next() * (high - low + 1));
   }
 
-  /** @param share 0 (never) to 1 (always) */
+  /** @param share probability, 0 to 1 */
   chance(share: number): boolean {
     return this.next() < share;
   }
 
-  /** @throws RangeError where there is nothing to pick from */
+  /** @throws RangeError if `from` is empty */
   pick<T>(from: readonly T[]): T {
     const picked = from[Math.floor(this.next() * from.length)];
     if (picked === undefined) throw new RangeError('Expected at least one thing to pick from.');
     return picked;
   }
 
-  /** A shuffled copy (Fisher and Yates). */
+  /** A shuffled copy (Fisher-Yates). */
   shuffled<T>(of: readonly T[]): T[] {
     const left = [...of];
     const shuffled: T[] = [];
@@ -46,7 +46,7 @@ export class Random {
     return shuffled;
   }
 
-  /** A seed for a source of its own, so that what one part draws does not move the next. */
+  /** A seed for an independent generator, so that the draws of one part do not affect the next. */
   seed(): number {
     return Math.floor(this.next() * 2 ** 32);
   }

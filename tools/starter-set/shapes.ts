@@ -21,7 +21,7 @@ const disc = (radius: number): string => {
   return `M-${r} 0A${r} ${r} 0 1 1 ${r} 0A${r} ${r} 0 1 1 -${r} 0Z`;
 };
 
-/** Corners at even angles from the top, at the radii given in turn. */
+/** A polygon with corners at equal angles from the top, at the given radii. */
 const radial = (radii: readonly number[]): string =>
   polygon(
     radii.map((radius, i) => {
@@ -80,14 +80,14 @@ const outlines: Record<Shape, (random: Random) => string> = {
   },
 };
 
-/** SVG path data of a shape that fits a circle of radius 1 round the origin. Fill it with the even-odd rule. */
+/** SVG path data of a shape within a circle of radius 1 around the origin. Fill it with the even-odd rule. */
 export const shapePath = (shape: Shape, random: Random): string => outlines[shape](random);
 
-/** Shapes that are still what they are when only their edge is drawn: an outlined circle would be a ring. */
+/** Whether a shape is recognisable when only its edge is drawn: an outlined circle would be a ring. */
 export const canBeOutlined = (shape: Shape): boolean =>
   !['circle', 'ring', 'crescent', 'cross'].includes(shape);
 
-/** Rotation in degrees by chance, within what leaves a square a square and a diamond a diamond. */
+/** A random rotation in degrees, limited so that a square is not mistaken for a diamond. */
 export function rotationOf(shape: Shape, random: Random): number {
   switch (shape) {
     case 'circle':

@@ -5,10 +5,10 @@ import { Random } from './random.ts';
 import { shapes } from './shapes.ts';
 import { textures } from './textures.ts';
 
-/** The seed of the covers that are served. Covers of this seed are never trained on. */
+/** The seed of the starter set. Covers of this seed are never used for training. */
 export const starterSeed = 20_240_117;
 
-/** Of the 10 colours of each of 9 shapes two or three covers, of those of each of 6 textures four. */
+/** Two or three covers for each of the 9 shapes in each of 10 colours, four for each of the 6 textures in each. */
 export const starterCount = 240;
 
 /** One element of the metadata file, with its keys in the file's order. */
@@ -33,12 +33,12 @@ export interface StarterAlbum {
 }
 
 /**
- * Invents albums. Every pair of a shape and its colour comes equally often (but for rounding), and so does every
- * pair of a texture and its colour.
+ * Invents albums. Every pair of a shape and its colour occurs equally often (except for rounding), and so does
+ * every pair of a texture and its colour.
  *
  * @param options.seed default: {@link starterSeed}
  * @param options.count default: {@link starterCount}
- * @returns albums by rising `local_id`; some ids are left out, so that an id is not a row
+ * @returns albums by ascending `local_id`; ids have gaps, so that they differ from row numbers
  */
 export function starterAlbums(options: { seed?: number; count?: number } = {}): StarterAlbum[] {
   const { seed = starterSeed, count = starterCount } = options;
@@ -62,7 +62,7 @@ export function starterAlbums(options: { seed?: number; count?: number } = {}): 
 /** @returns the cover as an SVG document of 640 x 640 */
 export const coverSvg = (album: StarterAlbum): string => drawCover(album.spec);
 
-/** Tags by chance, as the covers that the model is trained on have them. */
+/** Random tags, as used for the training covers. */
 export function anyTags(random: Random): CoverTags {
   for (;;) {
     const inks: Inks = {
@@ -77,7 +77,7 @@ export function anyTags(random: Random): CoverTags {
 
 type Inks = Omit<CoverTags, 'baseColour'>;
 
-/** Least contrast between a shape and the texture behind it; below `legible` a halo parts the two. */
+/** Minimum contrast between a shape and the texture behind it; below `legible` a halo separates them. */
 const apart = 24;
 
 const fits = ({ shapeColour, textureColour }: Inks): boolean =>
@@ -92,7 +92,7 @@ const grounded = (inks: Inks, random: Random): CoverTags => ({
 const pairs = <T>(things: readonly T[]): [T, Colour][] =>
   things.flatMap((thing) => colours.map((colour): [T, Colour] => [thing, colour]));
 
-/** Repeats a list until it is long enough, the last time with gaps all over it, and shuffles it. */
+/** Repeats a list up to `count` items, the last time with evenly spread gaps, and shuffles the result. */
 function deal<T>(cards: readonly T[], count: number, random: Random): T[] {
   const rest = count % cards.length;
   const whole = Array.from({ length: Math.floor(count / cards.length) }, () => cards).flat();
@@ -100,7 +100,7 @@ function deal<T>(cards: readonly T[], count: number, random: Random): T[] {
   return random.shuffled([...whole, ...spread]);
 }
 
-/** Shapes and textures dealt out beside each other; where their colours do not fit, two textures swap places. */
+/** Pairs shapes with textures at random; if their colours do not fit, swaps two textures. */
 function evenTags(count: number, random: Random): CoverTags[] {
   const shapePairs = deal(pairs(shapes), count, random);
   const texturePairs = deal(pairs(textures), count, random);
@@ -136,7 +136,7 @@ function freshNames(taken: Set<string>, random: Random): { artist: string; title
 
 function inventRow(id: number, artist: string, title: string, random: Random): StarterRow {
   const best = random.chance(0.08);
-  // Three draws make a hill round 7, as real scores have; a "best new" album scores 8.2 or more.
+  // Three draws give a distribution with a peak around 7, like real scores; a "best new" album scores 8.2 or more.
   const hill = 10 * Math.max(random.next(), (random.next() + random.next()) / 2);
   const score = best ? random.between(8.2, 10) : hill;
   return {

@@ -3,10 +3,10 @@ import type { Random } from './random.ts';
 export const textures = ['stripes', 'dots', 'grid', 'waves', 'checkerboard', 'rays'] as const;
 export type Texture = (typeof textures)[number];
 
-/** Edge of a cover in the drawing's own units. */
+/** Edge of a cover in SVG units. */
 export const coverEdge = 640;
 
-/** Half of what must be covered so that a turned texture still reaches every corner, with some to spare. */
+/** Half the edge of the textured area: large enough for a rotated texture to reach every corner, with a margin. */
 const reach = 470;
 
 const n = (value: number): string => value.toFixed(1);
@@ -17,7 +17,7 @@ function steps(step: number, random: Random): number[] {
   return Array.from({ length: Math.ceil((2 * reach) / step) + 2 }, (_, i) => first + i * step);
 }
 
-/** Turned by any of the usual angles, or slightly off one of them. */
+/** An SVG transform that rotates by about one of the angles. */
 const turned = (angles: readonly number[], random: Random): string =>
   `translate(320 320) rotate(${n(random.pick(angles) + random.between(-6, 6))})`;
 
@@ -27,7 +27,7 @@ const filled = (path: string, ink: string, transform: string): string =>
 const stroked = (path: string, ink: string, width: number, transform: string): string =>
   `<path transform="${transform}" fill="none" stroke="${ink}" stroke-width="${n(width)}" d="${path}"/>`;
 
-/** In all of them the ink covers clearly less than half, so that ink and ground can be told apart. */
+/** The ink always covers clearly less than half, so that ink and ground are distinguishable. */
 const drawings: Record<Texture, (ink: string, random: Random) => string> = {
   stripes: (ink, random) => {
     const step = random.between(34, 84);
@@ -83,7 +83,7 @@ const drawings: Record<Texture, (ink: string, random: Random) => string> = {
   },
   checkerboard: (ink, random) => {
     const step = random.between(38, 76);
-    // Smaller than the cells: with half the area each, nobody could say which colour is the ink.
+    // Smaller than the cells: with half the area each, it would be unclear which colour is the ink.
     const edge = n(step * random.between(0.78, 0.86));
     const columns = steps(step, random);
     const path = steps(step, random)

@@ -3,54 +3,54 @@ import { apiKey } from './key.ts';
 import { Problem, readProblem } from './problem.ts';
 import type { Album, AlbumResult, GenreCount, Health, Identified, YearRange } from './types.ts';
 
-/** How deep the API lets one page into an answer, in albums. */
+/** How far the API allows paging into the results of a search, in albums. */
 export const deepest = 200;
 
-/** Albums a page: fills whole rows of 2, 3, 4, 6 or 8. */
+/** Albums per page: fills whole rows of 2, 3, 4, 6 or 8. */
 const pageSize = 24;
 
-/** After so many milliseconds without an answer one is told so. */
+/** Request timeout in milliseconds. */
 const patienceMs = 60_000;
 
-/** Edges in pixels of the thumbnails that the API makes. */
+/** Edge lengths in pixels of the API's thumbnails. */
 const thumbnailSizes = [160, 320, 640] as const;
 
 export interface SearchRequest {
   subject: Exclude<Subject, { kind: 'nothing' }>;
   filters: Filters;
-  /** For a search by picture. */
+  /** Only for a search by picture. */
   picture: Blob | null;
 }
 
-/** A part of the answer to a search. */
+/** One page of the results of a search. */
 export interface SearchPage {
   albums: AlbumResult[];
-  /** Nothing comes after it. */
+  /** Whether this is the last page. */
   last: boolean;
-  /** The albums recognised in the picture, largest first; `null` where none were looked for. */
+  /** The albums recognised in the picture, largest first; `null` if recognition was not attempted. */
   identified: Identified[] | null;
 }
 
-/** What the API answers to a search. */
+/** The API's response to a search. */
 interface SearchAnswer {
   results: AlbumResult[];
   identified?: Identified[] | null;
 }
 
-/** The public HTTP API, wherever it is. Every method throws {@link Problem}. */
+/** Client of the public HTTP API, which may be on another host. Every method throws {@link Problem}. */
 export class ApiClient {
   readonly #base: URL;
-  /** `undefined`: as many as the API gives by itself, where its operator allows fewer than a page. */
+  /** `undefined`: the API's default, used if its operator allows fewer than `pageSize`. */
   #pageSize: number | undefined = pageSize;
 
-  /** @param base the API's URL, with a slash at its end where it has a path */
+  /** @param base the API's URL; a path in it must end with a slash */
   constructor(base: URL) {
     this.#base = base;
   }
 
   /**
-   * @param offset how many of the best are known already
-   * @returns the next albums, those recognised in the picture first
+   * @param offset number of results already loaded
+   * @returns the next page; albums recognised in the picture come first
    */
   async search(request: SearchRequest, offset: number, signal: AbortSignal): Promise<SearchPage> {
     const size = this.#pageSize;
@@ -94,12 +94,12 @@ export class ApiClient {
     return this.#ask('health');
   }
 
-  /** How many albums there are to be found. */
+  /** Number of searchable albums. */
   async totalAlbums(): Promise<number> {
     return (await this.#ask<{ total_albums: number }>('api/stats')).total_albums;
   }
 
-  /** Most albums first. */
+  /** Sorted by number of albums, descending. */
   async genres(): Promise<GenreCount[]> {
     return (await this.#ask<{ genres: GenreCount[] }>('api/genres')).genres;
   }
@@ -108,27 +108,27 @@ export class ApiClient {
     return this.#ask('api/year-range');
   }
 
-  /** A few albums from somewhere in the answer to a search. */
+  /** A few results of a text search, starting at an offset. */
   async someAlbums(query: string, count: number, offset: number): Promise<AlbumResult[]> {
     const parameters = new URLSearchParams({ query, k: String(count), offset: String(offset) });
     const path = `api/search-by-text?${parameters.toString()}`;
     return (await this.#ask<{ results: AlbumResult[] }>(path)).results;
   }
 
-  /** @param size edge in pixels; without it the cover as it is */
+  /** @param size edge in pixels; the original cover by default */
   coverUrl(albumId: number, size?: (typeof thumbnailSizes)[number]): string {
     const query = size === undefined ? '' : `?size=${String(size)}`;
     return this.#url(`api/image/${String(albumId)}${query}`);
   }
 
-  /** The thumbnails of a cover, for an `<img>`'s `srcset`. */
+  /** The thumbnails of a cover, for the `srcset` of an `<img>`. */
   coverSet(albumId: number): string {
     return thumbnailSizes
       .map((size) => `${this.coverUrl(albumId, size)} ${String(size)}w`)
       .join(', ');
   }
 
-  /** The API's own documentation, for people. */
+  /** The API's documentation page. */
   docsUrl(): string {
     return this.#url('docs');
   }
@@ -141,7 +141,7 @@ export class ApiClient {
     const patience = AbortSignal.timeout(patienceMs);
     const signals = init.signal ? [init.signal, patience] : [patience];
     const key = apiKey.value;
-    // Not `Authorization`, which a proxy in front of the API may need for itself.
+    // Not `Authorization`: a proxy in front of the API may use that header.
     const headers: HeadersInit = key === null ? {} : { 'X-API-Key': key };
     try {
       const signal = AbortSignal.any(signals);

@@ -1,11 +1,11 @@
 const storageKey = 'api-key';
 
-/** The key of the API that was entered on this page, for as long as its tab is open. */
+/** The API key entered on this page, kept while the tab is open. */
 class ApiKey {
   #value = stored();
   readonly #listeners = new Set<() => void>();
 
-  /** `null` where none was entered. */
+  /** `null` if none was entered. */
   get value(): string | null {
     return this.#value;
   }
@@ -15,19 +15,19 @@ class ApiKey {
     try {
       sessionStorage.setItem(storageKey, key);
     } catch {
-      // then it is known until the page is left
+      // then it is kept only until the page is closed
     }
     for (const listener of [...this.#listeners]) listener();
   }
 
-  /** @returns ends the listening */
+  /** @returns a function that removes the listener */
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 }
 
-/** Where cookies are blocked, so is this storage. */
+/** Reading throws if the browser blocks cookies, which blocks this storage too. */
 function stored(): string | null {
   try {
     return sessionStorage.getItem(storageKey);

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../../lib/errors.ts';
 
-/** What can go wrong before the API is even asked, or without an answer of its. */
+/** Failures before a request is sent, or without a response from the API. */
 export type LocalCode =
   | 'not_a_picture'
   | 'picture_too_large'
@@ -15,16 +15,16 @@ export type LocalCode =
 export type ProblemCode = ErrorCode | LocalCode;
 
 interface ProblemFacts {
-  /** One sentence of the server's about this very request, in English. */
+  /** The server's sentence about this request, in English. */
   detail?: string;
   requestId?: string;
-  /** Seconds after which trying again makes sense. */
+  /** Seconds to wait before a retry. */
   retryAfter?: number;
-  /** Names of the parameters that are wrong. */
+  /** Names of the invalid parameters. */
   parameters?: string[];
 }
 
-/** Anything that the page has to tell instead of results. */
+/** Any failure that the page reports to the user. */
 export class Problem extends Error {
   readonly code: ProblemCode;
   readonly detail: string | undefined;
@@ -46,7 +46,7 @@ export class Problem extends Error {
   }
 }
 
-/** A proxy in front of the API answers in its own way: its status is all there is to go by. */
+/** The error of a proxy in front of the API has no code of ours, so it is derived from the status. */
 const codeOfStatus = (status: number): ProblemCode => {
   if (status === 413) return 'upload_too_large';
   if (status === 429) return 'rate_limited';
@@ -56,9 +56,9 @@ const codeOfStatus = (status: number): ProblemCode => {
 };
 
 /**
- * Reads an answer that is not a success: `application/problem+json`, or whatever else came.
+ * Reads an error response: `application/problem+json` or any other body.
  *
- * @param withKey whether the request had a key
+ * @param withKey whether the request carried a key
  */
 export async function readProblem(response: Response, withKey: boolean): Promise<Problem> {
   const body = (await response.json().catch(() => ({}))) as Record<string, unknown>;

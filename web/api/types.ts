@@ -1,4 +1,4 @@
-/** What the API answers, as far as the page reads it. */
+/** The parts of the API's responses that the page reads. */
 
 /** A result of a search. Absent values are `null`. */
 export interface AlbumResult {
@@ -14,21 +14,21 @@ export interface AlbumResult {
   best_new_music: boolean;
 }
 
-/** An album that was recognised in the picture that was sent. */
+/** An album recognised in the uploaded picture. */
 export interface Identified {
   album_id: number;
   artist: string | null;
   album_name: string | null;
   /**
-   * The cover's corners, clockwise from its own top left: as shares of the upright picture's width and height.
-   * Below 0 or above 1 where the picture cuts the sleeve off.
+   * The cover's corners, clockwise from the cover's top left, as fractions of the upright picture's width and height.
+   * Below 0 or above 1 if the sleeve extends beyond the picture.
    */
   outline: readonly (readonly [x: number, y: number])[];
-  /** Ids of albums that it could be as well: editions that share the artwork. */
+  /** Ids of other albums with the same artwork, e.g. other editions. */
   alternatives: readonly number[];
 }
 
-/** One album by itself. */
+/** An album requested by its id. */
 export interface Album extends Omit<AlbumResult, 'similarity_score'> {
   label: string | null;
   reviewer: string | null;
@@ -38,7 +38,7 @@ export interface Album extends Omit<AlbumResult, 'similarity_score'> {
 export interface Health {
   /** `null` until the service knows. */
   starter_set: boolean | null;
-  /** Whether albums are recognised in pictures; `null` until the service knows. */
+  /** Whether the service recognises albums in pictures; `null` until it knows. */
   identification?: boolean | null;
 }
 
@@ -47,7 +47,7 @@ export interface GenreCount {
   albums: number;
 }
 
-/** Release years of the catalog; `null` where no album has one. */
+/** Release years of the catalog; `null` if no album has one. */
 export interface YearRange {
   year_min: number | null;
   year_max: number | null;

@@ -2,7 +2,7 @@ import { noFilters, type Filters } from '../address.ts';
 import { icon, make } from '../dom.ts';
 import { language } from '../language/language.ts';
 
-/** A filter as it is told, and the filters without it. */
+/** The label of an active filter, and the filters without it. */
 type Chip = [text: string, without: Filters];
 
 function chips(filters: Filters): Chip[] {
@@ -21,7 +21,7 @@ function chips(filters: Filters): Chip[] {
   return list;
 }
 
-/** The filters at work, each with a button that takes it away. */
+/** List items for the active filters, each a button that removes it. */
 export function activeFilters(filters: Filters, change: (filters: Filters) => void): HTMLElement[] {
   const words = language.words.filters;
   const list = chips(filters).map(([text, without]) =>

@@ -6,13 +6,13 @@ import { make, part } from '../dom.ts';
 import { language } from '../language/language.ts';
 import { ProblemView } from '../messages/problem-view.ts';
 
-/** What the filters can take, as the catalog has it. */
+/** The values that the catalog offers for the filters. */
 interface Choices {
   genres: GenreCount[];
   years: YearRange;
 }
 
-/** The panel of filters. What they can take is asked for when it is first opened. */
+/** The filter panel. Its choices are loaded when it is first opened. */
 export class FilterPanel {
   readonly #panel = part('filter-panel', HTMLElement);
   readonly #button = part('filter-button', HTMLButtonElement);
@@ -20,7 +20,7 @@ export class FilterPanel {
   readonly #change: (filters: Filters) => void;
   #choices: Choices | undefined;
   #filters: Filters;
-  /** Each sets a control to what is in force. The controls stay: one of them may have the focus. */
+  /** Each sets one control to the current filters. Controls are updated in place, so that focus is not lost. */
   #controls: (() => void)[] = [];
 
   constructor(client: ApiClient, filters: Filters, change: (filters: Filters) => void) {
@@ -35,7 +35,7 @@ export class FilterPanel {
     });
   }
 
-  /** Shows what is in force. */
+  /** Shows the current filters. */
   show(filters: Filters): void {
     this.#filters = filters;
     for (const control of this.#controls) control();
@@ -159,7 +159,7 @@ export class FilterPanel {
     return make('div', { class: 'field' }, choice);
   }
 
-  /** A box to check, with its label. */
+  /** A checkbox with its label. */
   #choice(
     label: HTMLElement,
     isChosen: (filters: Filters) => boolean,

@@ -7,10 +7,10 @@ import { language } from '../language/language.ts';
 import { coverPicture } from '../results/cover.ts';
 import { artistOf, titleOf } from '../results/names.ts';
 
-/** Covers of the crate: one row of a wide screen, two of a phone. */
+/** Number of example covers: one row on a wide screen, two on a phone. */
 const crateSize = 6;
 
-/** English in every language, since that is what the models have read. */
+/** English in every page language, since the models were trained on English. */
 const anyCatalog = [
   'a face in black and white',
   'blue sky',
@@ -20,7 +20,7 @@ const anyCatalog = [
   'red shapes',
 ];
 
-/** Of the starter set's shapes, textures and colours. */
+/** For the starter set's shapes, textures and colours. */
 const starterCatalog = [
   'a red circle',
   'blue waves',
@@ -32,7 +32,7 @@ const starterCatalog = [
 
 const sizes = '(max-width: 36rem) 28vw, (max-width: 64rem) 14vw, 11rem';
 
-/** What one may try where nothing is searched for yet: covers of this very catalog, and descriptions. */
+/** Suggestions on the home view: covers from this catalog, and descriptions. */
 export class Examples {
   readonly #client: ApiClient;
   #albums: AlbumResult[] | undefined;
@@ -45,7 +45,7 @@ export class Examples {
     });
   }
 
-  /** Covers from anywhere among those that come closest to one of the descriptions; asked for once. */
+  /** Loads covers once, from a random position in the results for a random description. */
   async load(starterSet: boolean): Promise<void> {
     this.#descriptions = starterSet ? starterCatalog : anyCatalog;
     this.draw();
@@ -56,10 +56,10 @@ export class Examples {
       const found = await this.#client.someAlbums(about, crateSize, offset);
       this.#albums = found.length > 0 ? found : await this.#client.someAlbums(about, crateSize, 0);
       this.draw();
-      part('crate', HTMLElement).hidden = false; // an earlier try may have failed
+      part('crate', HTMLElement).hidden = false; // it is hidden if an earlier attempt failed
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      part('crate', HTMLElement).hidden = true; // an ornament: the next search tells what is wrong
+      part('crate', HTMLElement).hidden = true; // not essential: the next search reports the problem
     }
   }
 

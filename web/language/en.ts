@@ -1,4 +1,4 @@
-/** Every text of the page, in English. `fr.ts` must have the same keys, which the compiler checks. */
+/** All texts of the page in English. The compiler checks that `fr.ts` has the same keys. */
 export const en = {
   name: 'Shazam Visual',
   masthead: {

@@ -1,6 +1,6 @@
 import type { Words } from './en.ts';
 
-/** Every text of the page, in French. */
+/** All texts of the page in French. */
 export const fr: Words = {
   name: 'Shazam Visual',
   masthead: {

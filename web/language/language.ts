@@ -8,7 +8,7 @@ const storageKey = 'language';
 const isKnown = (code: string | null): code is LanguageCode =>
   code !== null && code in dictionaries;
 
-/** What was chosen here before, else the first of the browser's languages that is known, else English. */
+/** The language chosen earlier, else the browser's first supported language, else English. */
 function firstLanguage(): LanguageCode {
   const chosen = stored();
   if (isKnown(chosen)) return chosen;
@@ -16,7 +16,7 @@ function firstLanguage(): LanguageCode {
   return wanted.find(isKnown) ?? 'en';
 }
 
-/** Where cookies are blocked, so is this storage. */
+/** Reading throws if the browser blocks cookies, which blocks this storage too. */
 function stored(): string | null {
   try {
     return localStorage.getItem(storageKey);
@@ -25,7 +25,7 @@ function stored(): string | null {
   }
 }
 
-/** The language that the page speaks. */
+/** The language of the page. */
 class Language {
   code: LanguageCode = firstLanguage();
   readonly #listeners: (() => void)[] = [];
@@ -44,12 +44,12 @@ class Language {
     try {
       localStorage.setItem(storageKey, code);
     } catch {
-      // it is chosen for this visit, then
+      // then the choice holds for this visit only
     }
     for (const listener of this.#listeners) listener();
   }
 
-  /** A number as it is written here, e.g. `0,95`. */
+  /** A number formatted for the language, e.g. `0,95`. */
   number(value: number, decimals = 0): string {
     return value.toLocaleString(this.code, {
       minimumFractionDigits: decimals,

@@ -1,6 +1,6 @@
 import { language } from './language.ts';
 
-/** Attributes of `index.html` that name a text: where the text goes. */
+/** For each attribute in `index.html` that names a text: how the text is applied to the element. */
 const places = {
   'data-words': (element: Element, text: string) => (element.textContent = text),
   'data-words-label': (element: Element, text: string) => {
@@ -14,7 +14,7 @@ const places = {
   },
 };
 
-/** Puts the texts that `index.html` names by their path in the dictionary (`finder.title`) into the page. */
+/** Fills in the texts that `index.html` names by their path in the dictionary (`finder.title`). */
 export function translatePage(): void {
   document.documentElement.lang = language.code;
   for (const [attribute, put] of Object.entries(places))

@@ -3,7 +3,7 @@ import type { Problem, ProblemCode } from '../api/problem.ts';
 import { icon, make } from '../dom.ts';
 import { language } from '../language/language.ts';
 
-/** Failures that may be over after a retry. The others need a different search, or the operator. */
+/** Failures that a retry may resolve. The others need a different search, or the operator. */
 const passing: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
   'malformed_upload',
   'upload_incomplete',
@@ -24,7 +24,7 @@ const passing: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
   'timed_out',
 ]);
 
-/** Temporary failures: the page retries automatically. */
+/** Transient failures: the page retries automatically. */
 const passingSoon: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
   'rate_limited',
   'busy',
@@ -33,7 +33,7 @@ const passingSoon: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
   'encoder_lost',
 ]);
 
-/** Failures of this very picture. */
+/** Failures of this picture: another one may work. */
 const ofThePicture: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
   'missing_file',
   'empty_file',
@@ -50,7 +50,7 @@ const ofThePicture: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
   'camera_missing',
 ]);
 
-/** Failures that are solved by entering a key. */
+/** Failures that can be fixed by entering a key. */
 const needingKey: ReadonlySet<ProblemCode> = new Set<ProblemCode>(['unauthorized', 'key_refused']);
 
 export interface ProblemActions {
@@ -64,8 +64,8 @@ export interface ProblemActions {
 }
 
 /**
- * Tells what went wrong, what to do about it, and lets one try again: not before the time that the server
- * named. Screen readers are told once; the seconds are counted for the eye only.
+ * Shows what went wrong, what to do about it, and a retry button, disabled until the server's `Retry-After` has
+ * passed. Screen readers announce the problem once; the countdown is only visual.
  */
 export class ProblemView {
   readonly element: HTMLElement;
@@ -76,7 +76,7 @@ export class ProblemView {
   constructor(problem: Problem, actions: ProblemActions) {
     const words = language.words.problems;
     const known: Partial<Record<string, { title: string; advice: string }>> = words.codes;
-    // the service may be newer than the page and know more ways to fail
+    // a service newer than the page may have more error codes
     const { title, advice } = known[problem.code] ?? words.codes.internal_error;
     const { retryAfter = 0 } = problem;
     const canRetry = actions.retry !== undefined && passing.has(problem.code);
@@ -105,7 +105,7 @@ export class ProblemView {
     );
   }
 
-  /** Stops waiting and takes the message away. */
+  /** Stops the timers and removes the message. */
   remove(): void {
     window.clearInterval(this.#timer);
     if (this.#retryOnline) window.removeEventListener('online', this.#retryOnline);
@@ -113,7 +113,7 @@ export class ProblemView {
     this.element.remove();
   }
 
-  /** A field for the key that is needed. Whichever is filled in, everything in sight that was refused is asked again. */
+  /** A form for the missing key. When any such form is submitted, all visible refused requests are retried. */
   #keyForm({ code }: Problem, { retry }: ProblemActions): HTMLElement[] {
     if (!needingKey.has(code) || !retry) return [];
     this.#stopListening = apiKey.onChange(() => {
@@ -125,7 +125,7 @@ export class ProblemView {
         type: 'password',
         autocomplete: 'off',
         required: '',
-        pattern: ' *[!-~]+ *', // what a header can carry
+        pattern: ' *[!-~]+ *', // characters allowed in a header
         'aria-label': words.label,
         placeholder: words.label,
       },
@@ -165,7 +165,7 @@ export class ProblemView {
     const label = make('span');
     const button = make('button', { class: 'button' }, icon('retry'), label);
     let left = retryAfter;
-    // not `disabled`: a focus on it would be lost
+    // not `disabled`, which would drop the focus
     const show = () => {
       button.ariaDisabled = String(left > 0);
       label.textContent = left > 0 ? words.retryIn(left) : words.retry;
@@ -186,7 +186,7 @@ export class ProblemView {
   }
 }
 
-/** The server's own sentence about this request, and the number under which its log has it. */
+/** The server's sentence about this request, and the request id for its log. */
 function said({ detail, requestId }: Problem): HTMLElement[] {
   if (detail === undefined) return [];
   const words = language.words.problems;

@@ -4,32 +4,32 @@ import { part } from '../dom.ts';
 import { fitInto } from './crop.ts';
 import { Lookout } from './lookout.ts';
 
-/** A photo is cropped and made small after this: it should lose little here. */
+/** High, since the photo is cropped and re-encoded later. */
 const jpegQuality = 0.92;
 
-/** Longer side and quality of the frames that are tried by themselves: some 40 KB. */
+/** Longer side and quality of the frames that are searched automatically: about 40 KB. */
 const frameEdge = 640;
 const frameQuality = 0.8;
 
-/** Whether one points with a finger and has no mouse. */
+/** Whether the primary input is touch, without a mouse. */
 export const isPhone = (): boolean =>
   window.matchMedia('(hover: none) and (pointer: coarse)').matches;
 
-/** Whether a page may use a camera here: only pages from HTTPS or localhost may. */
+/** Whether the page may use a camera: browsers require HTTPS or localhost. */
 const hasCamera = (): boolean => 'mediaDevices' in navigator;
 
 interface CameraEvents {
   photo: (photo: Blob) => void;
-  /** Searches by what the camera sees. */
+  /** Searches by a camera frame. */
   look: (frame: Blob, signal: AbortSignal) => Promise<SearchPage>;
-  /** Something was recognised in what it sees. */
+  /** An album was recognised in a frame. */
   found: (frame: Blob, page: SearchPage) => void;
   failed: (problem: Problem) => void;
-  /** The phone's own camera is wanted. */
+  /** The user chose the phone's camera app. */
   useOwn: () => void;
 }
 
-/** The dialog with a live picture of the camera and a button that takes it. */
+/** The dialog with the camera's live preview and a button that takes a photo. */
 export class Camera {
   readonly #dialog = part('camera', HTMLDialogElement);
   readonly #video = part('camera-preview', HTMLVideoElement);
@@ -68,14 +68,14 @@ export class Camera {
     });
   }
 
-  /** Whether the service recognises albums, and the camera may look for them by itself. */
+  /** Whether the service recognises albums, so that frames can be searched automatically. */
   set looksByItself(available: boolean) {
     this.#lookout.available = available;
   }
 
   /**
-   * Whether the page shows the camera's picture itself. For a mere photo a phone has a better program than a page
-   * can be: there the file input opens it.
+   * Whether the page shows a live preview. For plain photos a phone's camera app is better than a page: there the
+   * file input opens it.
    */
   get hasLivePreview(): boolean {
     return hasCamera() && (!isPhone() || this.#lookout.available);
@@ -90,7 +90,7 @@ export class Camera {
         video: { facingMode: 'environment', width: { ideal: 1920 }, height: { ideal: 1080 } },
       });
       if (this.#dialog.open) this.#video.srcObject = stream;
-      else stopStream(stream); // closed while the browser asked
+      else stopStream(stream); // the dialog was closed during the permission prompt
     } catch (error) {
       this.#dialog.close();
       const denied = error instanceof DOMException && error.name === 'NotAllowedError';
@@ -110,9 +110,9 @@ export class Camera {
   }
 
   /**
-   * What the camera sees, as JPEG.
+   * The current camera frame as JPEG.
    *
-   * @param edge its longer side in pixels, at most
+   * @param edge maximum length of the longer side in pixels
    */
   async #picture(edge: number, quality: number): Promise<Blob | null> {
     const { videoWidth, videoHeight } = this.#video;

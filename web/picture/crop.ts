@@ -1,6 +1,6 @@
-/** The geometry of a crop. Knows no DOM. */
+/** The geometry of a crop, independent of the DOM. */
 
-/** The part that is kept: edges as shares of the picture's width and height, 0 to 1. */
+/** The part that is kept: edges as fractions of the picture's width and height, 0 to 1. */
 export interface Crop {
   left: number;
   top: number;
@@ -18,18 +18,18 @@ export type Corner = (typeof corners)[number];
 
 export const wholePicture: Crop = { left: 0, top: 0, right: 1, bottom: 1 };
 
-/** No crop is narrower or lower than this share of the picture: less could not be dragged any more. */
+/** Minimum width and height of a crop as a fraction of the picture: a smaller one could not be dragged. */
 export const leastShare = 0.08;
 
 const between = (low: number, value: number, high: number) => Math.min(high, Math.max(low, value));
 
-/** Where a corner is, as shares of width and height. */
+/** Position of a corner as fractions of the picture's width and height. */
 export const cornerAt = (crop: Crop, corner: Corner): { x: number; y: number } => ({
   x: corner.endsWith('left') ? crop.left : crop.right,
   y: corner.startsWith('top') ? crop.top : crop.bottom,
 });
 
-/** The crop with one corner moved as near to a point as it may; the opposite corner stays. */
+/** Moves one corner to a point, within the limits; the opposite corner stays. */
 export function moveCorner(crop: Crop, corner: Corner, x: number, y: number): Crop {
   const { left, top, right, bottom } = crop;
   return {
@@ -43,7 +43,7 @@ export function moveCorner(crop: Crop, corner: Corner, x: number, y: number): Cr
   };
 }
 
-/** The crop moved as a whole, as far as the picture goes. */
+/** Moves the whole crop, within the picture. */
 export function moveWhole(crop: Crop, byX: number, byY: number): Crop {
   const x = between(-crop.left, byX, 1 - crop.right);
   const y = between(-crop.top, byY, 1 - crop.bottom);
@@ -55,7 +55,7 @@ export function moveWhole(crop: Crop, byX: number, byY: number): Crop {
   };
 }
 
-/** The crop in whole pixels of a picture: at least one each way. */
+/** The crop in whole pixels of a picture, at least 1 x 1. */
 export function regionOf(crop: Crop, { width, height }: Size): Size & { x: number; y: number } {
   const x = Math.min(width - 1, Math.round(crop.left * width));
   const y = Math.min(height - 1, Math.round(crop.top * height));
@@ -67,7 +67,7 @@ export function regionOf(crop: Crop, { width, height }: Size): Size & { x: numbe
   };
 }
 
-/** The largest size of the same shape whose longer side is at most `edge` pixels; nothing is enlarged. */
+/** Scales a size down so that its longer side is at most `edge` pixels. Never enlarges. */
 export function fitInto(edge: number, { width, height }: Size): Size {
   const scale = Math.min(1, edge / Math.max(width, height));
   return {

@@ -10,7 +10,7 @@ import {
   type Crop,
 } from './crop.ts';
 
-/** What an arrow key moves a corner by, as a share of the picture; with Shift, more. */
+/** How far an arrow key moves a corner, as a fraction of the picture; the larger step is with Shift. */
 const step = 0.01;
 const largeStep = 0.1;
 
@@ -22,8 +22,8 @@ const arrows: Record<string, readonly [x: number, y: number]> = {
 };
 
 /**
- * A frame over a picture, whose corners are dragged by mouse, finger or arrow keys; dragged inside, the
- * frame moves as a whole.
+ * A crop frame over a picture. Its corners can be dragged by mouse or touch or moved with the arrow keys;
+ * dragging its inside moves the whole frame.
  */
 export class Cropper {
   readonly #box: HTMLElement;
@@ -31,7 +31,7 @@ export class Cropper {
   readonly #handles: ReadonlyMap<Corner, HTMLElement>;
   #crop: Crop = wholePicture;
 
-  /** @param box holds the picture and nothing else, and is as large as it is shown */
+  /** @param box contains only the picture, and has its displayed size */
   constructor(box: HTMLElement) {
     this.#box = box;
     this.#handles = new Map(corners.map((corner) => [corner, this.#makeHandle(corner)]));
@@ -56,7 +56,7 @@ export class Cropper {
   }
 
   #makeHandle(corner: Corner): HTMLElement {
-    // a slider, so that screen readers hand the arrow keys on; its value is told in words
+    // a slider, so that screen readers pass the arrow keys on; `aria-valuetext` describes its value
     const handle = make('div', {
       class: `crop-handle ${corner}`,
       attributes: {
@@ -82,11 +82,11 @@ export class Cropper {
     return handle;
   }
 
-  /** @param move the crop for a drag by shares of the picture, from the crop at the drag's start */
+  /** @param move returns the new crop from the crop at the drag's start and the distance in fractions of the picture */
   #dragWith(handle: HTMLElement, move: (start: Crop, byX: number, byY: number) => Crop): void {
     handle.addEventListener('pointerdown', (down) => {
       if (down.button !== 0) return;
-      down.preventDefault(); // no text is selected on the way
+      down.preventDefault(); // prevents text selection during the drag
       handle.focus();
       handle.setPointerCapture(down.pointerId);
       const start = this.#crop;

@@ -3,29 +3,28 @@ import { Problem } from '../api/problem.ts';
 import { part } from '../dom.ts';
 import { language } from '../language/language.ts';
 
-/** From the beginning of one try to that of the next, at least. */
+/** Minimum time from the start of one attempt to the start of the next. */
 const pauseMs = 1000;
 
-/** While tries fail, the pause is doubled up to this. */
+/** The pause doubles with every failure, up to this limit. */
 const longestPauseMs = 30_000;
 
 const storageKey = 'look';
 
 interface LookoutEvents {
-  /** What the camera sees, small; `null` where it sees nothing yet. */
+  /** A small camera frame; `null` if the camera has no picture yet. */
   frame: () => Promise<Blob | null>;
   /** Searches by a frame. */
   look: (frame: Blob, signal: AbortSignal) => Promise<SearchPage>;
-  /** Something was recognised: no more is tried. */
+  /** An album was recognised; the lookout has stopped. */
   found: (frame: Blob, page: SearchPage) => void;
 }
 
 type State = 'idle' | 'looking' | 'waiting';
 
 /**
- * Tries what the camera sees about once a second, never two frames at a time, until an album is recognised. Whoever
- * does not want that switches it off, which is remembered. It is off by itself where sending costs, and stays
- * hidden where the service recognises nothing.
+ * Searches by camera frames about once a second, one at a time, until an album is recognised. A switch turns this
+ * off, which is remembered. It is off by default on metered connections, and hidden if the service has no recognition.
  */
 export class Lookout {
   readonly #choice = part('camera-look-choice', HTMLElement);
@@ -59,7 +58,7 @@ export class Lookout {
     this.#update();
   }
 
-  /** The camera's picture is there. */
+  /** Called when the camera shows a picture. */
   start(): void {
     if (this.#live) return;
     this.#switch.checked = !wasSwitchedOff() && !isMetered();
@@ -67,7 +66,7 @@ export class Lookout {
     this.#update();
   }
 
-  /** It is gone; what is on its way is given up. */
+  /** Called when the camera stops. Aborts the current request. */
   stop(): void {
     this.#live = false;
     this.#update();
@@ -106,18 +105,18 @@ export class Lookout {
     }
   }
 
-  /** @returns whether no more is to be tried */
+  /** @returns whether to stop searching */
   async #try(frame: Blob, signal: AbortSignal): Promise<boolean> {
     const page = await this.#events.look(frame, signal);
     if (signal.aborted) return true;
     if (page.identified === null)
-      this.available = false; // it has been switched off meanwhile
+      this.available = false; // recognition has been turned off in the service
     else if (page.identified.length > 0) this.#events.found(frame, page);
     else return false;
     return true;
   }
 
-  /** Tells it, once: screen readers say whatever is put in anew. */
+  /** Updates the status text only if it changed: screen readers announce every update. */
   #show(state: State): void {
     this.#state = state;
     const { looking, noAnswer } = language.words.camera;
@@ -126,7 +125,7 @@ export class Lookout {
   }
 }
 
-/** Resolves after a while, or as soon as it is given up. */
+/** Resolves after a delay, or on abort. */
 const sleep = (ms: number, signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
     if (signal.aborted) {
@@ -140,7 +139,7 @@ const sleep = (ms: number, signal: AbortSignal): Promise<void> =>
     });
   });
 
-/** Resolves once the page can be seen, or as soon as it is given up. */
+/** Resolves once the page is visible, or on abort. */
 const whileHidden = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
     const check = () => {
@@ -151,27 +150,27 @@ const whileHidden = (signal: AbortSignal): Promise<void> =>
     check();
   });
 
-/** What some browsers tell of their connection. */
+/** The Network Information API, which only some browsers have. */
 interface Connection {
   saveData?: boolean;
   type?: string;
   effectiveType?: string;
 }
 
-/** Whether a picture a second would cost its sender, or is too much for the line. Unknown means no. */
+/** Whether sending a picture per second costs the user money, or is too much for the connection. Unknown means no. */
 function isMetered(): boolean {
   const { connection = {} } = navigator as Navigator & { connection?: Connection };
   const { saveData = false, type, effectiveType } = connection;
   return saveData || type === 'cellular' || /^(slow-2g|2g|3g)$/.test(effectiveType ?? '');
 }
 
-/** Only “off” is kept: whoever switches it on where it costs does so for this time. */
+/** Stores only “off”: on a metered connection, “on” holds for this time only. */
 function remember(on: boolean): void {
   try {
     if (on) localStorage.removeItem(storageKey);
     else localStorage.setItem(storageKey, 'off');
   } catch {
-    // it holds until the camera is closed, then
+    // then it holds until the camera is closed
   }
 }
 

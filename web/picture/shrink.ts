@@ -1,17 +1,17 @@
 import { fitInto, regionOf, type Crop, type Size } from './crop.ts';
 
-/** Longer side of what is sent, in pixels. The models look at 224 to 336; more would only cost upload. */
+/** Longer side of the uploaded picture, in pixels. The models use 224 to 336; more would only slow the upload. */
 export const longestEdge = 1024;
 
 /** A 12-megapixel photo becomes 100 to 200 KB. */
 const jpegQuality = 0.85;
 
 /**
- * Cuts the crop out of a decoded picture and makes it small.
+ * Cuts the crop out of a decoded picture and scales it down.
  *
- * @param picture decoded; it is drawn upright, as its EXIF orientation says
- * @returns a JPEG of at most 1024 pixels on the longer side, without the original's metadata (where a photo
- *   was taken is nobody's business); what is transparent becomes white
+ * @param picture decoded; it is drawn upright, following its EXIF orientation
+ * @returns a JPEG of at most 1024 pixels on the longer side, without the original's metadata (which may reveal
+ *   where a photo was taken); transparent pixels become white
  */
 export async function shrink(picture: HTMLImageElement, crop: Crop): Promise<Blob> {
   const region = regionOf(crop, { width: picture.naturalWidth, height: picture.naturalHeight });
@@ -24,7 +24,7 @@ export async function shrink(picture: HTMLImageElement, crop: Crop): Promise<Blo
 
 const sizeOf = ({ width, height }: Size): Size => ({ width, height });
 
-/** Halves at most: some browsers look at four pixels only, and a larger step would leave out the others. */
+/** Halves at most: some browsers interpolate between four pixels only, so a larger step would skip the others. */
 const firstStep = (from: Size, target: Size): Size =>
   from.width > 2 * target.width
     ? { width: Math.ceil(from.width / 2), height: Math.ceil(from.height / 2) }

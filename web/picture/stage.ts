@@ -4,20 +4,20 @@ import { wholePicture, type Crop } from './crop.ts';
 import { Cropper } from './cropper.ts';
 import { shrink } from './shrink.ts';
 
-/** A picture as it was chosen, and what is kept of it. */
+/** The original picture, and the part of it that is kept. */
 export interface ChosenPicture {
   original: Blob;
   crop: Crop;
 }
 
 interface StageEvents {
-  /** The part to search by, made small, and what it was made of. */
+  /** Searches by a picture: the crop, scaled down, and the original it was cut from. */
   search: (picture: Blob, chosen: ChosenPicture) => Promise<void>;
-  /** Another picture is wanted. */
+  /** The user wants to choose another picture. */
   pickOther: () => void;
 }
 
-/** The dialog in which a picture is shown at once and cropped before it is searched by. */
+/** The dialog that shows the chosen picture and lets the user crop it before the search. */
 export class Stage {
   readonly #dialog = part('stage', HTMLDialogElement);
   readonly #image = part('stage-picture', HTMLImageElement);
@@ -25,7 +25,7 @@ export class Stage {
   readonly #box = part('cropper', HTMLElement);
   readonly #cropper = new Cropper(this.#box);
   readonly #events: StageEvents;
-  /** What is shown: as it came, and decoded. */
+  /** The shown picture: the original file, and decoded. */
   #shown: { original: Blob; decoded: HTMLImageElement } | undefined;
   #turn = 0;
 
@@ -50,7 +50,7 @@ export class Stage {
   /**
    * Shows a picture.
    *
-   * @returns `false` where this browser can't read it; then the dialog stays as it was
+   * @returns `false` if this browser can't decode it; then the dialog is unchanged
    */
   async show({ original, crop }: ChosenPicture): Promise<boolean> {
     const turn = (this.#turn += 1);
@@ -58,7 +58,7 @@ export class Stage {
     const decoded = await decode(url);
     if (turn !== this.#turn || !decoded) {
       URL.revokeObjectURL(url);
-      return decoded !== null; // another one came meanwhile, or it is no picture
+      return decoded !== null; // superseded by another picture, or not decodable
     }
     this.#forget();
     this.#shown = { original, decoded };
@@ -95,7 +95,7 @@ export class Stage {
   }
 }
 
-/** @returns `null` where the browser can't read it, or to no pixels: a drawing may have no size of its own */
+/** @returns `null` if the browser can't decode it, or if it has no size, as some SVGs */
 async function decode(url: string): Promise<HTMLImageElement | null> {
   const image = new Image();
   image.src = url;

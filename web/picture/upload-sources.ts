@@ -1,46 +1,46 @@
 import { part } from '../dom.ts';
 
-/** Told of every picture that comes; `null` where what came holds none. */
+/** Called with every incoming file; `null` if the drop or paste contains none. */
 type Take = (file: File | null) => void;
 
-/** While something is dragged over a page, it is told so at least every 350 ms (the HTML standard). */
+/** A drag has ended after this long without `dragover`, which fires at least every 350 ms (HTML standard). */
 const overMs = 1000;
 
-/** Files dropped anywhere on the page. While one is held over it, the page shows that it may be let go. */
+/** Takes files dropped anywhere on the page, and shows a drop hint while a file is dragged over it. */
 export function watchDrop(take: Take): void {
   let quiet: number | undefined;
   const show = (over: boolean) => {
     window.clearTimeout(quiet);
     document.body.classList.toggle('dragging', over);
-    // a drag that is given up is not always told
+    // not every cancelled drag fires an event
     if (over) quiet = window.setTimeout(show, overMs, false);
   };
-  let ownDrag = false; // a cover of the results, say: nothing new comes in
+  let ownDrag = false; // a drag that began on the page, e.g. of a result's cover, is not an upload
   document.addEventListener('dragstart', () => (ownDrag = true));
   document.addEventListener('dragend', () => (ownDrag = false));
   const isPicture = (event: DragEvent) => !ownDrag && mayHoldPicture(event.dataTransfer);
   for (const type of ['dragenter', 'dragover'] as const)
     document.addEventListener(type, (event) => {
       if (!isPicture(event)) return;
-      event.preventDefault(); // else the browser would refuse the drop
+      event.preventDefault(); // otherwise the browser rejects the drop
       show(true);
     });
   document.addEventListener('dragleave', (event) => {
-    if (event.relatedTarget === null) show(false); // not into another element: out of the window
+    if (event.relatedTarget === null) show(false); // the pointer left the window
   });
   document.addEventListener('drop', (event) => {
     show(false);
     if (!isPicture(event)) return;
-    event.preventDefault(); // else the browser would leave the page for the file
+    event.preventDefault(); // otherwise the browser navigates to the file
     take(firstPicture(event.dataTransfer?.files));
   });
 }
 
-/** A link may stand for a picture of another site: that can't be read, but leaving the page for it would be worse. */
+/** A link may be a picture from another site. It can't be read, but must not make the browser leave the page. */
 const mayHoldPicture = (transfer: DataTransfer | null): boolean =>
   transfer?.types.some((type) => type === 'Files' || type === 'text/uri-list') ?? false;
 
-/** Pictures pasted anywhere; text pasted into a field goes there. */
+/** Takes pictures pasted anywhere; pasted text still goes into its field. */
 export function watchPaste(take: Take): void {
   document.addEventListener('paste', (event) => {
     const files = event.clipboardData?.files;
@@ -51,16 +51,16 @@ export function watchPaste(take: Take): void {
 }
 
 /**
- * The two hidden file inputs.
+ * Handles the two hidden file inputs.
  *
- * @returns what opens them: a choice of files, and the phone's camera
+ * @returns functions that open the file picker and the phone's camera
  */
 export function watchPickers(take: Take): { pick: () => void; photograph: () => void } {
   const opener = (id: string) => {
     const input = part(id, HTMLInputElement);
     input.addEventListener('change', () => {
       const file = firstPicture(input.files);
-      input.value = ''; // so that the same file may be chosen again
+      input.value = ''; // so that the same file can be chosen again
       if (file) take(file);
     });
     return () => {
@@ -70,7 +70,7 @@ export function watchPickers(take: Take): { pick: () => void; photograph: () => 
   return { pick: opener('picture-file'), photograph: opener('photo-file') };
 }
 
-/** Of several files the first picture; where none says that it is one, the first file. */
+/** The first file with an image type, else the first file. */
 function firstPicture(files: FileList | null | undefined): File | null {
   const list = [...(files ?? [])];
   return list.find((file) => file.type.startsWith('image/')) ?? list[0] ?? null;

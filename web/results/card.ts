@@ -6,10 +6,10 @@ import { language } from '../language/language.ts';
 import { coverPicture } from './cover.ts';
 import { artistOf, titleOf } from './names.ts';
 
-/** How wide a cover of the grid is shown: two abreast on a phone, six on a large screen. */
+/** Displayed width of a cover in the grid: two per row on a phone, six on a large screen. */
 const sizes = '(max-width: 36rem) 45vw, (max-width: 64rem) 22vw, 14rem';
 
-/** One result: the cover and its facts, a link to its details and one to more like it. */
+/** The card of one result: its cover and facts, a link to its details and one to similar albums. */
 export function albumCard(client: ApiClient, album: AlbumResult, address: Address): HTMLElement {
   const id = album.album_id;
   const title = titleOf(album);
@@ -30,7 +30,7 @@ export function albumCard(client: ApiClient, album: AlbumResult, address: Addres
   );
 }
 
-/** The link to albums like one. */
+/** The link to the albums similar to one. */
 export function similarLink(album: Pick<AlbumResult, 'album_id' | 'album_name'>, address: Address) {
   const words = language.words.results;
   const subject = { kind: 'similar', albumId: album.album_id } as const;
@@ -48,7 +48,7 @@ export function similarLink(album: Pick<AlbumResult, 'album_id' | 'album_name'>,
   );
 }
 
-/** The mark of an album that was named Best New Music. */
+/** The badge of an album named Best New Music. */
 export function bestNewMusicSticker(): HTMLElement {
   const words = language.words.results.bestNewMusic;
   return make(
@@ -59,7 +59,7 @@ export function bestNewMusicSticker(): HTMLElement {
   );
 }
 
-/** Score, year and genre, as far as they are known. */
+/** Score, year and genre, if known. */
 export function albumFacts({
   release_year,
   genre,
@@ -81,7 +81,7 @@ const scoreMark = (score: number): HTMLElement =>
     language.number(score, 1),
   );
 
-/** Cosine similarity as a bar and a number. Opposite is as unlike as unrelated: the bar begins at 0. */
+/** Cosine similarity as a bar and a number. The bar starts at 0: a negative cosine is no less similar than 0. */
 function similarity(cosine: number): HTMLElement {
   const words = language.words.results.similarity;
   const bar = make('meter', {
@@ -95,7 +95,7 @@ function similarity(cosine: number): HTMLElement {
   );
 }
 
-/** What stands in a result's place until it comes: as high, so that nothing moves. */
+/** The placeholder of a result that is loading, of the same height, so that the layout does not shift. */
 export const skeletonCard = (): HTMLElement =>
   make(
     'li',

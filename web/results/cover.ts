@@ -2,11 +2,11 @@ import type { ApiClient } from '../api/client.ts';
 import { make } from '../dom.ts';
 
 /**
- * A cover in a square box that is there before the picture is. Where there is no picture, an empty sleeve
- * stays.
+ * A cover in a square box, which has its size before the picture loads. If the picture is missing, the box shows an
+ * empty sleeve.
  *
- * @param options.sizes how wide it is shown, as in an `<img>`'s `sizes`
- * @param options.alt what it shows; empty where a text beside it says so
+ * @param options.sizes displayed width, as in the `sizes` of an `<img>`
+ * @param options.alt alternative text; empty if adjacent text says the same
  */
 export function coverPicture(
   client: ApiClient,

@@ -10,7 +10,7 @@ import { artistOf, nameOf, titleOf } from './names.ts';
 
 const sizes = '(max-width: 48rem) 90vw, 26rem';
 
-/** The dialog with all that is known about one album. */
+/** The dialog with the details of one album. */
 export class Detail {
   readonly #dialog = part('detail', HTMLDialogElement);
   readonly #body = part('detail-body', HTMLElement);
@@ -18,17 +18,17 @@ export class Detail {
   #shown: { album: Album; address: Address } | undefined;
   #wanted: number | undefined;
 
-  /** @param closed the album is no longer wanted, and the address has to say so */
+  /** @param closed called when the user closes the dialog, to update the address */
   constructor(client: ApiClient, closed: () => void) {
     this.#client = client;
     part('detail-close', HTMLButtonElement).addEventListener('click', () => {
       this.#dialog.close();
     });
     this.#dialog.addEventListener('click', (event) => {
-      if (event.target === this.#dialog) this.#dialog.close(); // the backdrop, that is
+      if (event.target === this.#dialog) this.#dialog.close(); // a click on the backdrop
     });
     this.#dialog.addEventListener('close', () => {
-      if (this.#wanted === undefined) return; // the address says so already
+      if (this.#wanted === undefined) return; // the address has already changed
       this.#wanted = undefined;
       closed();
     });
@@ -37,7 +37,7 @@ export class Detail {
     });
   }
 
-  /** Opens the album that the address names, or closes. */
+  /** Opens the album in the address; closes the dialog if there is none. */
   async show(address: Address): Promise<void> {
     const id = address.album;
     if (id === null) {
@@ -136,7 +136,7 @@ function facts(album: Album): HTMLElement {
   );
 }
 
-/** Only addresses of the web: the catalog is data, and data may hold anything. */
+/** Links only to HTTP(S) URLs: the catalog is untrusted data. */
 const originalLink = (url: string | null): HTMLElement[] =>
   url !== null && /^https?:\/\//.test(url)
     ? [outwardLink(url, language.words.detail.original)]

@@ -12,14 +12,14 @@ import type { SearchRun } from './search-run.ts';
 
 const sizes = '(max-width: 36rem) 30vw, 14rem';
 
-/** What is shown of an album, whether it came with the results or by itself. */
+/** The displayed fields of an album, from the results or from a request for it. */
 type KnownAlbum = Omit<AlbumResult, 'similarity_score'>;
 
-/** The albums that were recognised, beside the picture with their outlines drawn over it. */
+/** The recognised albums, next to the picture with their outlines drawn over it. */
 export class Findings {
   readonly #place = part('findings', HTMLElement);
   readonly #client: ApiClient;
-  /** Albums that were asked for by themselves; `undefined` where that failed. */
+  /** Albums requested individually; `undefined` if the request failed. */
   readonly #albums = new Map<number, Promise<Album | undefined>>();
   #picture: OutlinedPicture | undefined;
 
@@ -34,7 +34,7 @@ export class Findings {
     this.#place.hidden = true;
   }
 
-  /** Shows what a search has recognised; nothing where that is nothing. */
+  /** Shows the albums recognised by a search, if any. */
   show({ request, identified, albums }: SearchRun, address: Address): void {
     this.hide();
     if (!identified || identified.length === 0) return;
@@ -119,7 +119,7 @@ export class Findings {
     text.append(make('div', { class: 'alternatives' }, title, make('ul', {}, ...links)));
   }
 
-  /** An album of the results, else asked for: filters may have kept it out of them. */
+  /** An album from the results, else requested: filters may have excluded it. */
   #album(id: number, known: Map<number, KnownAlbum>): Promise<KnownAlbum | undefined> {
     const result = known.get(id);
     if (result) return Promise.resolve(result);
@@ -127,7 +127,7 @@ export class Findings {
     if (!asked) {
       asked = this.#client.album(id).catch((error: unknown) => {
         if (!(error instanceof Problem)) throw error;
-        this.#albums.delete(id); // it is asked for again when it is shown again
+        this.#albums.delete(id); // it is requested again when next shown
         return undefined;
       });
       this.#albums.set(id, asked);

@@ -7,8 +7,8 @@ type Outline = Identified['outline'];
 const svg = 'http://www.w3.org/2000/svg';
 
 /**
- * The picture that was sent with outlines drawn over it, numbered where there are several. What is shown is what
- * was sent, the crop, so that its shares are the outlines' own, also after a reload.
+ * The uploaded picture with outlines drawn over it, numbered if there are several. Shows the crop that was uploaded,
+ * since the outlines are fractions of its size; it is available after a reload too.
  */
 export class OutlinedPicture {
   readonly element: HTMLElement;
@@ -23,18 +23,18 @@ export class OutlinedPicture {
     if (outlines.length > 1)
       this.element.append(...outlines.map((outline, at) => badge(outline, at + 1)));
     image.addEventListener('error', () => {
-      this.element.hidden = true; // the API can read what this browser can't
+      this.element.hidden = true; // the API can decode formats that this browser can't
     });
   }
 
-  /** Takes it away, and lets go of the picture. */
+  /** Removes the element and frees the picture's URL. */
   remove(): void {
     this.element.remove();
     URL.revokeObjectURL(this.#url);
   }
 }
 
-/** Lines over the whole picture; what lies beyond it is cut off. */
+/** The outlines as an SVG over the whole picture; parts outside it are clipped. */
 function drawing(outlines: readonly Outline[]): SVGSVGElement {
   const element = document.createElementNS(svg, 'svg');
   element.setAttribute('viewBox', '0 0 1 1');
@@ -50,7 +50,7 @@ function drawing(outlines: readonly Outline[]): SVGSVGElement {
   return element;
 }
 
-/** A number in the middle of what can be seen of an outline. The list beside the picture has the same. */
+/** The number of an outline, in the middle of its visible part. The list next to the picture has the same numbers. */
 function badge(outline: Outline, number: number): HTMLElement {
   const element = make('span', {
     class: 'finding-number',

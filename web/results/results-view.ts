@@ -14,10 +14,10 @@ import { nameOf } from './names.ts';
 import type { SearchRun } from './search-run.ts';
 import { SubjectLine } from './subject-line.ts';
 
-/** Cards that stand in for what is on its way. */
+/** Number of placeholder cards shown while results load. */
 const skeletons = 12;
 
-/** After so many failures in a row the page no longer tries again by itself. */
+/** After more consecutive failures than this the page no longer retries automatically. */
 const patience = 3;
 
 interface ResultsEvents {
@@ -26,7 +26,7 @@ interface ResultsEvents {
   pickOther: () => void;
 }
 
-/** The results of a search, the filters above them and what may be asked for next. */
+/** The results of a search, with the filters above and the button for more below. */
 export class ResultsView {
   readonly #section = part('results', HTMLElement);
   readonly #listTitle = part('list-title', HTMLElement);
@@ -65,9 +65,9 @@ export class ResultsView {
     this.#section.hidden = true;
   }
 
-  /** Shows what a search has found; one that has not begun is begun. */
+  /** Shows the results of a search, and starts the search if necessary. */
   show(run: SearchRun, address: Address): void {
-    if (this.#shown?.run === run) return; // only an album was opened or closed before it
+    if (this.#shown?.run === run) return; // only an album was opened or closed over it
     this.#shown = { run, address };
     this.#failures = 0;
     this.#section.hidden = false;
@@ -75,7 +75,7 @@ export class ResultsView {
     if (run.albums.length === 0 && !run.ended && !run.problem) void this.#loadMore();
   }
 
-  /** Where a reader of the screen goes on after a new search. */
+  /** Moves the focus of keyboards and screen readers to the results, after a new search. */
   focus(): void {
     part('results-title', HTMLElement).focus({ preventScroll: true });
   }
@@ -90,7 +90,7 @@ export class ResultsView {
     this.#showState();
   }
 
-  /** What is searched by, what was recognised in it, and what the rest of the albums are to that. */
+  /** Shows the subject of the search, the albums recognised in it, and the heading of the other results. */
   #showVerdict(): void {
     if (!this.#shown) return;
     const { run, address } = this.#shown;
@@ -110,12 +110,12 @@ export class ResultsView {
     const { run } = this.#shown;
     const before = run.albums.length;
     const others = run.others.length;
-    const focusNext = document.activeElement === this.#moreButton; // which goes while it loads
+    const focusNext = document.activeElement === this.#moreButton; // which is hidden during the load
     const loading = run.more();
     this.#showState();
     if (before === 0) announce(language.words.results.searching);
     await loading;
-    if (this.#shown.run !== run || run.left) return; // something else is looked at by now
+    if (this.#shown.run !== run || run.left) return; // another search is shown by now
     if (run.problem) this.#failures += 1;
     else this.#failures = 0;
     if (before === 0 && run.identified) this.#showVerdict();
@@ -132,7 +132,7 @@ export class ResultsView {
     return run.others.slice(from).map((album) => albumCard(this.#client, album, address));
   }
 
-  /** Everything round the cards: what is on its way, what went wrong, what may come. */
+  /** Shows everything around the cards: loading state, problem, and whether there are more results. */
   #showState(): void {
     if (!this.#shown) return;
     const { run } = this.#shown;
@@ -164,7 +164,7 @@ export class ResultsView {
   #showActiveFilters(filters: Filters): void {
     const items = activeFilters(filters, (changed) => {
       this.#events.filter(changed);
-      part('filter-button', HTMLElement).focus(); // the button that had it is gone
+      part('filter-button', HTMLElement).focus(); // the focused button was removed
     });
     this.#active.replaceChildren(...items);
     this.#active.hidden = items.length === 0;
@@ -182,7 +182,7 @@ export class ResultsView {
   }
 
   #clearProblem(): void {
-    if (this.#problem?.element.contains(document.activeElement)) this.focus(); // its button goes
+    if (this.#problem?.element.contains(document.activeElement)) this.focus(); // it is being removed
     this.#problem?.remove();
     this.#problem = undefined;
   }

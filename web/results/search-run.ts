@@ -2,28 +2,28 @@ import type { ApiClient, SearchPage, SearchRequest } from '../api/client.ts';
 import { Problem } from '../api/problem.ts';
 import type { AlbumResult, Identified } from '../api/types.ts';
 
-/** One search and what it has found so far. It outlives its view, so that going back shows it at once. */
+/** One search and its results so far. It outlives its view, so that going back shows it at once. */
 export class SearchRun {
   readonly request: SearchRequest;
   readonly albums: AlbumResult[] = [];
-  /** The albums recognised in the picture, largest first; `null` where none were looked for. */
+  /** The albums recognised in the picture, largest first; `null` if recognition was not attempted. */
   identified: readonly Identified[] | null = null;
-  /** Nothing more can be had. */
+  /** Whether all results are loaded. */
   ended = false;
-  /** What kept the last try from succeeding. */
+  /** Why the last request failed. */
   problem: Problem | undefined;
   readonly #client: ApiClient;
   #loading: Promise<number> | undefined;
   readonly #leave = new AbortController();
 
-  /** @param found its first page, where that is known already */
+  /** @param found the first page, if already loaded */
   constructor(client: ApiClient, request: SearchRequest, found?: SearchPage) {
     this.#client = client;
     this.request = request;
     if (found) this.#add(found);
   }
 
-  /** The albums that are no finding: covers that look like it. */
+  /** The results that are only similar: all but the recognised albums. */
   get others(): AlbumResult[] {
     const found = new Set(this.identified?.map(({ album_id }) => album_id));
     return this.albums.filter(({ album_id }) => !found.has(album_id));
@@ -34,21 +34,21 @@ export class SearchRun {
   }
 
   /**
-   * Asks for the next page; while one is on its way, that is the one.
+   * Requests the next page. During a request, returns the pending one.
    *
-   * @returns how many albums came; none where {@link problem} says why
+   * @returns number of albums added; 0 on failure, see {@link problem}
    */
   more(): Promise<number> {
     this.#loading ??= this.#load().finally(() => (this.#loading = undefined));
     return this.#loading;
   }
 
-  /** Nobody waits for an answer any more. */
+  /** Aborts the pending request, if any. */
   leave(): void {
     if (this.loading) this.#leave.abort();
   }
 
-  /** Whether the answer was not waited for: such a run is of no use any more. */
+  /** Whether a request was aborted. Such a run can't be used any more. */
   get left(): boolean {
     return this.#leave.signal.aborted;
   }

@@ -6,14 +6,14 @@ import { language } from '../language/language.ts';
 import { coverPicture } from './cover.ts';
 import { nameOf, titleOf } from './names.ts';
 
-/** What is searched for, above the results: words, the picture itself, or the album. */
+/** Shows above the results what is searched for: the text, the picture, or the album. */
 export class SubjectLine {
   readonly #title = part('results-title', HTMLElement);
   readonly #note = part('verdict', HTMLElement);
   readonly #picture = part('subject-picture', HTMLElement);
   readonly #adjust = part('adjust', HTMLButtonElement);
   readonly #client: ApiClient;
-  /** Of the album searched by: asked for once. */
+  /** The album searched by; cached. */
   #album: Album | undefined;
   #pictureUrl: string | undefined;
   #request: SearchRequest | undefined;
@@ -23,13 +23,13 @@ export class SubjectLine {
     this.#adjust.addEventListener('click', adjust);
   }
 
-  /** @param identified the albums recognised in the picture; `null` where none were looked for, or not yet */
+  /** @param identified the albums recognised in the picture; `null` if recognition was not attempted or is pending */
   show(request: SearchRequest, identified: readonly Identified[] | null): void {
     this.#request = request;
     const { subject, picture } = request;
     this.#adjust.hidden = subject.kind !== 'picture';
     this.#picture.replaceChildren();
-    const largePicture = identified !== null && identified.length > 0; // among the findings
+    const largePicture = identified !== null && identified.length > 0; // the findings show it
     this.#picture.hidden = subject.kind === 'text' || largePicture;
     this.#note.hidden = identified === null || largePicture;
     const words = language.words.results;
@@ -41,10 +41,10 @@ export class SubjectLine {
     }
   }
 
-  /** @param title `undefined`: it is not known yet */
+  /** @param title `undefined` until it is known */
   #setTitle(title: string | undefined): void {
     const { name } = language.words;
-    this.#title.textContent = title ?? '\u00a0'; // a line of it stays free
+    this.#title.textContent = title ?? '\u00a0'; // reserves one line
     document.title = title === undefined ? name : `${title} · ${name}`;
   }
 
@@ -63,7 +63,7 @@ export class SubjectLine {
     if (this.#album?.album_id !== id) {
       this.#setTitle(undefined);
       this.#album = await this.#client.album(id).catch((error: unknown) => {
-        if (error instanceof Problem) return undefined; // the search by this album says the same
+        if (error instanceof Problem) return undefined; // the search by this album reports it
         throw error;
       });
       if (this.#request !== request) return;
@@ -75,7 +75,7 @@ export class SubjectLine {
   }
 }
 
-/** What was recognised, in one line. */
+/** A one-line summary of the recognised albums. */
 function verdict(identified: readonly Identified[]): string {
   const words = language.words.identified;
   const [first] = identified;
