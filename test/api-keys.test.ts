@@ -33,14 +33,14 @@ const guarded = [
 ];
 
 describe('a key', () => {
-  test('is 256 random bits, and its entry has nothing of it but the SHA-256', () => {
+  test('is 256 random bits, and its entry contains only their SHA-256', () => {
     assert.match(alice.key, /^sv_[\w-]{43}$/);
     assert.equal(Buffer.from(alice.key.slice(3), 'base64url').length, 32);
     assert.equal(alice.entry, `alice:${createHash('sha256').update(alice.key).digest('hex')}`);
     assert.notEqual(createApiKey('alice').key, alice.key);
   });
 
-  test('is known by its hash, whichever entry is its own, in capitals too', () => {
+  test('is recognised by its hash in any entry, in either case', () => {
     const keys = parseApiKeys(`${alice.entry},bob:${bob.entry.slice(4).toUpperCase()}`, 'API_KEYS');
     assert.equal(nameOfKey(keys, alice.key), 'alice');
     assert.equal(nameOfKey(keys, bob.key), 'bob');
@@ -48,7 +48,7 @@ describe('a key', () => {
       assert.equal(nameOfKey(keys, other), undefined, other);
   });
 
-  test('is made by the command line, for people and for programs', async () => {
+  test('is created by the command line, with plain or JSON output', async () => {
     const { status, output } = await cli(['key', 'create', 'carol']);
     assert.equal(status, 0);
     const [key = ''] = /sv_[\w-]{43}/.exec(output) ?? [];
@@ -63,7 +63,7 @@ describe('a key', () => {
   });
 
   for (const name of ['', 'a:b', 'a,b', 'two words', 'é', 'x'.repeat(65), alice.key])
-    test(`is not made for the name "${name.slice(0, 12)}"`, async () => {
+    test(`is not created for the name "${name.slice(0, 12)}"`, async () => {
       const { status, output, errors } = await cli(['key', 'create', '--', name]);
       assert.equal(status, 2);
       assert.equal(output, '');
@@ -87,7 +87,7 @@ describe('a key', () => {
     ],
     ['a key twice', `${entry},eva:${hash}`, 'entry 2 .* its key is that of another'],
   ] as const)
-    test(`API_KEYS with ${what} is refused, without a word of it`, () => {
+    test(`API_KEYS with ${what} is refused, without revealing the key or its hash`, () => {
       assert.throws(
         () => loadConfig({ API_KEYS: value }),
         (error: unknown) => {
@@ -120,7 +120,7 @@ describe('a server with keys', () => {
   };
 
   for (const request of [...guarded, get('/api/nothing'), get('/API/Stats')])
-    test(`${request.method} ${request.path} needs one`, async () => {
+    test(`${request.method} ${request.path} requires a key`, async () => {
       await assertRefused(request);
       for (const headers of [
         bearer(stranger.key),
@@ -138,7 +138,7 @@ describe('a server with keys', () => {
     });
 
   for (const request of guarded)
-    test(`${request.method} ${request.path} is answered with either header`, async () => {
+    test(`${request.method} ${request.path} accepts a key in either header`, async () => {
       for (const headers of [
         bearer(alice.key),
         { authorization: `bearer  ${bob.key}` },
@@ -161,13 +161,13 @@ describe('a server with keys', () => {
     `/api/image/${String(id)}`,
     `/api/image/${String(id)}?size=160`,
   ])
-    test(`${path} is open`, async () => {
+    test(`${path} needs no key`, async () => {
       const response = await door(get(path));
       assert.equal(response.status, 200);
       assert.notEqual(response.headers['cache-control'], 'private');
     });
 
-  test('the page and what it loads are open', async () => {
+  test('the page and its assets need no key', async () => {
     const page = await door(get('/', { accept: 'text/html' }));
     assert.equal(page.status, 200);
     const assets = [...page.body.toString().matchAll(/assets\/[\w.-]+/g)].map(([name]) => name);
@@ -175,7 +175,7 @@ describe('a server with keys', () => {
     for (const name of assets) assert.equal((await door(get(`/${name}`))).status, 200, name);
   });
 
-  test('what looks like a cover but is none stays closed', async () => {
+  test('paths that only resemble the path of a cover are not public', async () => {
     for (const path of [
       '/api/image/../stats',
       '/api/image/..%2fstats',
@@ -202,7 +202,7 @@ describe('a server with keys', () => {
     assert.equal(refused.headers['access-control-allow-origin'], '*', 'pages elsewhere read why');
   });
 
-  test('an upload without one is refused before its body is there', async () => {
+  test('an upload without a key is refused before its body arrives', async () => {
     const wire = await openWire(server.url);
     wire.write(uploadHead(5 * 1024 * 1024));
     const answer = await wire.until(/"code":"unauthorized"/);
@@ -210,7 +210,7 @@ describe('a server with keys', () => {
     wire.socket.destroy();
   });
 
-  test('the log has the name of a key and never a key, not even from a URL or a wrong parameter', async () => {
+  test('the log names the key but never contains one, even from a URL or an invalid parameter', async () => {
     const ask = async (name: string, path: string, headers: Record<string, string>) => {
       await door(get(path, { ...headers, 'x-request-id': name }));
       return server.logged((line) => line['request_id'] === name);
@@ -230,7 +230,7 @@ describe('a server with keys', () => {
   });
 });
 
-test('a server with a wrong API_KEYS does not start, and says which entry', async () => {
+test('a server with an invalid API_KEYS does not start, and reports which entry is wrong', async () => {
   const server = await startServer({ API_KEYS: `${alice.entry},${bob.key}` }, 'spawned');
   const line = await server.logged((one) => one['code'] === 'invalid_config');
   assert.match(line.msg, /entry 2 of API_KEYS/);
@@ -240,7 +240,7 @@ test('a server with a wrong API_KEYS does not start, and says which entry', asyn
 describe('a function with keys', () => {
   const ask = (headers: Record<string, string>) => ({ ...event('GET', '/api/stats'), headers });
 
-  test('asks for one as the server does', async () => {
+  test('requires a key, like the server', async () => {
     const report = await invoke(
       'stats',
       [[ask({}), ask(bearer(stranger.key)), ask(bearer(alice.key)), ask({ 'X-API-Key': bob.key })]],

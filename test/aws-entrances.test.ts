@@ -10,7 +10,7 @@ describe('the HTTP API', () => {
   const { properties: api } = made.byId('EntranceApi');
   const { properties: stage } = made.byId('EntranceStage');
 
-  test('there is one, of HTTP, with no routes but those of the functions', () => {
+  test('it is the only API, of type HTTP, with exactly the routes of the functions', () => {
     assert.equal(made.ofType('ApiGatewayV2::Api').length, 1);
     assert.equal(api['ProtocolType'], 'HTTP');
     assert.deepEqual(
@@ -22,13 +22,13 @@ describe('the HTTP API', () => {
     );
   });
 
-  test('its routes are the endpoints of the OpenAPI document, with HEAD of covers and what the pages load', () => {
+  test('its routes are the endpoints of the OpenAPI document, plus HEAD for covers and the assets of the pages', () => {
     const routes = expected.flatMap((one) => one.routes);
     const beside = ['HEAD /api/image/{album_id}', 'GET /assets/{name}', 'GET /docs/{proxy+}'];
     assert.deepEqual(routes.sort(), [...endpoints, ...beside].sort());
   });
 
-  test('it answers CORS', () => {
+  test('it supports CORS', () => {
     assert.deepEqual(api['CorsConfiguration'], {
       AllowOrigins: ['*'],
       AllowMethods: ['GET', 'HEAD', 'POST'],
@@ -60,7 +60,7 @@ describe('the HTTP API', () => {
     has(stage, { StageName: '$default', AutoDeploy: true, ApiId: '<EntranceApi>' });
   });
 
-  test('it logs each request as a line of JSON, for 30 days', () => {
+  test('it logs each request as a line of JSON, kept for 30 days', () => {
     assert.equal(
       at(made.byId('EntranceStage'), 'AccessLogSettings', 'DestinationArn'),
       '<EntranceAccessLog.Arn>',
@@ -84,7 +84,7 @@ describe('the HTTP API', () => {
     assert.equal(deletionPolicy, 'Delete');
   });
 
-  test('it has an alarm for its own errors', () => {
+  test('it has an alarm for its 5xx errors', () => {
     has(made.byId('Alarmsapiservererrors').properties, {
       MetricName: '5xx',
       Namespace: 'AWS/ApiGateway',
@@ -130,14 +130,14 @@ describe('the distribution', () => {
     OriginAccessControlId: '<SiteAccessControl.Id>',
     S3OriginConfig: { OriginAccessIdentity: '' },
   });
-  /** Ids of policies that AWS manages. */
+  /** Ids of AWS managed policies. */
   const managed = {
     cachingOptimized: '658327ea-f89d-4fab-a63d-7e88639e58f6',
     cachingDisabled: '4135ea2d-6df8-44a3-9df3-4b5a84be39ad',
     allViewerExceptHostHeader: 'b689b0a8-53d0-40ab-baf2-68738e2966ac',
   };
 
-  /** What the page asks of the API, or leads to. */
+  /** API paths that the page requests or links to. */
   const apiPaths = ['/api/*', '/health', '/docs*', '/openapi.json'];
 
   test('it serves the page, the covers and the API, and nothing else', () => {
@@ -150,7 +150,7 @@ describe('the distribution', () => {
     has(config, { DefaultRootObject: 'index.html', Enabled: true });
   });
 
-  test('it keeps the page and the covers, and asks the API each time', () => {
+  test('it caches the page and the covers, but no API responses', () => {
     for (const files of [config.DefaultCacheBehavior, behavior('/images/*')])
       has(files, { CachePolicyId: managed.cachingOptimized, AllowedMethods: undefined });
     for (const path of apiPaths)
@@ -161,7 +161,7 @@ describe('the distribution', () => {
       });
   });
 
-  test('it talks to the API in TLS 1.2, and waits longer than the API does', () => {
+  test('it connects to the API over TLS 1.2, with a longer timeout than that of the API', () => {
     for (const path of apiPaths)
       has(originOf(behavior(path)), {
         DomainName: '<EntranceApi>.execute-api.<AWS::Region>.<AWS::URLSuffix>',
@@ -173,7 +173,7 @@ describe('the distribution', () => {
       });
   });
 
-  test('it signs what it asks of S3, which lets this distribution alone in, to page and covers alone', () => {
+  test('it signs its S3 requests; the bucket policy allows only this distribution, and only page and covers', () => {
     assert.deepEqual(
       at(made.byId('SiteAccessControl'), 'OriginAccessControlConfig', 'SigningBehavior'),
       'always',
@@ -213,7 +213,7 @@ describe('the distribution', () => {
     );
   });
 
-  test('it sends browsers to HTTPS, with security headers', () => {
+  test('it redirects to HTTPS, and sends security headers', () => {
     for (const one of [config.DefaultCacheBehavior, ...config.CacheBehaviors])
       has(one, {
         ViewerProtocolPolicy: 'redirect-to-https',
@@ -243,14 +243,14 @@ describe('the distribution', () => {
     assert.doesNotMatch(policy, /unsafe|\*/);
   });
 
-  test('it logs who asked for what', () => {
+  test('it logs requests', () => {
     assert.deepEqual(at(site, 'DistributionConfig', 'Logging'), {
       Bucket: '<BucketsLogs.RegionalDomainName>',
       Prefix: 'cloudfront/',
     });
   });
 
-  test('with a domain of its own, TLS 1.2 is the least, and covers are served there', () => {
+  test('with a custom domain, it requires TLS 1.2 and serves the covers from there', () => {
     const certificateArn = 'arn:aws:acm:us-east-1:123456789012:certificate/0a1b';
     const other = new Synthesis({ domainName: 'albums.example.org', certificateArn });
     const own = other.byId('SiteDistribution');

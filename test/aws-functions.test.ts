@@ -11,12 +11,12 @@ import { root } from './support/requests.ts';
 
 const made = new Synthesis();
 
-/** Whether a pattern, with a wildcard at its end if anywhere, takes in a key. */
+/** Whether a pattern, which may end in a wildcard, matches a key. */
 const covers = (pattern: string, key: string) =>
   pattern.endsWith('*') ? key.startsWith(pattern.slice(0, -1)) : key === pattern;
 
 describe('the image', () => {
-  test("it is the Dockerfile's stage runtime, for arm64", () => {
+  test("it is the Dockerfile's runtime stage, for arm64", () => {
     has(made.image, { dockerBuildTarget: 'runtime', platform: 'linux/arm64' });
   });
 
@@ -32,7 +32,7 @@ describe('the image', () => {
     assert.deepEqual(others, []);
   });
 
-  test('what it is built from is code, and none of what is large, private or beside the point', () => {
+  test('its build context contains the code, and nothing large, private or irrelevant', () => {
     const folder = join(made.outdir, made.image.directory);
     const copied = copiedFor('runtime');
     assert.ok(copied.includes('package.json') && copied.includes('lib'), copied.join(' '));
@@ -48,7 +48,7 @@ describe('the image', () => {
     );
   });
 
-  test('architecture=x86_64 moves image and functions together', () => {
+  test('architecture=x86_64 changes both the image and the functions', () => {
     const other = new Synthesis({ architecture: 'x86_64' });
     assert.equal(other.image.platform, 'linux/amd64');
     for (const one of other.ofType('Lambda::Function'))
@@ -57,14 +57,14 @@ describe('the image', () => {
 });
 
 describe('the functions', () => {
-  test('the table of functions and this test name the same', () => {
+  test('the table of functions lists the same functions as this test', () => {
     assert.deepEqual(
       endpoints.map(({ name }) => name),
       expected.map(({ name }) => name),
     );
   });
 
-  test('every entry point in functions/ but the server is deployed, and there is no other', () => {
+  test('every entry point in functions/ except the server is deployed, and nothing else', () => {
     const entryPoints = readdirSync(join(root, 'functions'))
       .map((file) => file.replace(/\.ts$/, ''))
       .filter((name) => name !== 'server');
@@ -75,7 +75,7 @@ describe('the functions', () => {
     ['vision', 'search-by-image'],
     ['text', 'search-by-text'],
   ] as const)
-    test(`${name} may read the files that the service asks for, whatever the dtype`, () => {
+    test(`${name} may read the model files that the service loads, for every dtype`, () => {
       const readable = made
         .allowed(name)
         .filter((line) => line.startsWith(`s3:GetObject on ${assets}`))
@@ -89,7 +89,7 @@ describe('the functions', () => {
           );
     });
 
-  test('the reserved concurrency leaves 100 of the 1,000 that an account has', () => {
+  test('the total reserved concurrency leaves 100 of the 1,000 that an account has', () => {
     const sum = made
       .ofType('Lambda::Function')
       .map((one) => one.properties['ReservedConcurrentExecutions'] as number)
@@ -102,7 +102,7 @@ describe('the functions', () => {
       const { id, properties } = made.functionNamed(name);
       const prefix = id.replace(/Function$/, '');
 
-      test('has its own memory, time-out, storage and concurrency', () => {
+      test('has its own memory, timeout, storage and concurrency', () => {
         assert.equal(properties['MemorySize'], memory);
         assert.equal(properties['Timeout'], timeout);
         assert.ok(timeout < 30, 'an HTTP API waits 30 s');
@@ -110,7 +110,7 @@ describe('the functions', () => {
         assert.equal(properties['ReservedConcurrentExecutions'], reserved);
       });
 
-      test('is told where everything is', () => {
+      test('gets its settings as environment variables', () => {
         assert.deepEqual(properties['Environment'], {
           Variables: {
             ASSETS_URI: 's3://<BucketsAssets>/v1',
@@ -123,7 +123,7 @@ describe('the functions', () => {
         });
       });
 
-      test('may write its own log and do its own work, and nothing else', () => {
+      test('has only the permissions that it needs', () => {
         const log = `logs:CreateLogStream+logs:PutLogEvents on <${prefix}Logs.Arn>`;
         assert.deepEqual(made.allowed(name), [log, ...allows].sort());
         const role = made.byId(`${prefix}Role`);
@@ -136,7 +136,7 @@ describe('the functions', () => {
         );
       });
 
-      test('logs to a group of its own for 30 days', () => {
+      test('logs to its own log group, kept for 30 days', () => {
         assert.deepEqual(properties['LoggingConfig'], { LogGroup: `<${prefix}Logs>` });
         const { properties: group, deletionPolicy } = made.byId(`${prefix}Logs`);
         assert.equal(group['RetentionInDays'], 30);
@@ -144,7 +144,7 @@ describe('the functions', () => {
         assert.equal(deletionPolicy, 'Delete');
       });
 
-      test('answers its routes, which alone may invoke it', () => {
+      test('serves its routes, and only they may invoke it', () => {
         const [integration, ...more] = made
           .ofType('ApiGatewayV2::Integration')
           .filter((one) => one.properties['IntegrationUri'] === `<${id}.Arn>`);
@@ -199,17 +199,17 @@ describe('the functions', () => {
     });
 });
 
-describe('no statement is wider than it must be', () => {
+describe('no policy is wider than necessary', () => {
   const policies = made.ofType('IAM::Policy');
 
-  test('each role has one policy, and there is no other role or user', () => {
+  test('there is one role with one policy per function, and no user, group or managed policy', () => {
     assert.equal(made.ofType('IAM::Role').length, expected.length);
     assert.equal(policies.length, expected.length);
     for (const type of ['IAM::User', 'IAM::Group', 'IAM::ManagedPolicy'])
       assert.equal(made.ofType(type).length, 0, type);
   });
 
-  test('no action has a wildcard, and a resource at most one, at its end', () => {
+  test('no action has a wildcard, and each resource at most a trailing one', () => {
     for (const statement of policies.flatMap((policy) => statements(policy))) {
       for (const action of [statement.Action].flat()) assert.match(action, /^[a-z0-9]+:\w+$/);
       for (const resource of [statement.Resource].flat())

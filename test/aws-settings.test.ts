@@ -12,7 +12,7 @@ describe('the settings', () => {
     tracing: 'true',
   });
 
-  test('concurrency is provisioned behind an alias, which the API then calls', () => {
+  test('provisioned concurrency adds an alias, which the API then invokes', () => {
     assert.equal(made.ofType('Lambda::Alias').length, 0);
     assert.deepEqual(
       two.ofType('Lambda::Alias').map(({ id }) => id),
@@ -41,7 +41,7 @@ describe('the settings', () => {
     );
   });
 
-  test('reserved concurrency is set by function, and can be left out for an account with too little', () => {
+  test('reserved concurrency is set per function, and can be turned off for accounts with a low limit', () => {
     const reserved = (name: string, synthesis: Synthesis) =>
       synthesis.functionNamed(name).properties['ReservedConcurrentExecutions'];
     assert.equal(reserved('search-by-text', two), 7);
@@ -50,7 +50,7 @@ describe('the settings', () => {
     for (const { name } of expected) assert.equal(reserved(name, none), undefined);
   });
 
-  test('tracing is off unless asked for', () => {
+  test('tracing is off by default', () => {
     for (const { name } of expected) {
       assert.equal(at(made.functionNamed(name), 'TracingConfig'), undefined);
       assert.deepEqual(at(two.functionNamed(name), 'TracingConfig'), { Mode: 'Active' });
@@ -59,7 +59,7 @@ describe('the settings', () => {
     assert.deepEqual(two.findings, []);
   });
 
-  test('throttling, origins, keys, retention, log level and prefix go where they belong', () => {
+  test('throttling, origins, keys, retention, log level and prefix are applied', () => {
     const other = new Synthesis({
       throttleRate: '5',
       throttleBurst: '9',
@@ -116,7 +116,7 @@ describe('the settings', () => {
       says: /in us-east-1/,
     },
   ])
-    test(`${JSON.stringify(given)} is refused by name`, () => {
+    test(`${JSON.stringify(given)} is refused`, () => {
       assert.throws(() => new Synthesis(given), says);
     });
 });

@@ -64,7 +64,7 @@ describe('the buckets', () => {
     });
   }
 
-  test('assets are versioned, old versions go after 30 days, and the bucket outlives the stack', () => {
+  test('assets are versioned, old versions expire after 30 days, and the bucket outlives the stack', () => {
     const { properties, deletionPolicy } = made.byId('BucketsAssets');
     assert.deepEqual(properties['VersioningConfiguration'], { Status: 'Enabled' });
     assert.deepEqual(properties['LifecycleConfiguration'], {
@@ -80,7 +80,7 @@ describe('the buckets', () => {
     assert.equal(properties['CorsConfiguration'], undefined);
   });
 
-  test('uploads live for a day, once, and go with the stack', () => {
+  test('uploads expire after a day, are not versioned, and are deleted with the stack', () => {
     const { properties, deletionPolicy } = made.byId('BucketsUploads');
     assert.deepEqual(properties['LifecycleConfiguration'], {
       Rules: [
@@ -95,7 +95,7 @@ describe('the buckets', () => {
     assert.equal(deletionPolicy, 'Delete');
   });
 
-  test('a browser may post an upload', () => {
+  test('browsers may POST uploads', () => {
     assert.deepEqual(made.byId('BucketsUploads').properties['CorsConfiguration'], {
       CorsRules: [
         {
@@ -109,7 +109,7 @@ describe('the buckets', () => {
     });
   });
 
-  test('access is logged, and logs go after 90 days', () => {
+  test('access is logged, and logs expire after 90 days', () => {
     for (const [id, prefix] of [
       ['BucketsAssets', 'assets/'],
       ['BucketsUploads', 'uploads/'],
@@ -143,7 +143,7 @@ describe('the buckets', () => {
 });
 
 describe('the alarms', () => {
-  test('they go to a topic with a key of its own, to which CloudWatch may publish from this account', () => {
+  test('they go to a topic with its own key, to which CloudWatch may publish from this account', () => {
     assert.equal(made.ofType('CloudWatch::Alarm').length, 3 * expected.length + 1);
     assert.equal(made.byId('AlarmsTopic').properties['KmsMasterKeyId'], '<AlarmsKey.Arn>');
     assert.equal(made.byId('AlarmsKey').properties['EnableKeyRotation'], true);
@@ -178,7 +178,7 @@ describe('the alarms', () => {
     );
   });
 
-  test('alarmEmail is told', () => {
+  test('alarmEmail is subscribed to the topic', () => {
     assert.equal(made.ofType('SNS::Subscription').length, 0);
     const [subscription] = new Synthesis({ alarmEmail: 'ops@example.org' }).ofType(
       'SNS::Subscription',
@@ -192,7 +192,7 @@ describe('the alarms', () => {
 });
 
 describe('the outputs', () => {
-  test('name what a person needs next', () => {
+  test('list the URLs, buckets and ids needed next', () => {
     assert.deepEqual(made.outputs, {
       SiteUrl: 'https://<SiteDistribution.DomainName>',
       ApiUrl: '<EntranceApi.ApiEndpoint>',
@@ -207,8 +207,8 @@ describe('the outputs', () => {
   });
 });
 
-describe('the rules of AwsSolutions', () => {
-  /** Reasons by rule, as written next to the resources. */
+describe('the AwsSolutions rules', () => {
+  /** Reasons given at the resources for acknowledged rules, by rule. */
   const explained = new Map(
     made.stack.node
       .findAll()
@@ -218,11 +218,11 @@ describe('the rules of AwsSolutions', () => {
       .map(([rule, reason]) => [rule.replace(/^annotation::/i, ''), reason]),
   );
 
-  test('none is broken without a reason', () => {
+  test('none is violated without a reason', () => {
     assert.deepEqual(made.findings, []);
   });
 
-  test('the CDK itself warns of nothing', () => {
+  test('the CDK itself reports no warnings or errors', () => {
     const said = Annotations.fromStack(made.stack);
     for (const entries of [
       said.findWarning('*', Match.anyValue()),
@@ -234,7 +234,7 @@ describe('the rules of AwsSolutions', () => {
       );
   });
 
-  test('each exception is needed, is one of few, and says why', () => {
+  test('each exception is necessary, expected and explained', () => {
     const unforgiving = new AwsSolutionsChecks();
     Object.assign(unforgiving, { isAcknowledged: () => false });
     const broken = unforgiving.validateScope(made.stack).violations.map(({ ruleName }) => ruleName);
@@ -261,13 +261,13 @@ describe('cdk synth', () => {
     rmSync(output, { recursive: true, force: true });
   });
 
-  test('the real command makes the same template, without network, credentials or Docker', async () => {
+  test('the real command produces the same template, without network, credentials or Docker', async () => {
     const command = ['synth', '--quiet', '--no-path-metadata', '--no-asset-metadata', '-o', output];
     const cdk = join(root, 'node_modules', 'aws-cdk', 'bin', 'cdk');
     await promisify(execFile)(process.execPath, [cdk, ...command], {
       cwd: join(root, 'infra', 'aws'),
       env: {
-        // The program that cdk.json names, as `npm run cdk` finds it.
+        // Lets the program named in cdk.json be found, as `npm run cdk` does.
         PATH: `${join(root, 'node_modules', '.bin')}:${process.env['PATH'] ?? ''}`,
         HOME: output,
         AWS_EC2_METADATA_DISABLED: 'true',
@@ -283,7 +283,7 @@ describe('cdk synth', () => {
 describe('the guide', () => {
   const guide = readFileSync(join(root, 'docs', 'deploy-aws.md'), 'utf8');
 
-  test('has every setting with its default, and no other', () => {
+  test('lists exactly the settings, each with its default', () => {
     const listed = [...guide.matchAll(/^\| `(\w+)` +\| ([^ |]*) +\|/gm)].map(([, name, value]) => [
       name,
       value,
@@ -296,14 +296,14 @@ describe('the guide', () => {
     );
   });
 
-  test('reckons a search by the memory that it has', () => {
+  test('calculates the cost of a search from its actual memory', () => {
     const { memory = 0 } = expected.find(({ name }) => name === 'search-by-image') ?? {};
     const dollars = (memory / 1024) * 1000 * 0.0000133334;
     assert.ok(guide.includes(`${String(memory)}/1024 GB × ms × 1,000 s × 0.0000133334`));
     assert.ok(guide.includes(`${dollars.toFixed(5)} × \`IMAGE_MS\``), dollars.toFixed(5));
   });
 
-  test('has every function as it is deployed', () => {
+  test('lists every function as it is deployed', () => {
     const listed = [
       ...guide.matchAll(/^\| ([a-z-]+) +\| ([\d,]+) +\| (\d+) +\| ([\d,]+) +\| (\d+) +\|/gm),
     ];
@@ -323,7 +323,7 @@ describe('the guide', () => {
     );
   });
 
-  test('leads to files that exist', () => {
+  test('links only to files that exist', () => {
     for (const [, target = ''] of guide.matchAll(/\]\((?!https?:|#)([^)#]+)/g))
       assert.ok(existsSync(join(root, 'docs', target)), target);
   });

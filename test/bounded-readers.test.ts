@@ -4,14 +4,14 @@ import { fileURLToPath } from 'node:url';
 import { ESLint } from 'eslint';
 import { callWithin } from './support/time-limit.ts';
 
-/** Other inputs each day, the same all day; what fails names it. */
+/** Changes daily, so that the inputs vary; printed so that a failure can be reproduced. */
 const seed = Math.floor(Date.now() / 86_400_000);
 
-/** Bounds a reader that never ends; all of them together take seconds. */
+/** Time limit for a reader that hangs; all of them together take seconds. */
 const longMs = 120_000;
 const modelDir = fileURLToPath(new URL('fixtures/clip/model', import.meta.url));
 
-describe(`every reader is done with whatever it is given (seed ${String(seed)})`, () => {
+describe(`every reader finishes on any input (seed ${String(seed)})`, () => {
   for (const [reader, ...parameters] of [
     ['sniffing'],
     ['decoding'],
@@ -41,7 +41,7 @@ describe(`every reader is done with whatever it is given (seed ${String(seed)})`
     });
 });
 
-describe('the lint run refuses expressions that take more than linear time', () => {
+describe('ESLint rejects regular expressions that take more than linear time', () => {
   const eslint = new ESLint({ cwd: fileURLToPath(new URL('..', import.meta.url)) });
   for (const [what, expression] of [
     [

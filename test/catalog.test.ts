@@ -26,7 +26,7 @@ describe('catalog', () => {
     return Catalog.open(path);
   };
 
-  test('a literal NaN becomes null, and stays what it is inside a string', () => {
+  test('a literal NaN becomes null, but is kept inside a string', () => {
     assert.deepEqual(
       parsePandasJson('{"a": NaN, "b": "NaN \\" NaN", "c": [-Infinity, Infinity, 1]}'),
       {
@@ -37,7 +37,7 @@ describe('catalog', () => {
     );
   });
 
-  test('rows are not ids', async () => {
+  test('row numbers are not ids', async () => {
     const catalog = await open(dirty);
     assert.equal(catalog.size, 4);
     assert.deepEqual(
@@ -89,16 +89,16 @@ describe('catalog', () => {
     [{ bestNewMusic: true }, [1]],
     [{ bestNewMusic: false, yearMin: 2000 }, [0, 3]],
   ] as const)
-    test(`the filter ${JSON.stringify(filter)} lets rows [${rows.join(', ')}] through`, async () => {
+    test(`the filter ${JSON.stringify(filter)} selects rows [${rows.join(', ')}]`, async () => {
       const catalog = await open(dirty);
       assert.deepEqual([...(catalog.rowsMatching(filter) ?? [])], [...rows]);
     });
 
-  test('no filter is no list of rows', async () => {
+  test('an empty filter gives no list of rows', async () => {
     assert.equal((await open(dirty)).rowsMatching({}), undefined);
   });
 
-  test('statistics count an album of two genres in both, and a score of 0', async () => {
+  test('statistics count an album with two genres in both, and include scores of 0', async () => {
     const catalog = await open(dirty);
     assert.deepEqual(catalog.statistics(), {
       totalAlbums: 4,
@@ -130,7 +130,7 @@ describe('catalog', () => {
     ['a file cut short', dirty.slice(0, 700), /it is not valid JSON/],
     ['no JSON at all', 'hello NaN', /it is not valid JSON/],
   ] as const)
-    test(`${what} is refused with a sentence that names the file`, async () => {
+    test(`${what} is refused with an error that names the file`, async () => {
       await assert.rejects(open(content), (error: Error & { code?: string }) => {
         assert.equal(error.code, 'catalog_unreadable');
         assert.match(
@@ -142,7 +142,7 @@ describe('catalog', () => {
       });
     });
 
-  test('a missing file is refused with a sentence that names it', async () => {
+  test('a missing file is refused with an error that names it', async () => {
     await assert.rejects(Catalog.open(join(folder, 'absent.json')), {
       code: 'catalog_unreadable',
       message: /absent\.json is not a readable list of albums: it could not be read \(ENOENT\)/,
@@ -154,7 +154,7 @@ describe('catalog', () => {
     { reference: wholeReference, rows: 25_790, dirty: 744 },
   ])
     test(
-      `the real metadata of ${reference.name} has ${String(rows)} rows and no NaN is left`,
+      `the real metadata of ${reference.name} is read as ${String(rows)} rows, despite its NaNs`,
       { skip: reference.skip },
       async () => {
         const path = reference.path('catalog/valid_metadata_final.json');
@@ -191,7 +191,7 @@ describe('catalog', () => {
     );
 });
 
-test('work over a long list is done in its order, and lets others have their turn', async () => {
+test('inTurns processes a long list in order, and yields to the event loop', async () => {
   const done: number[] = [];
   let turns = 0;
   const other = setInterval(() => (turns += 1), 1);
@@ -205,7 +205,7 @@ test('work over a long list is done in its order, and lets others have their tur
   assert.ok(turns >= 10, String(turns));
 });
 
-test('a list with an element missing, or with more after its end, is not read', async () => {
+test('a list with a missing element or trailing content is refused', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'catalog-'));
   for (const text of ['[{"local_id": 1},]', '[,{"local_id": 1}]', '[{"local_id": 1}] []']) {
     const path = join(folder, 'list.json');

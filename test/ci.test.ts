@@ -14,7 +14,7 @@ describe('a suite', () => test('a # test in it', (context) => context.skip(skip)
 test('one that runs and is called # SKIP', () => {});
 `;
 
-describe('CI lets no test be skipped that need not be', () => {
+describe('CI allows no avoidable skips', () => {
   let folder = '';
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'skips-'));
@@ -22,7 +22,7 @@ describe('CI lets no test be skipped that need not be', () => {
   });
   after(() => rm(folder, { recursive: true }));
 
-  /** What CI says of a run in which tests are skipped for a reason. */
+  /** Result of CI's check of a run in which tests are skipped for a reason. */
   const judge = async (reporter: string, reason?: string) => {
     const node = (...args: string[]) =>
       spawnSync(process.execPath, args, { encoding: 'utf8', env: {} });
@@ -38,7 +38,7 @@ describe('CI lets no test be skipped that need not be', () => {
   };
 
   for (const reporter of ['tap', 'spec']) {
-    test(`a suite and a test that miss a program are named and fail it (${reporter})`, async () => {
+    test(`a suite and a test that lack a program are listed and fail the check (${reporter})`, async () => {
       const { status, said } = await judge(reporter, 'no browser');
       assert.equal(status, 1);
       assert.deepEqual(said.map((line) => line.replace('\\#', '#')).slice(0, 2), [
@@ -48,7 +48,7 @@ describe('CI lets no test be skipped that need not be', () => {
       assert.match(said[2] ?? '', /^2 skipped above need not be/);
     });
 
-    test(`what can not be had is named and lets it pass (${reporter})`, async () => {
+    test(`what is never available in CI is listed and passes the check (${reporter})`, async () => {
       const { status, said } = await judge(reporter);
       assert.equal(status, 0);
       assert.equal(said.filter((line) => line.startsWith('skipped: ')).length, 2);

@@ -30,7 +30,7 @@ interface Golden {
 }
 
 for (const { name: reference, skip, path } of references)
-  describe(`embeddings are those of transformers: ${reference}`, { skip }, () => {
+  describe(`embeddings match those of transformers: ${reference}`, { skip }, () => {
     const modelDir = path('tiny-clip');
     let golden: Golden;
     before(async () => {
@@ -43,7 +43,7 @@ for (const { name: reference, skip, path } of references)
       const cosines: number[] = [];
       for (const [name, { embedding }] of Object.entries(golden.images)) {
         const bytes = await readFile(path(`images/${name}`));
-        // Alpha, which transformers drop, is tested in imaging.test.ts.
+        // transformers drops alpha; how it is handled here is tested in imaging.test.ts.
         const found = cosine(await encoder.encode(await withoutAlpha(bytes)), embedding);
         cosines.push(found);
         assert.ok(found >= (name === 'cmyk.jpg' ? 0.98 : 0.9995), `${name}: ${String(found)}`);
@@ -55,7 +55,7 @@ for (const { name: reference, skip, path } of references)
       );
     });
 
-    test('texts: the same token ids for every one, cosine at least 0.99999', async (t) => {
+    test('texts: identical token ids, cosine at least 0.99999 each', async (t) => {
       const encoder = await createTextEncoder({ modelDir });
       assert.equal(encoder.dimension, 512);
       const cosines: number[] = [];
@@ -70,9 +70,9 @@ for (const { name: reference, skip, path } of references)
       );
     });
 
-    test('a capital sigma is lowered by itself, as Rust does it, wherever it stands', async () => {
+    test('a capital sigma becomes σ even at the end of a word, as in the Rust tokenizer', async () => {
       const encoder = await createTextEncoder({ modelDir });
-      // By the tokenizers package of Python.
+      // From Python's tokenizers package.
       assert.deepEqual(
         encoder.tokenize('ΣΑΣ ΟΔΟΣ'),
         [49406, 139, 225, 138, 109, 139, 481, 138, 123, 138, 112, 138, 123, 139, 481, 49407],
@@ -80,11 +80,11 @@ for (const { name: reference, skip, path } of references)
     });
   });
 
-/** A model put together from the fixtures, in a folder of its own. */
+/** Parts of a model assembled from the fixtures. */
 interface Parts {
-  /** Names in `fixtures/clip/towers`, by the names they get in `onnx/`. */
+  /** Names in `fixtures/clip/towers`, keyed by their names in `onnx/`. */
   towers?: Record<string, string>;
-  /** Contents written over files of the model; `null` leaves the file out. */
+  /** Contents that replace files of the model; `null` removes the file. */
   files?: Record<string, string | null>;
 }
 
@@ -118,7 +118,7 @@ async function refusal(promise: Promise<unknown>): Promise<AppError> {
 }
 
 describe('the image tower', () => {
-  test('gives vectors of length 1, of the dimension that it says', async () => {
+  test('returns vectors of length 1 and of the dimension that it reports', async () => {
     const encoder = await imageModel('vision');
     const embedding = await encoder.encode(await picture('landscape.jpg'));
     assert.ok(embedding instanceof Float32Array);
@@ -126,17 +126,17 @@ describe('the image tower', () => {
     assert.ok(Math.abs(Math.hypot(...embedding) - 1) < 1e-6);
   });
 
-  test('takes size, mean and deviation from preprocessor_config.json', async () => {
+  test('reads size, mean and standard deviation from preprocessor_config.json', async () => {
     const encoder = await imageModel('vision');
     const planes = await encoder.preprocess(await picture('one-pixel.png'));
     assert.equal(planes.length, 3 * 32 * 32);
-    // (200, 100, 50) with mean (0.5, 0.25, 0) and deviation (0.5, 0.25, 1), as fixtures/clip/make.py says.
+    // (200, 100, 50) with mean (0.5, 0.25, 0) and deviation (0.5, 0.25, 1): see fixtures/clip/make.py.
     const expected = [(200 / 255 - 0.5) / 0.5, (100 / 255 - 0.25) / 0.25, 50 / 255];
     for (const [channel, value] of expected.entries())
       assert.ok(Math.abs((planes[channel * 32 * 32 + 5] ?? NaN) - value) < 1e-6);
   });
 
-  test('takes the size as a number, a shortest edge or a square', async () => {
+  test('accepts the size as a number, a shortest edge or a square', async () => {
     for (const size of [40, { shortest_edge: 40 }, { height: 40, width: 40 }]) {
       const config = JSON.stringify({ size, crop_size: 36, resample: 3 });
       const encoder = await imageModel('vision', { 'preprocessor_config.json': config });
@@ -145,7 +145,7 @@ describe('the image tower', () => {
     }
   });
 
-  test('embeds a batch as it embeds its pictures one by one, fixed to one at a time or not', async () => {
+  test('embeds a batch like its pictures one by one, even if the graph has a batch size of 1', async () => {
     for (const tower of ['vision', 'vision-one-at-a-time']) {
       const encoder = await imageModel(tower);
       const names = ['landscape.jpg', 'alpha.png', 'small.png'];
@@ -158,13 +158,13 @@ describe('the image tower', () => {
     }
   });
 
-  test('may take and give half precision', async () => {
+  test('supports half-precision inputs and outputs', async () => {
     const [full, half] = await Promise.all([imageModel('vision'), imageModel('vision-half')]);
     const bytes = await picture('landscape.jpg');
     assert.ok(cosine(await full.encode(bytes), await half.encode(bytes)) > 0.9999);
   });
 
-  test('refuses a picture over the limit that it was made with', async () => {
+  test('refuses a picture with more than maxPixels', async () => {
     const modelDir = await makeModel({ towers: { vision_model: 'vision' } });
     const encoder = await createImageEncoder({ modelDir, maxPixels: 1000 });
     assert.equal(
@@ -179,8 +179,8 @@ describe('the image tower', () => {
 });
 
 describe('the text tower', () => {
-  // By fixtures/clip/make.py: [start] is 0, [end] 1, "a" 2, "red" 3, "blue" 4, "circle" 5, any other word 7.
-  test('tokenises with tokenizer.json and keeps the end-of-text token of a long text', async () => {
+  // Tokens from fixtures/clip/make.py: [start] is 0, [end] 1, "a" 2, "red" 3, "blue" 4, "circle" 5, any other word 7.
+  test('tokenises with tokenizer.json, and keeps the end-of-text token of a truncated text', async () => {
     const encoder = await textModel('text');
     assert.deepEqual(encoder.tokenize('a RED circle'), [0, 2, 3, 5, 1]);
     assert.deepEqual(encoder.tokenize('red red red red blue blue'), [0, 3, 3, 3, 3, 1]);
@@ -188,14 +188,14 @@ describe('the text tower', () => {
     assert.deepEqual(encoder.tokenize('a green circle'), [0, 2, 7, 5, 1], 'unknown words');
   });
 
-  test('gives vectors of length 1', async () => {
+  test('returns vectors of length 1', async () => {
     const encoder = await textModel('text');
     const embedding = await encoder.encode('a red circle');
     assert.deepEqual([encoder.dimension, embedding.length], [8, 8]);
     assert.ok(Math.abs(Math.hypot(...embedding) - 1) < 1e-6);
   });
 
-  test('is fed a mask of ones, 32-bit ids, half precision or padding where the graph declares so', async () => {
+  test('is given a mask of ones, 32-bit ids, half precision or padding if the graph requires it', async () => {
     const plain = await (await textModel('text')).encode('a red circle');
     for (const tower of ['text-mask', 'text-int32', 'text-half', 'text-fixed-length']) {
       const embedding = await (await textModel(tower)).encode('a red circle');
@@ -203,7 +203,7 @@ describe('the text tower', () => {
     }
   });
 
-  test('is fed positions from 0 where the graph declares them', async () => {
+  test('is given positions from 0 if the graph requires them', async () => {
     const plain = await textModel('text-mask');
     const positioned = await textModel('text-positions');
     const text = 'a red circle';
@@ -260,7 +260,7 @@ describe('an export is chosen by its dtype', () => {
     });
 });
 
-describe('a model that cannot be used is refused by the name of its file', () => {
+describe('an unusable model is refused with an error that names the file', () => {
   const preprocessor = (fields: object) => ({ 'preprocessor_config.json': JSON.stringify(fields) });
   for (const { what, load, code = 'model_unreadable', says } of [
     {
@@ -363,7 +363,7 @@ describe('a model that cannot be used is refused by the name of its file', () =>
       assert.match(error.detail, says);
     });
 
-  test('an embedding without a direction is an error, not a result', async () => {
+  test('an embedding of length 0 is an error, not a result', async () => {
     const encoder = await imageModel('vision');
     const error = await refusal(encoder.embed(new Float32Array(3 * 32 * 32)));
     assert.equal(error.code, 'internal_error');
@@ -371,7 +371,7 @@ describe('a model that cannot be used is refused by the name of its file', () =>
 });
 
 describe('half precision', () => {
-  test('every finite half survives the way to single precision and back', () => {
+  test('every finite half survives conversion to single precision and back', () => {
     const halves = Uint16Array.from({ length: 65536 }, (_, i) => i).filter(
       (half) => (half & 0x7c00) !== 0x7c00 && half !== 0x8000,
     );

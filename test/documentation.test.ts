@@ -21,7 +21,7 @@ const documents = [
     .map((name) => `docs/${name}`),
 ];
 
-/** Where links into a document may lead, as GitHub derives them from its headings. */
+/** The anchors that GitHub derives from a document's headings. */
 const anchorsOf = (text: string) =>
   [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
     heading
@@ -30,8 +30,8 @@ const anchorsOf = (text: string) =>
       .replaceAll(' ', '-'),
   );
 
-describe('what the documents say is what the code does', () => {
-  test('docs/errors.md has every code with its status and title, and no other', () => {
+describe('the documentation matches the code', () => {
+  test('docs/errors.md lists exactly the error codes, each with its status and title', () => {
     const rows = [...read('docs/errors.md').matchAll(/^\| `(\w+)` +\| (\d{3}) +\| (.+?) *\|/gm)];
     assert.deepEqual(
       rows.map(([, code, status, title]) => ({ code, status: Number(status), title })),
@@ -39,7 +39,7 @@ describe('what the documents say is what the code does', () => {
     );
   });
 
-  test('the OpenAPI document describes every endpoint, and no other', () => {
+  test('the OpenAPI document describes exactly the endpoints', () => {
     const { paths } = openApiDocument(loadConfig({}));
     const described = Object.entries(paths).flatMap(([path, methods]) =>
       Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
@@ -47,7 +47,7 @@ describe('what the documents say is what the code does', () => {
     assert.deepEqual(described.sort(), [...endpoints].sort());
   });
 
-  test('every reference in the OpenAPI document leads somewhere', () => {
+  test('every reference in the OpenAPI document resolves', () => {
     const document = openApiDocument(loadConfig({}));
     const references = JSON.stringify(document).matchAll(
       /"\$ref":"#\/components\/schemas\/(\w+)"/g,
@@ -66,7 +66,7 @@ describe('what the documents say is what the code does', () => {
     assert.ok(read('README.md').trimEnd().split('\n').length <= 300);
   });
 
-  test('docs/configuration.md has every variable of the environment, and no other', () => {
+  test('docs/configuration.md lists exactly the environment variables', () => {
     const schema = read('lib/config.ts').matchAll(/^ {2}([A-Z][A-Z_]+): /gm);
     const table = read('docs/configuration.md').matchAll(/^\| `([A-Z][A-Z_]+)` +\|/gm);
     assert.deepEqual(
@@ -75,13 +75,13 @@ describe('what the documents say is what the code does', () => {
     );
   });
 
-  test("docs/page.md has the page's policy as it is sent", () => {
+  test("docs/page.md quotes the page's policy as it is sent", () => {
     const text = read('docs/page.md').replace(/\s+/g, ' ');
     assert.ok(text.includes(pagePolicy(frameAncestors)));
   });
 
   for (const name of documents)
-    test(`every local link in ${name} leads to a file, and to a heading in it`, () => {
+    test(`every local link in ${name} points to an existing file and heading`, () => {
       for (const [, path = '', anchor] of read(name).matchAll(
         /\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)/g,
       )) {

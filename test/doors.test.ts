@@ -35,7 +35,7 @@ const check = async (door: Door, { request, status, code, detail, check: more }:
   more?.(response);
 };
 
-/** What every door does with a cover that the client has already. */
+/** Checks that a cover is answered with 304 if the client has it, and sent whole if not. */
 const checkNotModified = async (door: Door) => {
   const path = `/api/image/${String(starterIds()[3])}`;
   const etag = (await door(get(path))).headers['etag'] ?? '';
@@ -47,7 +47,7 @@ const checkNotModified = async (door: Door) => {
   assert.deepEqual(other.body, coverFile(starterIds()[3] ?? 0));
 };
 
-/** A thumbnail that the client has already; and pages of a search that meet without a gap. */
+/** Checks 304 for a thumbnail that the client has, and that result pages are contiguous. */
 const checkThumbnailAndPages = async (door: Door) => {
   const path = `/api/image/${String(starterIds()[3])}?size=320`;
   const accept = { accept: 'image/webp' };
@@ -69,7 +69,7 @@ describe('a real server', () => {
   before(async () => (server = await startServer({ LOG_LEVEL: 'info' })));
   after(() => server.stop());
   for (const one of cases) test(one.name, () => check(httpDoor(server.url), one));
-  test('a raw body of no type is a picture where its bytes are one', async () => {
+  test('a raw body without a content type is accepted if its bytes are a picture', async () => {
     const id = starterIds()[3] ?? 0;
     const response = await httpDoor(server.url)({
       method: 'POST',
@@ -79,19 +79,21 @@ describe('a real server', () => {
     assert.equal(response.status, 200, response.body.toString());
     assert.equal(json<{ results: { album_id: number }[] }>(response).results[0]?.album_id, id);
   });
-  test('a cover that the client has is not sent again', () =>
+  test('a cover that the client has cached is not sent again', () =>
     checkNotModified(httpDoor(server.url)));
-  test('a thumbnail is kept, and pages meet', () => checkThumbnailAndPages(httpDoor(server.url)));
+  test('a cached thumbnail is not sent again, and pages are contiguous', () =>
+    checkThumbnailAndPages(httpDoor(server.url)));
 });
 
 for (const [name, door] of Object.entries(lambdaDoors))
   describe(`the built bundles, ${name}`, () => {
     for (const one of cases) test(one.name, () => check(door, one));
-    test('a cover that the client has is not sent again', () => checkNotModified(door));
-    test('a thumbnail is kept, and pages meet', () => checkThumbnailAndPages(door));
+    test('a cover that the client has cached is not sent again', () => checkNotModified(door));
+    test('a cached thumbnail is not sent again, and pages are contiguous', () =>
+      checkThumbnailAndPages(door));
   });
 
-test('a load balancer without multi-value headers is answered with plain ones', async () => {
+test('a load balancer without multi-value headers gets plain ones', async () => {
   const id = starterIds()[3] ?? 0;
   const door = lambdaDoor(plainLoadBalancerEvent);
   const search = await door(upload(coverFile(id), '?k=2'));

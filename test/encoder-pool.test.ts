@@ -48,13 +48,13 @@ describe('a pool of encoders', () => {
     ['vision', covers],
     ['text', texts],
   ] as const)
-    test(`${tower}: what waits is encoded together, and comes out as it does alone`, async () => {
+    test(`${tower}: waiting inputs are encoded in one batch, with the same embeddings as alone`, async () => {
       await withPool({ tower, workers: 1 }, async (pool, batches) => {
         const alone: Float32Array[] = [];
         for (const query of queries) alone.push(await pool.encode(query));
         assert.deepEqual(new Set(batches.splice(0)), new Set([1]));
         const together = await Promise.all(queries.map((query) => pool.encode(query)));
-        // The first finds the worker free; the others wait, and then go together.
+        // The first one finds the worker idle; the others queue up and form the next batch.
         assert.deepEqual(
           batches.slice(0, 2),
           [1, Math.min(8, queries.length - 1)],
@@ -68,7 +68,7 @@ describe('a pool of encoders', () => {
       });
     });
 
-  test('of a photo the features come with the embedding, whatever is encoded beside it', async () => {
+  test('a photo gets features along with its embedding, whatever else is in the batch', async () => {
     await withPool({ tower: 'vision', workers: 1 }, async (pool) => {
       const amount = { side: 300, features: 50 };
       const frame = { size: 128, crop: 128, resize: 'shortest-edge' } as const; // the starter model's
@@ -92,7 +92,7 @@ describe('a pool of encoders', () => {
     });
   });
 
-  test('a picture that can not be read is refused by itself', async () => {
+  test('an unreadable picture fails only its own request', async () => {
     await withPool({ tower: 'vision', workers: 1 }, async (pool) => {
       const outcomes = await Promise.allSettled(
         [covers[0], Buffer.from('no picture'), covers[1]].map((one) => pool.encode(one ?? '')),
@@ -106,7 +106,7 @@ describe('a pool of encoders', () => {
     });
   });
 
-  test('whoever leaves while it waits costs no run, and those behind move up', async () => {
+  test('a request aborted while queued is not encoded, and those behind it move up', async () => {
     await withPool({ tower: 'vision', workers: 1 }, async (pool, batches) => {
       const leaving = new AbortController();
       const first = pool.encode(covers[0] ?? '');
@@ -121,7 +121,7 @@ describe('a pool of encoders', () => {
     });
   });
 
-  test('a model that can not be read is named, and no worker stays', async () => {
+  test('a missing model is reported, and no worker is left running', async () => {
     await assert.rejects(
       EncoderPool.open({ tower: 'vision', modelDir: join(root, 'docs') }),
       (error) => isAppError(error) && error.code === 'assets_missing',
@@ -129,7 +129,7 @@ describe('a pool of encoders', () => {
   });
 });
 
-describe('a worker that ends while it encodes', () => {
+describe('a worker that dies while encoding', () => {
   const serveEnding = async (
     t: TestContext,
     { how, times }: { how: 'exit' | 'throw' | 'memory'; times: number },
@@ -155,7 +155,7 @@ describe('a worker that ends while it encodes', () => {
   };
 
   for (const how of ['exit', 'throw', 'memory'] as const)
-    test(`by ${how}: its searches are tried once more, and none is lost`, async (t) => {
+    test(`by ${how}: its searches are retried once, and none is lost`, async (t) => {
       const { server, ask } = await serveEnding(t, { how, times: 1 });
       const ids = starterIds().slice(0, 12);
       const answers = await Promise.all(ids.map(ask));
@@ -184,7 +184,7 @@ describe('a worker that ends while it encodes', () => {
     assert.equal((await say('star')).status, 200);
   });
 
-  test('and can not be replaced: 503 at once, until it can', async (t) => {
+  test('and cannot be replaced: 503 at once, until it can be', async (t) => {
     const { ask, file } = await serveEnding(t, { how: 'exit', times: 2 });
     await writeFile(`${file}.start`, '');
     const ids = starterIds().slice(0, 6);

@@ -1,4 +1,4 @@
-/* native/faiss: what lib/vectors/vector-index.ts never asks of it, and what it keeps. */
+/* native/faiss: calls that lib/vectors/vector-index.ts never makes, and the release of memory. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import faiss, { type Index } from 'faiss-node';
@@ -10,7 +10,7 @@ const make = (): Index => {
   return index;
 };
 
-describe('a wrong call is an exception', () => {
+describe('an invalid call throws', () => {
   const query = Float32Array.of(1, 0, 0, 0);
   for (const [what, name, message, call] of [
     [
@@ -101,20 +101,20 @@ describe('a wrong call is an exception', () => {
     );
 });
 
-test('an index that is disposed of has nothing left, and may be disposed of again', () => {
+test('a disposed index is empty, and may be disposed of again', () => {
   const index = make();
   index.dispose();
   index.dispose();
   assert.throws(() => index.ntotal(), /^Error: The index is empty: it was disposed of\.$/);
 });
 
-test('ids are removed, and the rows after them move up', () => {
+test('ids are removed, and later rows move up', () => {
   const index = make();
   assert.equal(index.removeIds([0, 7]), 1);
   assert.deepEqual(index.reconstruct(0), Float32Array.of(0, 2, 0, 0));
 });
 
-test('indexes that nobody holds are collected before they fill the memory', async () => {
+test('unreferenced indexes are garbage-collected before they fill the memory', async () => {
   const vectors = new Float32Array(2 ** 22);
   const before = process.memoryUsage.rss();
   let most = 0;

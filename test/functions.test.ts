@@ -10,7 +10,7 @@ const searchByText = () => event('GET', '/api/search-by-text', 'query=blue+star'
 describe('what a function loads', () => {
   for (const [name, path, loads] of [
     ['health', '/health', []],
-    ['image', `/api/image/${String(id)}`, ['catalog']], // which may name the file
+    ['image', `/api/image/${String(id)}`, ['catalog']], // rows may name the file of their cover
     ['root', '/', ['catalog']],
     ['stats', '/api/stats', ['catalog']],
     ['stats', '/api/genres', ['catalog']],
@@ -53,7 +53,7 @@ describe('what a function loads', () => {
 });
 
 describe('what a function logs', () => {
-  test('an answered request is one line, with its status', async () => {
+  test('an answered request is logged as one line with its status', async () => {
     const report = await invoke('search-by-image', [[searchByImage()]]);
     const lines = report.log.filter((line) => line['url'] !== undefined);
     assert.deepEqual(
@@ -62,7 +62,7 @@ describe('what a function logs', () => {
     );
   });
 
-  test('so is a refused one', async () => {
+  test('a refused request is logged as one line with its status and error code', async () => {
     const report = await invoke('search-by-text', [[event('GET', '/api/search-by-text')]]);
     const lines = report.log.filter((line) => line['url'] !== undefined);
     assert.deepEqual(
@@ -75,7 +75,7 @@ describe('what a function logs', () => {
 describe('a stage in the path', () => {
   const settings = { BASE_PATH: '/prod' };
 
-  test('is taken off, and stands before the addresses of covers in the answer', async () => {
+  test('is stripped from the path, and prefixed to cover URLs in the response', async () => {
     const path = '/prod/api/search-by-image';
     const report = await invoke('search-by-image', [[event('POST', path, 'k=1', coverFile(id))]], {
       settings,
@@ -86,23 +86,23 @@ describe('a stage in the path', () => {
     assert.equal(results[0]?.['image_url'], `/prod/api/image/${String(id)}`);
   });
 
-  test('may be missing: REST APIs give the path without it', async () => {
+  test('may be missing: REST APIs pass the path without it', async () => {
     const report = await invoke('stats', [[event('GET', '/api/stats')]], { settings });
     assert.deepEqual(report.statuses, [200]);
   });
 
-  test('is no part of another path', async () => {
+  test('is not stripped from a longer name', async () => {
     const report = await invoke('stats', [[event('GET', '/production/api/stats')]], { settings });
     assert.deepEqual(report.statuses, [404]);
   });
 
-  test('stands before the documentation, too', async () => {
+  test('is stripped from documentation paths, too', async () => {
     const report = await invoke('root', [[event('GET', '/prod/docs/start.js')]], { settings });
     assert.match(report.results[0]?.body ?? '', /url: 'openapi\.json'/);
   });
 });
 
-test('a picture that was taken for text on its way is told, with the setting that mends it', async () => {
+test('a picture that was corrupted as text is refused, naming the setting that fixes it', async () => {
   const asText = coverFile(id).toString('utf8');
   const { statuses, results } = await invoke('search-by-image', [
     [
@@ -119,7 +119,7 @@ test('a picture that was taken for text on its way is told, with the setting tha
   assert.match(String(problem['detail']), /binaryMediaTypes/);
 });
 
-test('a library that can not be loaded is our fault, not that of the picture', async () => {
+test('a library that fails to load is an internal error, not a bad picture', async () => {
   const { statuses, results, log } = await invoke('search-by-image', [[searchByImage()]], {
     settings: { NODE_OPTIONS: '--import ./test/support/broken-sharp.mjs' },
   });
@@ -128,9 +128,9 @@ test('a library that can not be loaded is our fault, not that of the picture', a
   assert.ok(log.some((line) => JSON.stringify(line).includes('Could not load')));
 });
 
-describe('the end of an invocation', () => {
-  test('is answered 503 before it comes, where the work takes longer', async () => {
-    // 520 ms less the margin of 500: no model is loaded in 20 ms
+describe('the time limit of an invocation', () => {
+  test('leads to a 503 shortly before it expires if the work takes longer', async () => {
+    // 520 ms minus the margin of 500 ms: no model loads in 20 ms
     const report = await invoke('search-by-image', [[searchByImage()]], { remainingMs: 520 });
     assert.deepEqual(report.statuses, [503]);
     const [result] = report.results;
@@ -140,7 +140,7 @@ describe('the end of an invocation', () => {
     assert.match(result.headers['content-type'] ?? '', /^application\/problem\+json/);
   });
 
-  test('does not disturb an answer that is ready in time', async () => {
+  test('does not affect a response that is ready in time', async () => {
     const report = await invoke('search-by-image', [[searchByImage()], [searchByImage()]], {
       remainingMs: 20_000,
     });

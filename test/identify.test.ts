@@ -29,7 +29,7 @@ describe('identification of albums in photos', { skip }, () => {
   let path = '';
   let index: FeatureIndex;
   const covers: CoverFeatures[] = [];
-  /** Drawn covers, and behind them plain ones: a colour, and a small word on some. */
+  /** Drawn covers, followed by plain ones: a single colour, some with a small word. */
   const pictures = [
     ...starterAlbums({ count: 540 })
       .slice(0, 60)
@@ -45,9 +45,9 @@ describe('identification of albums in photos', { skip }, () => {
     ]),
   ];
   const plainRows = [60, 61, 62, 63, 64, 65];
-  /** Rows of covers that have much on them. */
+  /** Rows of covers with much detail. */
   const rich = [9, 3, 11, 15, 7];
-  /** Pictures that are in no catalog. */
+  /** Covers that are not in the index. */
   let strangers: Buffer[] = [];
 
   before(async () => {
@@ -80,7 +80,7 @@ describe('identification of albums in photos', { skip }, () => {
       harsh: false,
     });
 
-  test('a turned and tilted cover is named, and outlined to within 2 % of the photo', async () => {
+  test('a rotated and tilted cover is identified, and outlined to within 2 % of the photo', async () => {
     for (const row of rich) {
       const { jpeg, outlines } = await photograph([row], row);
       const [finding, ...others] = await find(jpeg);
@@ -96,7 +96,7 @@ describe('identification of albums in photos', { skip }, () => {
     }
   });
 
-  test('two sleeves in one photo are two findings, the larger first', async () => {
+  test('two covers in one photo give two findings, the larger first', async () => {
     const [one = NaN, other = NaN] = rich;
     const found = await find((await photograph([one, other], 3)).jpeg);
     assert.deepEqual(new Set(found.map(({ row }) => row)), new Set([one, other]));
@@ -107,12 +107,12 @@ describe('identification of albums in photos', { skip }, () => {
     assert.ok((first ?? NaN) >= (second ?? NaN));
   });
 
-  test('a photo without a sleeve of the set gives no finding', async () => {
+  test('a photo without an indexed cover gives no finding', async () => {
     for (let seed = 1; seed <= 4; seed += 1)
       assert.deepEqual(await find((await photograph([], seed)).jpeg), []);
   });
 
-  test('a cover that is too plain is never named, nor is another in its place', async () => {
+  test('a cover that is too plain is neither identified nor mistaken for another', async () => {
     for (const row of plainRows) {
       assert.ok(!index.isIdentifiable(row));
       assert.ok(countOf(covers[row] ?? assert.fail()) < 40);
@@ -120,13 +120,13 @@ describe('identification of albums in photos', { skip }, () => {
     }
   });
 
-  test('candidates that are given change no finding', async () => {
+  test('passing candidates does not change the findings', async () => {
     const [row = NaN, ...others] = rich;
     const photo = await featuresOfPhoto((await photograph([row], 9)).jpeg);
     assert.deepEqual(await identify(index, photo, [row, ...others]), await identify(index, photo));
   });
 
-  test('any picture gives features, at most as many as are asked for', async () => {
+  test('any picture is accepted, and gives at most the maximum number of features', async () => {
     const random = new Random(1);
     const pixels = Buffer.from(Array.from({ length: 900 * 700 }, () => random.integer(0, 255)));
     const noise = sharp(pixels, { raw: { width: 900, height: 700, channels: 1 } });
@@ -144,7 +144,7 @@ describe('identification of albums in photos', { skip }, () => {
     }
   });
 
-  test('the strongest features come first: a beginning of them is what fewer would be', async () => {
+  test('the strongest features come first, so requesting fewer gives mostly the first ones', async () => {
     const picture = await (pictures[rich[0] ?? NaN] ?? assert.fail());
     const all = await featuresOfCover(picture, { side: 500, features: 400 });
     const few = await featuresOfCover(picture, { side: 500, features: 200 });
@@ -157,7 +157,7 @@ describe('identification of albums in photos', { skip }, () => {
     assert.ok(shared.length >= 0.7 * countOf(few), String(shared.length));
   });
 
-  test('a pattern that covers share names none of them', async () => {
+  test('a shared repeating pattern does not identify a cover', async () => {
     const dots = (colour: string) =>
       sharp(
         Buffer.from(
@@ -177,7 +177,7 @@ describe('identification of albums in photos', { skip }, () => {
     }
   });
 
-  test('the event loop turns while a photo is identified', async () => {
+  test('identifying a photo does not block the event loop', async () => {
     const photo = (await photograph(rich.slice(0, 4), 4)).jpeg;
     let turns = 0;
     let done = false;
@@ -192,7 +192,7 @@ describe('identification of albums in photos', { skip }, () => {
     assert.ok(turns > 10, `${String(turns)} turns`);
   });
 
-  test('an identification under way ends well when the index is closed', async () => {
+  test('an identification in progress completes when the index is closed', async () => {
     const other = await FeatureIndex.open(path);
     const [row = NaN] = rich;
     const photo = await featuresOfPhoto((await photograph([row], 2)).jpeg);
@@ -203,7 +203,7 @@ describe('identification of albums in photos', { skip }, () => {
   });
 
   describe('the feature file', () => {
-    /** Each feature of a cover as text, sorted: their order is the file's own. */
+    /** The features of a cover as hex, sorted because the file may reorder them. */
     const featuresIn = ({ codes, places }: CoverFeatures) =>
       Array.from({ length: codes.length / 32 }, (_, i) =>
         Buffer.concat([
@@ -212,7 +212,7 @@ describe('identification of albums in photos', { skip }, () => {
         ]).toString('hex'),
       ).sort();
 
-    test('gives back what was written, in at most 24 KB a cover', async () => {
+    test('returns what was written, in at most 24 KB per cover', async () => {
       let row = 0;
       for await (const cover of index.covers()) {
         const written = covers[row] ?? assert.fail();
@@ -224,13 +224,13 @@ describe('identification of albums in photos', { skip }, () => {
       assert.ok((await readFile(path)).length / covers.length <= 24 * 1024);
     });
 
-    test('is the same when it is made again', async () => {
+    test('is identical when written again', async () => {
       const again = join(dir, 'again.features');
       await writeFeatureFile(again, covers);
       assert.ok((await readFile(again)).equals(await readFile(path)));
     });
 
-    test('loses covers and gains others without new lists', async () => {
+    test('can drop and gain covers while keeping the centres', async () => {
       const [gone = NaN, kept = NaN] = rich;
       const changed = join(dir, 'changed.features');
       const remaining: CoverFeatures[] = [];
@@ -252,7 +252,7 @@ describe('identification of albums in photos', { skip }, () => {
       }
     });
 
-    test('of no cover, or of plain ones only, finds nothing', async () => {
+    test('without covers, or with plain ones only, finds nothing', async () => {
       const empty = join(dir, 'empty.features');
       const none = { width: 500, height: 500, codes: new Uint8Array(), places: new Uint8Array() };
       for (const few of [[], [none, none]]) {
@@ -297,7 +297,7 @@ describe('identification of albums in photos', { skip }, () => {
       },
     ];
     for (const { name, damage, says } of damages)
-      test(`${name} is refused in a sentence that names it`, async () => {
+      test(`${name} is refused with an error that names it`, async () => {
         const damaged = join(dir, 'damaged.features');
         await writeFile(damaged, damage(Buffer.from(await readFile(path))));
         await assert.rejects(FeatureIndex.open(damaged), (error: Error & { code?: string }) => {
@@ -308,7 +308,7 @@ describe('identification of albums in photos', { skip }, () => {
         });
       });
 
-    test('whose codes, rows and places are noise ends no process', async () => {
+    test('with random codes, rows and places does not crash the process', async () => {
       const damaged = join(dir, 'noise.features');
       const bytes = Buffer.from(await readFile(path));
       const random = new Random(2);
@@ -353,7 +353,7 @@ describe('sightings at one place', () => {
       [left, top + edge],
     ] as const;
 
-  /** One whose points lie in a circle round a place of the photo, and all over the cover. */
+  /** A sighting whose points lie on a circle in the photo and all over the cover. */
   const sighting = (
     row: number,
     outline: ReturnType<typeof square>,
@@ -366,9 +366,9 @@ describe('sightings at one place', () => {
     ),
   });
 
-  test('a sleeve beside another that only agrees with it where both have the same is none', () => {
+  test('one whose points all lie in the outline of a stronger one elsewhere is dropped', () => {
     const large = sighting(1, square(0, 0, 100), 100, [50, 50]);
-    const lettering = sighting(2, square(0, 80, 100), 30, [50, 90]); // all in the first one's outline
+    const lettering = sighting(2, square(0, 80, 100), 30, [50, 90]); // all within the first outline
     const below = sighting(3, square(0, 80, 100), 30, [50, 150]);
     const rows = (...sightings: (typeof large)[]) =>
       mergeSightings(sightings).map(({ row }) => row);
@@ -377,7 +377,7 @@ describe('sightings at one place', () => {
     assert.deepEqual(rows(lettering), [2]);
   });
 
-  test('are one finding; those with 80 % of its points are alternatives', () => {
+  test('are one finding; those with at least 80 % of its points are alternatives', () => {
     const found = mergeSightings([
       sighting(1, square(0, 0, 100), 79, [50, 50]),
       sighting(2, square(2, 2, 100), 100, [50, 50]),

@@ -21,10 +21,10 @@ import { references } from './support/reference.ts';
 const frameOf = (size: number): ModelFrame => ({ size, crop: size, resize: 'shortest-edge' });
 const fixtures = fileURLToPath(new URL('fixtures/clip/pictures', import.meta.url));
 
-/** RGB of a picture at its own size. */
+/** RGB of a picture at its original size. */
 const pixelsOf = (path: string): Promise<Buffer> => sharp(path).removeAlpha().raw().toBuffer();
 
-/** Differences of two pictures in steps of 1/255. */
+/** Mean and maximum difference between two pictures, in steps of 1/255. */
 function difference(actual: Uint8Array, expected: Uint8Array) {
   assert.equal(actual.length, expected.length);
   const steps = Array.from(actual, (value, i) => Math.abs(value - (expected[i] ?? NaN)));
@@ -34,7 +34,7 @@ function difference(actual: Uint8Array, expected: Uint8Array) {
   };
 }
 
-/** A picture of noise: nothing in it can be guessed from its surroundings. */
+/** A picture of noise: no pixel can be predicted from its neighbours. */
 const noise = (width: number, height: number) => {
   let state = 1;
   const pixels = Buffer.from(
@@ -63,7 +63,7 @@ async function refusal(
 
 describe('pictures are decoded as Pillow and transformers do', async () => {
   const names = (await readdir(fixtures)).filter((name) => !name.startsWith('expected-'));
-  // The pictures that have to be enlarged, with which no pixel differs.
+  // Pictures that are enlarged: they match exactly.
   const exact = ['small.png', 'one-pixel.png', 'thin.png'];
   for (const name of names)
     test(`${name}, made by this project`, async () => {
@@ -84,7 +84,7 @@ describe('pictures are decoded as Pillow and transformers do', async () => {
           const expected = await pixelsOf(
             path(`images/expected-${name.replace(/\.\w+$/, '')}.png`),
           );
-          // transformers drop alpha, which this doesn't: see "a transparent picture" below.
+          // transformers drops alpha, unlike lib/imaging: see "a transparent picture" below.
           const bytes = await readFile(path(`images/${name}`));
           const actual = await decodeForModel(await withoutAlpha(bytes), {
             frame: frameOf(224),
@@ -97,9 +97,9 @@ describe('pictures are decoded as Pillow and transformers do', async () => {
   }
 });
 
-describe('a picture for the model and in grey', async () => {
+describe('decoding for the model and in grey at once', async () => {
   const frame = frameOf(224);
-  /** Noise of these sizes as a JPEG is decoded once, or shrunk for each. */
+  /** Depending on its size, a JPEG is decoded once or shrunk separately for each. */
   const sizes = [
     ...[
       [640, 640],
@@ -139,10 +139,10 @@ describe('a picture for the model and in grey', async () => {
     ['one of 16 bits', () => noise(640, 480).toColourspace('rgb16').png().toBuffer()],
   ]);
   for (const [name, make] of pictures)
-    test(`${name}: the model's is the same`, async () => {
+    test(`${name}: the pixels for the model are the same`, async () => {
       const bytes = await make();
       const { rgb, grey } = await decodeForModelAndGrey(bytes, { frame, side: 1024 });
-      // One that is turned is turned before it is shrunk, or after.
+      // A picture with an orientation may be rotated before or after it is shrunk.
       const { max } = difference(rgb, await decodeForModel(bytes, { frame }));
       assert.ok(max <= (name.includes('turned') ? 1 : 0), String(max));
       const alone = await decodeGrey(bytes, { side: 1024 });
@@ -162,7 +162,7 @@ describe('a transparent picture', () => {
     );
   const png = (size: number, colour: Colour) => rgba(size, colour).png().toBuffer();
   const wave = (x: number, y: number) => 128 + Math.round(100 * Math.sin(x / 9) * Math.cos(y / 7));
-  /** As Pillow's `Image.alpha_composite` lays it over a grey. */
+  /** Composited over a grey, like Pillow's `Image.alpha_composite`. */
   const laidOver =
     (grey: number, colour: Colour): Colour =>
     (x, y) => {
@@ -189,7 +189,7 @@ describe('a transparent picture', () => {
       });
 
   for (const alpha of [0, 2])
-    test(`in which nothing is seen, for all of its alpha is ${String(alpha)}, goes by its colours`, async () => {
+    test(`that is invisible, with an alpha of ${String(alpha)} everywhere, is decoded as if opaque`, async () => {
       const colour: Colour = (x, y) => [wave(x, y), 90, wave(y, x), alpha];
       for (const size of [20, 100]) {
         const bytes = await png(size, colour);
@@ -197,7 +197,7 @@ describe('a transparent picture', () => {
       }
     });
 
-  test('of one colour all over is white or black as it is', async () => {
+  test('that is all white or all black stays so', async () => {
     for (const grey of [0, 255])
       for (const alpha of [0, 255])
         assert.deepEqual(
@@ -206,13 +206,13 @@ describe('a transparent picture', () => {
         );
   });
 
-  test('whose alpha is opaque is the same as one without alpha, to the last bit', async () => {
+  test('that is fully opaque is decoded exactly like one without alpha', async () => {
     const opaque = rgba(100, laidOver(255, speckled));
     for (const [width, height] of [
       [20, 28],
       [100, 100],
       [101, 333],
-      [4200, 4000], // more than is held whole
+      [4200, 4000], // too large to be held in memory
     ] as const) {
       const picture = opaque.clone().resize(width, height, { fit: 'fill' });
       const bytes = await picture.png({ compressionLevel: 1 }).toBuffer();
@@ -221,7 +221,7 @@ describe('a transparent picture', () => {
     }
   });
 
-  test('of more than 16 megapixels is laid over white all the same', async () => {
+  test('of more than 16 megapixels is laid over white, too', async () => {
     const large = (colour: Colour) =>
       rgba(100, colour)
         .extend({ right: 4100, bottom: 4100, extendWith: 'repeat' })
@@ -231,7 +231,7 @@ describe('a transparent picture', () => {
     assert.ok(difference(await decodeSmall(await large(left)), expected).max <= 2);
   });
 
-  test('may be WebP, AVIF, GIF, grey, of 16 bits or of a palette', async () => {
+  test('may be WebP, AVIF, GIF, greyscale, 16-bit or with a palette', async () => {
     const picture = rgba(100, (x) => [200, 0, 0, x < 50 ? 255 : 0]);
     for (const [name, bytes] of Object.entries({
       webp: await picture.clone().webp({ lossless: true }).toBuffer(),
@@ -253,7 +253,7 @@ describe('a transparent picture', () => {
 });
 
 describe('pictures of any size and kind', () => {
-  test('the EXIF orientation can be left alone', async () => {
+  test('the EXIF orientation can be ignored', async () => {
     const turned = await readFile(`${fixtures}/orientation-6.jpg`);
     const upright = await readFile(`${fixtures}/orientation-1.jpg`);
     const frame = frameOf(32);
@@ -275,14 +275,14 @@ describe('pictures of any size and kind', () => {
     { width: 300, height: 65_000 },
     { width: 1, height: 1_500_000 },
   ])
-    test(`a picture of ${String(width)} x ${String(height)} pixels is seen in its middle`, async () => {
+    test(`a picture of ${String(width)} x ${String(height)} pixels is decoded`, async () => {
       const flat = { width, height, channels: 3, background: '#c86432' } as const;
       const seen = await decodeSmall(await sharp({ create: flat }).png().toBuffer());
       assert.equal(seen.length, 32 * 32 * 3);
       assert.deepEqual([...new Set(seen)].sort(), [0x32, 0x64, 0xc8].sort());
     });
 
-  test('a large picture is shrunk the same way whether or not its edges divide evenly', async () => {
+  test('a large picture is shrunk the same way whether or not its sides divide evenly', async () => {
     for (const [width, height] of [
       [1504, 1128],
       [1500, 1125],
@@ -298,7 +298,7 @@ describe('pictures of any size and kind', () => {
     }
   });
 
-  test('a model may want the whole picture squeezed, or less than the shorter edge', async () => {
+  test('the model frame may be the whole picture resized, or a crop smaller than the shortest edge', async () => {
     const picture = await readFile(`${fixtures}/landscape.jpg`);
     for (const frame of [
       { size: 40, crop: 40, resize: 'exact' },
@@ -351,7 +351,7 @@ describe('a format is recognised by its first bytes', () => {
     });
 });
 
-describe('what is no picture is told at once, however it is built', () => {
+describe('input that is not a picture is recognised quickly, however it is built', () => {
   const built: readonly [string, string][] = [
     ['comments', `${'<!---->'.repeat(40)}x`],
     ['open comments', '<!--'.repeat(256)],
@@ -373,7 +373,7 @@ describe('what is no picture is told at once, however it is built', () => {
     });
 });
 
-describe('a bad picture is refused by name', () => {
+describe('a bad picture is refused with a specific error', () => {
   for (const { what, bytes, code, says } of [
     {
       what: 'text',
@@ -434,8 +434,8 @@ describe('a bad picture is refused by name', () => {
     });
 
   for (const format of ['jpeg', 'png', 'webp', 'avif', 'tiff', 'gif'] as const)
-    test(`a truncated ${format} is unreadable_image, wherever it ends`, async () => {
-      // Taller than wide: what is cut off lies below the part that the model sees.
+    test(`a truncated ${format} is unreadable_image, wherever it is cut`, async () => {
+      // Taller than wide: the missing part lies below the crop for the model.
       const whole = await noise(60, 400).toFormat(format).toBuffer();
       assert.equal((await decodeSmall(whole)).length, 32 * 32 * 3);
       for (const share of [0.02, 0.1, 0.5, 0.8, 0.97])
@@ -446,7 +446,7 @@ describe('a bad picture is refused by name', () => {
         );
     });
 
-  test('a JPEG that lacks the marker at its end is read: its pixels are there', async () => {
+  test('a JPEG without its end marker is read, since its pixels are complete', async () => {
     for (const progressive of [false, true]) {
       const whole = await noise(60, 400).jpeg({ progressive }).toBuffer();
       for (const missing of [1, 2])
@@ -457,7 +457,7 @@ describe('a bad picture is refused by name', () => {
     }
   });
 
-  test('a large JPEG that lacks a hundredth of its rows is read, one that lacks more is not', async () => {
+  test('a large JPEG that lacks 1 % of its data is read, one that lacks 4 % is not', async () => {
     const whole = await noise(300, 1600).jpeg().toBuffer();
     const cut = (share: number) => whole.subarray(0, whole.length * (1 - share));
     assert.deepEqual(await decodeSmall(cut(0.01)), await decodeSmall(whole));
@@ -465,7 +465,7 @@ describe('a bad picture is refused by name', () => {
       assert.equal((await refusal(cut(share))).code, 'unreadable_image');
   });
 
-  test('what stands before a JPEG, a byte order mark or blank lines, is passed over', async () => {
+  test('a byte order mark or blank lines before a JPEG are skipped', async () => {
     const whole = await noise(60, 60).jpeg().toBuffer();
     for (const before of ['\uFEFF', '\r\n', '\n\n  '])
       assert.deepEqual(
@@ -474,7 +474,7 @@ describe('a bad picture is refused by name', () => {
       );
   });
 
-  test('half a JPEG is refused each time, whatever is decoded beside it', async () => {
+  test('half a JPEG is refused every time, whatever is decoded concurrently', async () => {
     const jpeg = await noise(640, 640).jpeg().toBuffer();
     const half = jpeg.subarray(0, jpeg.length / 2);
     const refusals = await Promise.all(
@@ -495,12 +495,12 @@ describe('a bad picture is refused by name', () => {
     assert.equal((await refusal(whole.subarray(0, whole.length * 0.6))).code, 'unreadable_image');
   });
 
-  test('a small JPEG, which is enlarged, is not half-decoded either', async () => {
+  test('a truncated small JPEG, which would be enlarged, is refused too', async () => {
     const whole = await noise(20, 30).jpeg().toBuffer();
     assert.equal((await refusal(whole.subarray(0, whole.length * 0.9))).code, 'unreadable_image');
   });
 
-  test('stray bytes after a JPEG are no reason to refuse it', async () => {
+  test('stray bytes after a JPEG are ignored', async () => {
     const whole = await noise(64, 64).jpeg().toBuffer();
     const seen = await decodeSmall(Buffer.concat([whole, Buffer.from('taken with a phone')]));
     assert.deepEqual(seen, await decodeSmall(whole));
@@ -515,7 +515,7 @@ describe('a bad picture is refused by name', () => {
     await decodeForModel(picture, { frame, maxPixels: 10_000 });
   });
 
-  test('a bomb of 100 megapixels is refused from its header, without the memory for its pixels', async () => {
+  test('a bomb of 100 megapixels is refused by its header, without allocating its pixels', async () => {
     const size = { width: 10_000, height: 10_000 };
     const bomb = await sharp({ create: { ...size, channels: 3, background: '#000' } })
       .png({ compressionLevel: 9 })
@@ -528,37 +528,37 @@ describe('a bad picture is refused by name', () => {
   });
 });
 
-describe('a JPEG is not decoded again and again for as many scans as it claims', () => {
+describe('the number of scans in a JPEG is limited', () => {
   for (const [what, read] of Object.entries({
     'as a query': decodeSmall,
     'as a cover of a CSV': asJpeg,
     'as a thumbnail': (bytes: Buffer) => shrinkCover(bytes, 160, 'webp'),
   })) {
-    test(`more than 100 are refused ${what}`, async () => {
+    test(`more than 100 scans are refused ${what}`, async () => {
       await assert.rejects(
         async () => read(await manyScans(101)),
         (error) => isAppError(error) && error.code === 'unreadable_image',
       );
     });
-    test(`as many as programs write are taken ${what}`, async () => {
+    test(`as many scans as programs write are accepted ${what}`, async () => {
       await read(await manyScans(20));
     });
   }
 
-  test('what comes after the picture, as the video of a motion photo, counts for nothing', async () => {
+  test('data after the picture, such as the video of a motion photo, is not counted', async () => {
     const startsOfScans = Buffer.alloc(4000, Buffer.from([0xff, 0xda]));
     await decodeSmall(Buffer.concat([await manyScans(0), startsOfScans]));
   });
 });
 
-/** test/fixtures/heic: made by Debian's libheif, in the form that an iPhone gives its photos. */
+/** From test/fixtures/heic: created by Debian's libheif with the structure of iPhone photos. */
 const heicFixture = (name: string) =>
   readFile(fileURLToPath(new URL(`fixtures/heic/${name}`, import.meta.url)));
 
 describe('HEIC', () => {
   const frame: ModelFrame = { size: 96, crop: 96, resize: 'exact' };
 
-  /** With each box of a kind replaced, which must stay as long as it was. */
+  /** A copy with each box of a kind edited in place, which must not change its length. */
   function edited(heic: Buffer, kind: string, edit: (box: Buffer) => void): Buffer {
     const copy = Buffer.from(heic);
     let found = 0;
@@ -568,7 +568,7 @@ describe('HEIC', () => {
     return copy;
   }
 
-  /** The picture as it is stored, turned clockwise or mirrored. */
+  /** The stored picture, rotated clockwise or mirrored, decoded for the model. */
   const shown = async (change: (reader: Sharp) => Sharp) => {
     const png = await change(sharp(await heicFixture('photo.png')))
       .png()
@@ -578,7 +578,7 @@ describe('HEIC', () => {
 
   // The box `irot` counts quarter turns anticlockwise. The EXIF data beside it always say a quarter turn clockwise.
   for (const quarters of [0, 1, 2, 3])
-    test(`a grid of tiles turned by ${String(quarters)} quarters is upright, once`, async () => {
+    test(`a grid of tiles with ${String(quarters)} quarter turns is rotated exactly once`, async () => {
       const heic = edited(await heicFixture('photo.heic'), 'irot', (box) => (box[4] = quarters));
       const { mean } = difference(
         await decodeForModel(heic, { frame }),
@@ -588,7 +588,7 @@ describe('HEIC', () => {
     });
 
   for (const axis of [0, 1])
-    test(`a picture mirrored by its axis ${String(axis)} is`, async () => {
+    test(`a picture with the mirror axis ${String(axis)} is mirrored`, async () => {
       const heic = edited(await heicFixture('photo.heic'), 'irot', (box) => {
         box.write('imir', 'latin1');
         box[4] = axis;
@@ -600,7 +600,7 @@ describe('HEIC', () => {
       assert.ok(mean < 3, `mean difference ${String(mean)}`);
     });
 
-  test('a cover that is one is made a JPEG, and a thumbnail', async () => {
+  test('a cover is converted to a JPEG and to a thumbnail', async () => {
     const heic = await heicFixture('photo.heic');
     const size = async (bytes: Buffer) => {
       const { format, width, height } = await sharp(bytes).metadata();
@@ -614,7 +614,7 @@ describe('HEIC', () => {
     });
   });
 
-  test('too many pixels are refused before they are decoded, even where the header claims fewer', async () => {
+  test('too many pixels are refused before decoding, even if the header claims fewer', async () => {
     const bomb = await heicFixture('bomb.heic');
     const started = performance.now();
     assert.equal((await refusal(bomb)).code, 'image_too_large');
@@ -627,7 +627,7 @@ describe('HEIC', () => {
     assert.ok(performance.now() - started < 10_000);
   });
 
-  test('one cut short is refused, wherever it ends', async () => {
+  test('a truncated file is refused, wherever it is cut', async () => {
     const heic = await heicFixture('photo.heic');
     for (const share of [0.02, 0.1, 0.5, 0.9])
       assert.equal(
@@ -637,7 +637,7 @@ describe('HEIC', () => {
       );
   });
 
-  test('one that takes too long is given up, and the next is decoded', async () => {
+  test('a picture that takes too long is abandoned, and the next is decoded', async () => {
     const heic = await heicFixture('photo.heic');
     await assert.rejects(decodeHeic(heic, 64e6, 1), {
       code: 'unreadable_image',
@@ -647,14 +647,14 @@ describe('HEIC', () => {
     assert.deepEqual([width, height], [200, 240]);
   });
 
-  test('many at once wait for each other', async () => {
+  test('many pictures can be decoded concurrently', async () => {
     const heic = await heicFixture('photo.heic');
     const decoded = await Promise.all(Array.from({ length: 8 }, () => decodeSmall(heic)));
     assert.equal(new Set(decoded.map((rgb) => Buffer.from(rgb).toString('hex'))).size, 1);
   });
 });
 
-test('a TIFF is read: its first page, upright', async () => {
+test('a TIFF is read and rotated upright', async () => {
   const picture = noise(60, 40);
   const tiff = await picture
     .clone()

@@ -22,7 +22,7 @@ type Answer = (request: IncomingMessage, response: ServerResponse, nth: number) 
 describe('the command import csv', { timeout: 1_800_000 }, () => {
   let folder = '';
   let base = '';
-  /** What a path answers; by default the cover whose number it names. */
+  /** Handlers by path; the default one responds with the cover whose number the path contains. */
   const answers = new Map<string, Answer>();
   const asked = new Map<string, number>();
   let [open, mostOpen] = [0, 0];
@@ -66,7 +66,7 @@ describe('the command import csv', { timeout: 1_800_000 }, () => {
   const importCsv = (csv: string, out: string, ...more: string[]) =>
     cli(['import', 'csv', csv, '--out', join(folder, out), '--allow-private', ...more]);
 
-  test('gives ids in the order of the rows, and writes what pandas would', async () => {
+  test('assigns ids in row order, and writes what pandas would', async () => {
     const csv = await writeCsv('plain.csv', [
       `"Sigur Rós","( )","Rock / Electronic",FatCat,2002,8.9,1,"A, B",${base}/0.jpg`,
       `311,"Say ""hi""",,,,0,0,,${base}/1.jpg`,
@@ -98,7 +98,7 @@ describe('the command import csv', { timeout: 1_800_000 }, () => {
     }
   });
 
-  test('where no cover can be had, it ends with 1, and the list that was there stays', async () => {
+  test('exits with 1 and keeps the old list if no cover can be fetched', async () => {
     const csv = await writeCsv('none.csv', [line(0), line(1)]);
     for (const i of [0, 1]) answers.set(`/${String(i)}.jpg`, (_, to) => to.writeHead(404).end());
     const list = join(folder, 'none', 'valid_metadata_final.json');
@@ -110,7 +110,7 @@ describe('the command import csv', { timeout: 1_800_000 }, () => {
     assert.equal(await readFile(list, 'utf8'), 'old');
   });
 
-  test('what can not be had leaves a gap, is told with its reason, and is tried again the next time', async () => {
+  test('covers that cannot be fetched leave a gap, are reported with a reason and retried by the next run', async () => {
     answers.set('/1.jpg', (_, to) => to.writeHead(404).end());
     answers.set('/2.jpg', (_, to) => to.end('this is no picture'));
     answers.set('/3.jpg', (_, to) => to.end(cover(3).subarray(0, 9000)));
@@ -158,7 +158,7 @@ describe('the command import csv', { timeout: 1_800_000 }, () => {
     );
   });
 
-  test('a server that fails, throttles or breaks off is asked again, after as long as it says', async () => {
+  test('requests that fail, are throttled or break off are retried, respecting Retry-After', async () => {
     const times: number[] = [];
     answers.set('/0.jpg', (_, to, nth) => (nth < 2 ? to.writeHead(503).end() : to.end(cover(0))));
     answers.set('/1.jpg', (_, to, nth) => {
@@ -191,8 +191,8 @@ describe('the command import csv', { timeout: 1_800_000 }, () => {
     assert.ok((times[1] ?? 0) - (times[0] ?? 0) >= 1900);
   });
 
-  test('no more covers come from one host at a time than is polite', async () => {
-    // Answered by threes, when three are here and a fourth has had time to come.
+  test('--per-host limits the concurrent requests to one host', async () => {
+    // Responds to three requests at once, after a fourth has had time to arrive.
     let waiting: (() => void)[] = [];
     for (let i = 0; i < 12; i += 1)
       answers.set(`/${String(i)}.jpg`, (_, to) => {
@@ -212,7 +212,7 @@ describe('the command import csv', { timeout: 1_800_000 }, () => {
     assert.equal(mostOpen, 3);
   });
 
-  test('a PNG is made a JPEG, and redirects are followed', async () => {
+  test('a PNG is converted to JPEG, and redirects are followed', async () => {
     const png = await sharp(cover(0)).resize(200, 200).png().toBuffer();
     answers.set('/0.jpg', (_, to) => to.end(png));
     answers.set('/1.jpg', (_, to) => to.writeHead(302, { Location: '/moved/1.jpg' }).end());
@@ -232,7 +232,7 @@ describe('the command import csv', { timeout: 1_800_000 }, () => {
     assert.match(errors, /album 3: .*it leads to file:/);
   });
 
-  test('private addresses are refused, by number and by name, also behind a redirect', async () => {
+  test('private addresses are refused, whether given by number or by name', async () => {
     const port = new URL(base).port;
     const csv = await writeCsv('private.csv', [
       line(0),
@@ -265,11 +265,11 @@ describe('the command import csv', { timeout: 1_800_000 }, () => {
       assert.ok(isPublicAddress(address), address);
   });
 
-  test('killed in the middle, it leaves no half cover, and goes on', async () => {
+  test('leaves no partial cover when killed, and resumes', async () => {
     for (let i = 0; i < 20; i += 1)
       answers.set(`/${String(i)}.jpg`, (_, to) => {
         to.write(cover(i).subarray(0, 4000));
-        if (i < 8) to.end(cover(i).subarray(4000)); // and the others wait for good
+        if (i < 8) to.end(cover(i).subarray(4000)); // the others never finish
       });
     const csv = await writeCsv(
       'killed.csv',
@@ -295,7 +295,7 @@ describe('the command import csv', { timeout: 1_800_000 }, () => {
     assert.equal((await readdir(images)).filter((name) => name.endsWith('.jpg')).length, 20);
   });
 
-  test('whatever one host answers, the other covers come', async () => {
+  test('fetches the other covers whatever one host responds', async () => {
     const odd = [
       ...['http://[', 'http://:99999/', 'https://', 'http://a b/', 'http://\u00e9%ff%/', '//'].map(
         (location) => `HTTP/1.1 302 Found\r\nLocation: ${location}\r\nContent-Length: 0\r\n\r\n`,
@@ -346,7 +346,7 @@ describe('the command import csv', { timeout: 1_800_000 }, () => {
     assert.equal(events.find(({ type }) => type === 'imported')?.['albums'], 1);
   });
 
-  test('another list does not go into the same folder', async () => {
+  test('refuses to import a different list into the same folder', async () => {
     const first = await writeCsv('first.csv', [line(0)]);
     const second = await writeCsv('second.csv', [line(1), line(0)]);
     assert.equal((await importCsv(first, 'claimed')).status, 0);
@@ -355,7 +355,7 @@ describe('the command import csv', { timeout: 1_800_000 }, () => {
     assert.match(errors, /was begun with another list/);
   });
 
-  test('what is no list of albums is told', () => {
+  test('refuses a file that is not a list of albums, with the reason', () => {
     for (const [text, sentence] of [
       ['', /it is empty/],
       ['a,b\n1,2\n', /expected a column for the cover \(cover_url, .*\) but the header has a, b/],
@@ -366,7 +366,7 @@ describe('the command import csv', { timeout: 1_800_000 }, () => {
       assert.throws(() => readCsvCatalog('list.csv', Buffer.from(text)), sentence);
   });
 
-  describe('a CSV as people have it', () => {
+  describe('a CSV as found in practice', () => {
     const [name, title] = ['Björk', 'Post'];
     const said = (text: string | Uint8Array) => {
       const { albums, notes } = readCsvCatalog('list.csv', Buffer.from(text));
@@ -395,7 +395,7 @@ describe('the command import csv', { timeout: 1_800_000 }, () => {
         ['The file is not UTF-8 but Latin-1 (Windows-1252), and was converted.'],
       ],
     ] as const)
-      test(`${what}: read, and said`, () => {
+      test(`${what}: read, with the expected notes`, () => {
         const found = said(text);
         assert.deepEqual(
           [
@@ -432,7 +432,7 @@ describe('the command import csv', { timeout: 1_800_000 }, () => {
         assert.equal(said(`rating,cover\n${value},http://x/1.jpg`).first?.score, score);
       });
 
-    test('cells that stand for nothing are absences, and lists of genres are several', () => {
+    test('placeholders become null, and a list of genres becomes several genres', () => {
       const { first } = said(
         'artist,album,genre,label,cover\nNULL,N/A,"Rock, Jazz",None,http://x/1.jpg',
       );
@@ -442,7 +442,7 @@ describe('the command import csv', { timeout: 1_800_000 }, () => {
       );
     });
 
-    test('what can not be understood is counted by column and shown', () => {
+    test('values that cannot be parsed are counted by column and shown', () => {
       const { notes } = said(
         'artist,album,genre,year,score,cover\nA,B,Rock,soon,good,http://x/1.jpg\nA,B,Rock,later,8,http://x/2.jpg',
       );
@@ -453,7 +453,7 @@ describe('the command import csv', { timeout: 1_800_000 }, () => {
     });
   });
 
-  test('covers that lie beside the CSV are read from there, and from nowhere else', async () => {
+  test('local covers are read from the folder of the CSV and nowhere else', async () => {
     const dir = join(folder, 'beside');
     await mkdir(join(dir, 'covers'), { recursive: true });
     await writeFile(join(dir, 'covers', 'a b.jpg'), cover(1));
@@ -489,7 +489,7 @@ describe('the command import csv', { timeout: 1_800_000 }, () => {
     assert.equal(made.format, 'jpeg');
   });
 
-  test('from a CSV to a search, as docs/csv-to-search.md has it', async () => {
+  test('goes from a CSV to a search as described in docs/csv-to-search.md', async () => {
     const csv = await writeCsv(
       'whole.csv',
       Array.from({ length: 30 }, (_, i) => line(i)),

@@ -31,7 +31,7 @@ import { startServer } from './support/server.ts';
 import { withSmallDisk } from './support/small-disk.ts';
 import { smallCatalog, type SmallCatalog } from './support/small-catalog.ts';
 
-/** In the order in which they are put in their place. */
+/** In the order in which they are replaced. */
 const setFiles = [
   ...(canIdentify() ? ['album_covers.features'] : []),
   ...['album_covers.index', 'valid_metadata_final.json', 'manifest.json'],
@@ -45,8 +45,8 @@ const sha256 = async (path: string) =>
 /** The checksums of a set's files. */
 const sumsOf = (dir: string) => Promise.all(setFiles.map((name) => sha256(join(dir, name))));
 
-describe('the rows of a list as they are written', () => {
-  test('come apart and go together again, literal NaN and all', () => {
+describe('the rows of a list as text', () => {
+  test('are split and joined unchanged, including literal NaN', () => {
     const text =
       '[\n  {\n    "a": NaN,\n    "b": "x ] } , \\" \\\\",\n    "c": [1, {"d": 2.0}]\n  },\n  {\n    "a": 2012.0\n  }\n]';
     const rows = splitRows(text);
@@ -61,7 +61,7 @@ describe('the rows of a list as they are written', () => {
 describe('the command index', { timeout: 1_800_000 }, () => {
   let folder = '';
   let catalog: SmallCatalog;
-  /** What an undisturbed run makes. */
+  /** The output folder of an uninterrupted build. */
   let whole = '';
 
   before(async () => {
@@ -79,8 +79,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
   ];
 
   /**
-   * Begins a build that comes to a cover and waits for it, for good: the cover's file is a pipe that nobody has
-   * written to yet.
+   * Starts a build that blocks at a cover, whose file is replaced by a pipe without a writer.
    *
    * @param position of the cover in the list
    * @returns the build once all batches before that cover's are in the journal
@@ -96,7 +95,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     return {
       ...running,
       vectors,
-      /** Gives the build its cover, and the folder the file that was there. */
+      /** Supplies the cover, waits for the build to end and restores the original file. */
       release: async () => {
         await writeFile(path, await readFile(`${path}.aside`));
         await running.ended;
@@ -110,7 +109,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     };
   };
 
-  test('build writes the files, and the list as it was', async () => {
+  test('build writes the files, and the list unchanged', async () => {
     assert.deepEqual((await readdir(whole)).sort(), [...setFiles].sort());
     assert.equal(
       await readFile(join(whole, 'valid_metadata_final.json'), 'utf8'),
@@ -133,14 +132,14 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     assert.equal(manifest['model']?.['dtype'], 'fp32');
   });
 
-  test('what is written straight to the disk is what FAISS itself writes', async () => {
+  test('the index written directly to disk is identical to what FAISS itself writes', async () => {
     const index = await VectorIndex.open(join(whole, 'album_covers.index'));
     const copy = join(folder, 'copy.index');
     await index.write(copy);
     assert.equal(await sha256(copy), await sha256(join(whole, 'album_covers.index')));
   });
 
-  test("its vectors are the starter's own, which was made the same way", async () => {
+  test("its vectors are those of the starter's index, which was built the same way", async () => {
     const index = await VectorIndex.open(join(whole, 'album_covers.index'));
     const own = await VectorIndex.open(starter.indexPath);
     for (let row = 0; row < index.size - 8; row += 1)
@@ -171,7 +170,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
       assert.deepEqual((await readdir(out)).sort(), [...setFiles].sort());
     });
 
-  test('a journal cut at any byte is gone on with', async () => {
+  test('a journal cut in the middle of a row can be resumed', async () => {
     const out = join(folder, 'cut');
     const { vectors, kill } = await buildUpTo(50, out);
     await kill();
@@ -183,7 +182,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     assert.deepEqual(await sumsOf(out), await sumsOf(whole));
   });
 
-  test('Ctrl-C stops after a batch with status 130, and --resume goes on', async () => {
+  test('Ctrl-C stops after a batch with status 130, and --resume continues', async () => {
     const out = join(folder, 'interrupted');
     const running = await buildUpTo(20, out);
     running.child.kill('SIGINT');
@@ -198,7 +197,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     assert.deepEqual(await sumsOf(out), await sumsOf(whole));
   });
 
-  test('what was begun with another list is not gone on with', async () => {
+  test('a build started with another list is not resumed', async () => {
     const out = join(folder, 'other-plan');
     await mkdir(join(out, '.index-build'), { recursive: true });
     await writeFile(join(out, '.index-build', 'plan.json'), '{"metadata":"other"}');
@@ -210,7 +209,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     );
   });
 
-  test('a cover that is missing or unreadable is skipped and reported, and its album left out', async () => {
+  test('a missing or unreadable cover is skipped and reported, and its album is left out', async () => {
     const some = await smallCatalog(join(folder, 'damaged'), 0, 20);
     const [missing, text, cut] = [some.ids[3] ?? 0, some.ids[8] ?? 0, some.ids[19] ?? 0];
     await rm(some.coverPath(missing));
@@ -236,7 +235,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     assert.equal((await VectorIndex.open(join(out, 'album_covers.index'))).size, 17);
   });
 
-  test('a folder belongs to one process at a time, and what was interrupted is not thrown away', async () => {
+  test('a folder is locked by one process at a time, and an interrupted build is not discarded', async () => {
     const out = join(folder, 'two-at-once');
     await cp(whole, out, { recursive: true });
     const first = startCli(buildArgs(out));
@@ -276,7 +275,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     assert.deepEqual((await readdir(out)).sort(), [...setFiles].sort());
   });
 
-  test('a lock whose process has ended is taken over, even where another has its number now', async () => {
+  test('the lock of a dead process is taken over, even if its pid has been reused', async () => {
     const out = join(folder, 'locked');
     await cp(whole, out, { recursive: true });
     const remove = (id: number | undefined) =>
@@ -293,8 +292,8 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     assert.match(errors, /on elsewhere\) is working in/);
   });
 
-  describe('where the covers are not there', () => {
-    /** A good set to lose, an empty folder of covers, and what is said of it. */
+  describe('when covers are missing', () => {
+    /** Runs a command that must fail and leave a good set unchanged, given an empty folder of covers. */
     const refused = async (name: string, args: (set: string, images: string) => string[]) => {
       const set = join(folder, `lost-${name}`);
       await cp(whole, set, { recursive: true });
@@ -307,7 +306,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
       return { errors, images };
     };
 
-    test('build refuses, names folder and files, and what was there stays', async () => {
+    test('build refuses, names the folder and files, and keeps the old set', async () => {
       const { errors, images } = await refused('build', (set, dir) => [
         ...['index', 'build', '--images', dir, '--metadata', catalog.metadataPath],
         ...['--out', set, '--model', starter.clipDir],
@@ -319,7 +318,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
       );
     });
 
-    test('build refuses covers of which none can be read', async () => {
+    test('build refuses if no cover can be read', async () => {
       const some = await smallCatalog(join(folder, 'all-damaged'), 0, 3);
       for (const id of some.ids) await writeFile(some.coverPath(id), 'no picture');
       const { errors } = await refused('damaged', (set) => [
@@ -332,7 +331,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
       );
     });
 
-    test('build refuses where fewer than half are there, unless it shall', async () => {
+    test('build refuses if fewer than half are present, unless given --allow-missing', async () => {
       const some = await smallCatalog(join(folder, 'few-covers'), 0, 5);
       for (const id of some.ids.slice(2)) await rm(some.coverPath(id));
       const build = (set: string) => [
@@ -346,7 +345,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
       assert.equal((await VectorIndex.open(join(out, 'album_covers.index'))).size, 2);
     });
 
-    test('add refuses, and adds nothing where there is nothing new', async () => {
+    test('add refuses, but succeeds if there is nothing new to add', async () => {
       const more = await smallCatalog(join(folder, 'add-none'), 60, 4);
       await refused('add', (set, dir) => [
         ...['index', 'add', '--metadata', more.metadataPath, '--images', dir],
@@ -360,7 +359,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
       assert.equal(again.output, 'added 0 albums; 60 already present\n');
     });
 
-    test('remove does not take every album out', async () => {
+    test('remove refuses to remove every album', async () => {
       const ids = catalog.ids.join(',');
       const { errors } = await refused('remove', (set) => [
         ...['index', 'remove', '--index', set, '--ids', ids],
@@ -368,7 +367,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
       assert.match(errors, /^Error: These are all the albums in .*: a set needs at least one/);
     });
 
-    test('merge refuses parts that hold nothing', async () => {
+    test('merge refuses parts without albums', async () => {
       const part = join(folder, 'empty-part');
       assert.equal((await cli(buildArgs(part, '--shard', '1/1'))).status, 0);
       const path = join(part, 'manifest.json');
@@ -379,7 +378,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     });
   });
 
-  test('covers are found by the name that the list gives them, by everything that reads them', async () => {
+  test('everything that reads covers finds them by the file names in the list', async () => {
     const some = await smallCatalog(join(folder, 'named', 'images'), 0, 6);
     const names = ['sub/one.jpg', 'two.JPG', '../three.jpg', '/etc/four.jpg', '', '.five.jpg'];
     const rows = await Promise.all(
@@ -445,7 +444,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     assert.match(mixed.errors, /which is the name of another album's: call it album_/);
   });
 
-  test('a wrong model is told in one sentence, and what was there stays', async () => {
+  test('a damaged model is reported in one sentence, and the old set is kept', async () => {
     const out = join(folder, 'wrong-model');
     await cp(whole, out, { recursive: true });
     const model = join(folder, 'no-model');
@@ -460,7 +459,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     assert.deepEqual(await sumsOf(out), await sumsOf(whole));
   });
 
-  test('a full disk is told in one sentence, and what was there stays', async (context) => {
+  test('a full disk is reported in one sentence, and the old files are kept', async (context) => {
     const disk = join(folder, 'disk');
     const not = await withSmallDisk(disk, async () => {
       for (const name of setFiles) await writeFile(join(disk, name), 'old');
@@ -472,7 +471,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     if (not !== undefined) context.skip(not);
   });
 
-  test('every command that writes says in one sentence what is wrong with the folder', async (context) => {
+  test('every command that writes reports an unusable folder in one sentence', async (context) => {
     const csv = join(folder, 'list.csv');
     await writeFile(csv, 'artist,cover\nx,http://127.0.0.1:1/0.jpg\n');
     const part = join(folder, 'only-part');
@@ -513,7 +512,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     if (not !== undefined) context.skip(not);
   });
 
-  test('parts made apart and merged are what one run makes, to the last bit', async () => {
+  test('parts built separately and merged are bit-identical to a single build', async () => {
     const parts = [1, 2, 3].map((number) => join(folder, `part-${String(number)}`));
     for (const [i, part] of parts.entries()) {
       const { status, errors } = await cli(buildArgs(part, '--shard', `${String(i + 1)}/3`));
@@ -537,7 +536,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     ['HNSW32', 0.95],
     ['IVF4,Flat', 0.2],
   ] as const)
-    test(`the type ${type} tells its bytes and its recall, and can be searched`, async () => {
+    test(`the type ${type} reports its size and recall, and can be searched`, async () => {
       const out = join(folder, `type-${type.replace(',', '-')}`);
       const { status, output, errors } = await cli(buildArgs(out, '--type', type, '--json'));
       assert.equal(status, 0, errors);
@@ -548,13 +547,13 @@ describe('the command index', { timeout: 1_800_000 }, () => {
       assert.equal((await index.search(index.vectorOf(7), 1)).rows[0], 7);
     });
 
-  test('a type that FAISS does not know is told', async () => {
+  test('a type that FAISS does not know is reported', async () => {
     const { status, errors } = await cli(buildArgs(join(folder, 'odd-type'), '--type', 'Round'));
     assert.equal(status, 1);
     assert.equal(errors, 'Error: FAISS knows no index of type Round.\n');
   });
 
-  test('a type that needs more albums than there are is told', async () => {
+  test('a type that needs more albums than there are is reported', async () => {
     const { status, errors } = await cli(buildArgs(join(folder, 'few'), '--type', 'IVF1024,Flat'));
     assert.equal(status, 1);
     assert.match(errors, /^Error: 60 vectors are too few for an index of type IVF1024,Flat.*\.$/m);
@@ -570,7 +569,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
         }
       ).files['album_covers.features'];
 
-    /** Codes in an order that follows from them. */
+    /** Codes as hex, sorted. */
     const sorted = (codes: Uint8Array): string[] =>
       Array.from({ length: codes.length / 32 }, (_, i) =>
         Buffer.from(codes.subarray(32 * i, 32 * i + 32)).toString('hex'),
@@ -583,11 +582,11 @@ describe('the command index', { timeout: 1_800_000 }, () => {
       index.close();
       return all;
     };
-    /** What is made of these covers, whatever the lists that it lies in. */
+    /** The codes of these covers, computed afresh and independent of any feature file. */
     const codesOf = (ids: readonly number[]) =>
       Promise.all(ids.map(async (id) => sorted((await featuresOfCover(coverFile(id))).codes)));
 
-    test('build makes them row by row, and the manifest has their checksum', async () => {
+    test('build computes them for each row, and the manifest has their checksum', async () => {
       assert.deepEqual(await codesIn(whole), await codesOf(catalog.ids));
       const { size } = await stat(featuresIn(whole));
       assert.deepEqual(await namedIn(whole), {
@@ -597,10 +596,10 @@ describe('the command index', { timeout: 1_800_000 }, () => {
       assert.ok(size <= 24 * 1024 * 60, `${String(size / 60)} bytes a cover`);
     });
 
-    test('albums that are added and removed take theirs with them', async () => {
+    test('adding and removing albums adds and removes their features', async () => {
       const dir = join(folder, 'features-change');
       await cp(whole, dir, { recursive: true });
-      const more = await smallCatalog(join(folder, 'features-more'), 50, 25); // 10 are there already
+      const more = await smallCatalog(join(folder, 'features-more'), 50, 25); // 10 are already present
       const add = ['--metadata', more.metadataPath, '--images', more.imagesDir];
       const model = ['--model', starter.clipDir];
       assert.equal((await cli(['index', 'add', ...add, '--index', dir, ...model])).status, 0);
@@ -612,7 +611,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
       assert.equal((await namedIn(dir))?.sha256, await sha256(featuresIn(dir)));
     });
 
-    test('--no-features leaves none, also where there were some; the set stays without', async () => {
+    test('--no-features removes existing features, and the set stays without', async () => {
       const dir = join(folder, 'without-features');
       await cp(whole, dir, { recursive: true });
       assert.equal((await cli(buildArgs(dir, '--no-features'))).status, 0);
@@ -623,7 +622,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
       assert.deepEqual((await readdir(dir)).sort(), setFiles.slice(1).sort());
     });
 
-    test('index features makes the same for a set without, with a manifest or none', async () => {
+    test('index features creates the same file for a set without one, with or without a manifest', async () => {
       for (const manifest of [true, false]) {
         const dir = join(folder, `later-${String(manifest)}`);
         assert.equal((await cli(buildArgs(dir, '--no-features'))).status, 0);
@@ -643,7 +642,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
       }
     });
 
-    test('a cover that is not there has none, and is told by verify', async () => {
+    test('missing and damaged covers have none, and verify reports them', async () => {
       const dir = join(folder, 'missing-features');
       await cp(whole, dir, { recursive: true });
       const images = join(folder, 'missing-images');
@@ -663,10 +662,10 @@ describe('the command index', { timeout: 1_800_000 }, () => {
       assert.match(output, /2 covers can't be recognised in a photo/);
     });
 
-    test('a server over files whose manifest names no features does not use any', async () => {
+    test('a server ignores features that the manifest does not list', async () => {
       const dir = join(folder, 'foreign-features');
       assert.equal((await cli(buildArgs(dir, '--no-features'))).status, 0);
-      await cp(featuresIn(whole), featuresIn(dir)); // of another set, for all that is known
+      await cp(featuresIn(whole), featuresIn(dir)); // possibly of another set
       await cp(starter.clipDir, join(dir, 'clip'), { recursive: true });
       const server = await startServer({ MODELS_DIR: dir, IMAGES_DIR: catalog.imagesDir });
       const door = httpDoor(server.url);
@@ -678,10 +677,10 @@ describe('the command index', { timeout: 1_800_000 }, () => {
   });
 
   for (const type of ['Flat', 'SQ8', 'HNSW16'])
-    test(`albums come in and go out of an index of type ${type}`, async () => {
+    test(`albums can be added to and removed from an index of type ${type}`, async () => {
       const dir = join(folder, `change-${type}`);
       assert.equal((await cli(buildArgs(dir, '--type', type))).status, 0);
-      const more = await smallCatalog(join(folder, `more-${type}`), 50, 25); // 10 are there already
+      const more = await smallCatalog(join(folder, `more-${type}`), 50, 25); // 10 are already present
       const add = ['--metadata', more.metadataPath, '--images', more.imagesDir];
       const added = await cli(['index', 'add', ...add, '--index', dir, '--model', starter.clipDir]);
       assert.equal(added.status, 0, added.errors);
@@ -710,7 +709,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
       assert.match(unknown.errors, new RegExp(`No album in .* has the id ${String(gone[0])}`));
     });
 
-  test('a change that was killed between two files is finished by the next one', async () => {
+  test('a change killed between two files is completed by the next one', async () => {
     for (const replaced of setFiles.keys()) {
       const dir = join(folder, `killed-${String(replaced)}`);
       await cp(whole, dir, { recursive: true });
@@ -721,7 +720,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
         (await cli(['index', 'remove', '--index', changed, '--ids', String(first)])).status,
         0,
       );
-      // What lies there when the process is killed after so many of the files were replaced.
+      // The state after the process was killed with this many files replaced.
       for (const [i, name] of setFiles.entries())
         await cp(join(changed, name), join(dir, i < replaced ? name : `${name}.new`));
       const { status, errors } = await cli([
@@ -738,7 +737,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     }
   });
 
-  test('albums are not added with another model', async () => {
+  test('albums cannot be added with another model', async () => {
     const model = join(folder, 'other-model');
     await cp(starter.clipDir, model, {
       recursive: true,
@@ -754,7 +753,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     assert.match(errors, /made with another model/);
   });
 
-  describe('and a server that runs', () => {
+  describe('with a running server', () => {
     /** The user's files: a small catalog, with the starter's model. */
     const userFiles = async (name: string) => {
       const dir = join(folder, name);
@@ -766,7 +765,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
       return dir;
     };
 
-    test('new files are served by themselves, and no request is dropped or sees half of each', async () => {
+    test('new files are served automatically, and no request fails or sees a mix of old and new', async () => {
       const dir = await userFiles('served');
       const server = await startServer({
         ...{ MODELS_DIR: dir, IMAGES_DIR: catalog.imagesDir, RELOAD_SECONDS: '1' },
@@ -800,7 +799,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
       );
       await server.logged((line) => line.msg === 'serving the new files');
       assert.equal((await firstOf(newId))?.album_id, newId);
-      // rows move up: a mixture of old rows and new would name the neighbour
+      // rows move up: a mix of old and new files would return a neighbouring album
       const gone = catalog.ids.slice(0, 5).join(',');
       assert.equal((await cli(['index', 'remove', '--index', dir, '--ids', gone])).status, 0);
       await server.logged((line) => line.msg === 'serving the new files' && line['albums'] === 75);
@@ -811,7 +810,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
       assert.equal(await server.stop(), 0);
     });
 
-    test('SIGHUP reads them at once; what can not be served is told, and the old goes on', async () => {
+    test('SIGHUP reloads the files at once; unusable ones are reported, and the old ones stay in use', async () => {
       const dir = await userFiles('signalled');
       const server = await startServer({ MODELS_DIR: dir, RELOAD_SECONDS: '0' });
       const door = httpDoor(server.url);
@@ -827,14 +826,14 @@ describe('the command index', { timeout: 1_800_000 }, () => {
       assert.equal(await server.stop(), 0);
     });
 
-    test('files that could not be served when they came are served when they are whole', async () => {
+    test('files that are incomplete at first are served once they are complete', async () => {
       const dir = await userFiles('late');
       const server = await startServer({ MODELS_DIR: dir, RELOAD_SECONDS: '1' });
       const next = join(folder, 'late-next');
       await cp(whole, next, { recursive: true });
       const gone = catalog.ids.slice(0, 5).join(',');
       assert.equal((await cli(['index', 'remove', '--index', next, '--ids', gone])).status, 0);
-      // the manifest comes before the list that it describes
+      // the manifest arrives before the list that it describes
       for (const name of setFiles.filter((one) => one !== 'valid_metadata_final.json'))
         await cp(join(next, name), join(dir, name));
       const line = await server.logged((one) => one['code'] === 'assets_inconsistent');
@@ -844,7 +843,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
       assert.equal(await server.stop(), 0);
     });
 
-    test('a list that is not the one of the manifest keeps it from being ready, with the reason', async () => {
+    test('a list that does not match the manifest keeps the server from becoming ready, with the reason', async () => {
       const dir = await userFiles('mixed');
       const path = join(dir, 'valid_metadata_final.json');
       const rows = splitRows(await readFile(path, 'utf8'));

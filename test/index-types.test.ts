@@ -15,7 +15,7 @@ import { coverFile, get, starter, upload } from './support/requests.ts';
 import { startServer } from './support/server.ts';
 import { smallSet, type SmallCatalog } from './support/small-catalog.ts';
 
-/* What test/fixtures/faiss/make.py wrote. */
+/* Written by test/fixtures/faiss/make.py. */
 const fixture = (name: string) => fileURLToPath(new URL(`fixtures/faiss/${name}`, import.meta.url));
 const [size, dimension] = [300, 16];
 const bytes = readFileSync(fixture('vectors.f32'));
@@ -23,7 +23,7 @@ const vectors = new Float32Array(new Uint8Array(bytes).buffer);
 const vectorOf = (row: number) => vectors.slice(row * dimension, (row + 1) * dimension);
 const localIds = Array.from({ length: size }, (_, row) => 3 * row + 7);
 
-/** Rows by their cosine to a row's vector, best first. */
+/** The k rows with the highest cosine to a row's vector, best first. */
 const nearestRows = (row: number, k: number): number[] => {
   const query = vectorOf(row);
   const cosines = Array.from({ length: size }, (_, other) =>
@@ -32,7 +32,7 @@ const nearestRows = (row: number, k: number): number[] => {
   return [...cosines.keys()].sort((a, b) => (cosines[b] ?? NaN) - (cosines[a] ?? NaN)).slice(0, k);
 };
 
-/** Searched, filtered and asked for their vectors: all by row. */
+/** Checks search, filtered search and stored vectors, all by row. */
 const assertRight = async (index: VectorIndex) => {
   for (const row of [0, 3, 150, 299]) {
     const found = await index.search(vectorOf(row), 5);
@@ -50,7 +50,7 @@ const assertRight = async (index: VectorIndex) => {
   }
 };
 
-describe("indexes that people's own scripts write", () => {
+describe("indexes written by users' own scripts", () => {
   for (const name of [
     'flat',
     'idmap',
@@ -61,25 +61,25 @@ describe("indexes that people's own scripts write", () => {
     'ivf-ids',
     'ivf',
   ])
-    test(`${name} answers by row`, async () => {
+    test(`searches in ${name} return row numbers`, async () => {
       const { index } = await openEmbeddings(fixture(`${name}.index`), localIds);
       await assertRight(index);
     });
 
   for (const name of ['long-ip', 'long-l2'])
-    test(`${name}, whose vectors are not of length 1, is scaled and says so`, async () => {
+    test(`${name}, whose vectors are not of length 1, is scaled with a warning`, async () => {
       const { index, warnings } = await openEmbeddings(fixture(`${name}.index`), localIds);
       assert.match(warnings.join(), /300 vectors that are not of length 1 .*have been scaled/);
       await assertRight(index);
     });
 
-  test('an inverted file that looks into one cell is given more, and says so', async () => {
+  test('an IVF index saved with one probe is given more, with a warning', async () => {
     const { index, warnings } = await openEmbeddings(fixture('ivf.index'), localIds);
     assert.ok(index.probes > 1);
     assert.match(warnings.join(), /saved to look into 1 of its 16 cells: \d+ are looked into/);
   });
 
-  test('one that somebody chose the probes of keeps them', async () => {
+  test('an IVF index saved with another number of probes keeps it', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'probes-'));
     try {
       const path = join(folder, 'ivf.index');
@@ -126,7 +126,7 @@ describe("indexes that people's own scripts write", () => {
     ['binary.index', 'index_unreadable', /a binary index of FAISS/],
     ['array.npy', 'index_unreadable', /an array of NumPy \(\.npy\): .*faiss\.write_index/],
   ] as const)
-    test(`${file} is refused with what to do`, async () => {
+    test(`${file} is refused with an explanation`, async () => {
       await assert.rejects(
         openEmbeddings(fixture(file), localIds),
         (error: Error & { code?: string }) => {
@@ -138,7 +138,7 @@ describe("indexes that people's own scripts write", () => {
       );
     });
 
-  test('SQbf16, which aborts the FAISS here, is refused', async () => {
+  test('SQbf16, on which the FAISS used here aborts, is refused', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'bf16-'));
     try {
       const path = join(folder, 'bf16.index');
@@ -150,7 +150,7 @@ describe("indexes that people's own scripts write", () => {
       index.add(vectors);
       await index.write(path);
       const file = await readFile(path);
-      file.writeInt32LE(7, 37); // QT_bf16, behind the header
+      file.writeInt32LE(7, 37); // QT_bf16, after the header
       await writeFile(path, file);
       await assert.rejects(openEmbeddings(path, localIds), /newer than the FAISS here \(SQbf16/);
     } finally {
@@ -158,7 +158,7 @@ describe("indexes that people's own scripts write", () => {
     }
   });
 
-  test('NaN in the very first row is told as what it is', async () => {
+  test('NaN in the very first row is reported as such', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'first-nan-'));
     try {
       const path = join(folder, 'nan.index');
@@ -171,7 +171,7 @@ describe("indexes that people's own scripts write", () => {
     }
   });
 
-  test('a row with NaN disturbs no other where it is searched all the same', async () => {
+  test('a row with NaN does not affect other rows if it is searched anyway', async () => {
     const index = await VectorIndex.open(fixture('nan.index'));
     const [first] = (await index.search(vectorOf(150), 5)).rows;
     assert.equal(first, 150);
@@ -182,13 +182,13 @@ describe("indexes that people's own scripts write", () => {
     );
   });
 
-  test('an index that is disposed of is no longer held', async () => {
+  test('a disposed index can no longer be searched', async () => {
     const { index } = await openEmbeddings(fixture('flat.index'), localIds);
     index.dispose();
     await assert.rejects(index.search(vectorOf(0), 1), /was disposed of/);
   });
 
-  test('several threads read and search at a time, and may end in any order', async () => {
+  test('several threads can read and search concurrently, and end in any order', async () => {
     const program = `
       const { parentPort, workerData } = require('node:worker_threads');
       const { Index } = require('faiss-node');
@@ -207,12 +207,12 @@ describe("indexes that people's own scripts write", () => {
   });
 });
 
-describe('a file that was damaged anywhere', () => {
+describe('a damaged file', () => {
   for (const [what, name, at, value] of [
     ['the dimension of a wrapper is not that of what it wraps', 'idmap', 4, 24],
     ['a transform says that it is not trained', 'opq-ivf-pq', 32, 0],
   ] as const)
-    test(`is refused when it is loaded where ${what}`, async () => {
+    test(`is refused on loading if ${what}`, async () => {
       const folder = await mkdtemp(join(tmpdir(), 'contradictory-'));
       try {
         const path = join(folder, 'index');
@@ -227,34 +227,24 @@ describe('a file that was damaged anywhere', () => {
         const opened = await VectorIndex.open(path);
         await assert.rejects(
           opened.search(new Float32Array(opened.dimension).fill(1), 1),
-          (error) => error instanceof Error, // FAISS's own, which keeps nobody waiting
+          (error) => error instanceof Error, // FAISS's own error, rather than a hang
         );
       } finally {
         await rm(folder, { recursive: true });
       }
     });
 
-  test(
-    'is refused or searched, and never takes the process down',
-    { timeout: 240_000 },
-    async () => {
-      const folder = await mkdtemp(join(tmpdir(), 'damaged-'));
-      try {
-        for (const type of [
-          'HNSW8',
-          'IVF8,Flat',
-          'PCA8,HNSW8',
-          'SQ8,RFlat',
-          'IVF8,PQ8x4',
-          'PQ8x4',
-        ]) {
-          const index = await VectorIndex.create({ dimension, metric: 'inner_product', type });
-          index.add(vectors);
-          await index.write(join(folder, `${type.replaceAll(',', '-')}.index`));
-        }
-        for (const name of ['idmap', 'idmap-ivf', 'ivf-ids'])
-          cpSync(fixture(`${name}.index`), join(folder, `${name}.index`));
-        const program = `
+  test('is refused or searched, but never crashes the process', { timeout: 240_000 }, async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'damaged-'));
+    try {
+      for (const type of ['HNSW8', 'IVF8,Flat', 'PCA8,HNSW8', 'SQ8,RFlat', 'IVF8,PQ8x4', 'PQ8x4']) {
+        const index = await VectorIndex.create({ dimension, metric: 'inner_product', type });
+        index.add(vectors);
+        await index.write(join(folder, `${type.replaceAll(',', '-')}.index`));
+      }
+      for (const name of ['idmap', 'idmap-ivf', 'ivf-ids'])
+        cpSync(fixture(`${name}.index`), join(folder, `${name}.index`));
+      const program = `
         import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
         import { join } from 'node:path';
         import faiss from 'faiss-node';
@@ -285,21 +275,20 @@ describe('a file that was damaged anywhere', () => {
           }
         }
         console.log(JSON.stringify({ refused, read }));`;
-        const { execFileSync } = await import('node:child_process');
-        const said = execFileSync(process.execPath, ['--input-type=module', '-e', program], {
-          encoding: 'utf8',
-          cwd: fileURLToPath(new URL('..', import.meta.url)),
-        });
-        const { refused, read } = JSON.parse(said) as { refused: number; read: number };
-        assert.ok(refused > 300 && read > 300, said);
-      } finally {
-        await rm(folder, { recursive: true });
-      }
-    },
-  );
+      const { execFileSync } = await import('node:child_process');
+      const said = execFileSync(process.execPath, ['--input-type=module', '-e', program], {
+        encoding: 'utf8',
+        cwd: fileURLToPath(new URL('..', import.meta.url)),
+      });
+      const { refused, read } = JSON.parse(said) as { refused: number; read: number };
+      assert.ok(refused > 300 && read > 300, said);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
 });
 
-describe('every type that index build makes', () => {
+describe('every type that index build supports', () => {
   let folder = '';
   let catalog: SmallCatalog;
   before(async () => {
@@ -335,7 +324,7 @@ describe('every type that index build makes', () => {
     'PCA64,IVF4,SQ8',
     'L2norm,Flat',
   ])
-    test(`${type} is searched, filtered, asked for like albums, read anew and verified`, async () => {
+    test(`${type} supports search, filters, similar albums, reloading and verification`, async () => {
       const { dir, status, errors } = await built(type);
       assert.equal(status, 0, errors);
       const server = await startServer({
