@@ -31,7 +31,7 @@ const album = {
   coverUrl: 'https://example.org/3.jpg',
 };
 
-describe('lists of albums as people have them', () => {
+describe('album lists in common formats', () => {
   let folder = '';
   before(async () => (folder = await mkdtemp(join(tmpdir(), 'metadata-'))));
   after(() => rm(folder, { recursive: true }));
@@ -82,7 +82,7 @@ describe('lists of albums as people have them', () => {
       assert.deepEqual(about(catalog), album);
       assert.deepEqual(catalog.ids(), [3, 4]);
       assert.deepEqual(catalog.issues, []);
-      // as the command line changes it
+      // the command line edits the rows of this text
       const { text } = await readMetadata(await written(content));
       const rows = splitRows(text).map((row) => JSON.parse(row.replace('NaN', 'null')) as object);
       assert.deepEqual(rows, records);
@@ -111,7 +111,7 @@ describe('lists of albums as people have them', () => {
     ],
     ['damaged gzip', gzipSync(list).subarray(0, 60), /compressed with gzip, and damaged/],
   ] as const)
-    test(`${what} is refused with what it is`, async () => {
+    test(`${what} is refused with the reason`, async () => {
       await assert.rejects(open(content), (error: Error & { code?: string }) => {
         assert.equal(error.code, 'catalog_unreadable');
         assert.match(error.message, sentence);
@@ -119,13 +119,13 @@ describe('lists of albums as people have them', () => {
       });
     });
 
-  test('Latin-1 is read, and said', async () => {
+  test('reads Latin-1 and reports it', async () => {
     const catalog = await open(Buffer.from(list, 'latin1'));
     assert.equal(catalog.atRow(0).artist, 'Björk');
     assert.match(catalog.issues.join(), /is not UTF-8: it was read as Latin-1/);
   });
 
-  test('UTF-8 that was taken for Latin-1 before is a dirty row', async () => {
+  test('counts rows of UTF-8 once decoded as Latin-1 as dirty', async () => {
     const catalog = await open([
       { ...usual, artist: Buffer.from('Björk').toString('latin1') },
       { ...usual, local_id: 5, album_name: 'Post\uFFFD' },
@@ -186,14 +186,14 @@ describe('lists of albums as people have them', () => {
       artwork: album.coverUrl,
     },
   ])
-    test(`${JSON.stringify(row).slice(0, 60)}… says the same`, async () => {
+    test(`reads ${JSON.stringify(row).slice(0, 60)}… as the same album`, async () => {
       const catalog = await open([row]);
       assert.deepEqual(about(catalog), album);
       assert.deepEqual(catalog.issues, []);
       assert.equal(catalog.dirtyRows, 0);
     });
 
-  test('scores of a hundred are told from those of ten by the whole column', async () => {
+  test('decides by the whole column whether scores are out of 10 or 100', async () => {
     const catalog = await open(
       [81, 9, 64, 100].map((score, i) => ({ ...usual, local_id: i, score })),
     );
@@ -211,7 +211,7 @@ describe('lists of albums as people have them', () => {
   });
 
   for (const absent of ['NULL', 'None', 'N/A', 'nan', '', '  ', '<NA>', null])
-    test(`${JSON.stringify(absent)} is an absence`, async () => {
+    test(`treats ${JSON.stringify(absent)} as a missing value`, async () => {
       const catalog = await open([
         {
           ...usual,
@@ -230,7 +230,7 @@ describe('lists of albums as people have them', () => {
       assert.equal(catalog.dataIssues.get('implausible_value'), undefined);
     });
 
-  test('what no album has is said', async () => {
+  test('reports fields that no album has', async () => {
     const catalog = await open([{ local_id: 1, artist: 'A', title: 'B' }]);
     assert.deepEqual(catalog.issues, [
       'No album has a genre: expected a column genre, genres, style or the like.',
@@ -240,7 +240,7 @@ describe('lists of albums as people have them', () => {
     ]);
   });
 
-  test('what can not be a year or a score is counted', async () => {
+  test('counts invalid years and scores', async () => {
     const catalog = await open([{ ...usual, release_year: 'soon', score: 'good' }]);
     assert.deepEqual(Object.fromEntries(catalog.dataIssues), { implausible_value: 2 });
   });

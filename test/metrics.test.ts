@@ -6,7 +6,7 @@ import { startServer } from './support/server.ts';
 
 const [id = 0] = starterIds();
 
-/** The value of a line of Prometheus's text format. */
+/** The value of a line in Prometheus's text format. */
 const valueOf = (text: string, line: string): number => {
   const found = text.split('\n').find((one) => one.startsWith(`${line} `));
   assert.ok(found, `${line} in ${text}`);
@@ -14,7 +14,7 @@ const valueOf = (text: string, line: string): number => {
 };
 
 describe('GET /metrics', () => {
-  test('counts and times requests, searches, batches, refusals and kept queries', async (t) => {
+  test('counts and times requests, searches, batches, refusals and cached queries', async (t) => {
     const server = await startServer({ MAX_UPLOAD_MB: '1' });
     t.after(() => server.stop());
     const door = httpDoor(server.url);
@@ -25,7 +25,7 @@ describe('GET /metrics', () => {
       return response.body.toString();
     };
     await door(upload(coverFile(id), '?k=1'));
-    await door(upload(coverFile(id), '?k=2')); // kept
+    await door(upload(coverFile(id), '?k=2')); // cached
     await door(get('/api/search-by-text?query=star'));
     await door(get('/api/search-by-text?query=star&k=0'));
     await door(get('/api/albums/99999999'));
@@ -56,7 +56,7 @@ describe('GET /metrics', () => {
     await server.stop();
   });
 
-  test('as many routes as endpoints, whatever is asked for', async (t) => {
+  test('labels requests by endpoint, whatever their path', async (t) => {
     const server = await startServer();
     t.after(() => server.stop());
     const door = httpDoor(server.url);
@@ -68,7 +68,7 @@ describe('GET /metrics', () => {
     await server.stop();
   });
 
-  test('METRICS_PORT takes it off the public port', async (t) => {
+  test('METRICS_PORT moves the metrics off the public port', async (t) => {
     const server = await startServer({ METRICS_PORT: '0' });
     t.after(() => server.stop());
     assert.equal((await httpDoor(server.url)(get('/metrics'))).status, 404);

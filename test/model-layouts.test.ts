@@ -27,7 +27,7 @@ let folder = '';
 before(async () => (folder = await mkdtemp(join(tmpdir(), 'layouts-'))));
 after(() => rm(folder, { recursive: true }));
 
-/** A file of a model: a fixture, or its content, which is JSON where it is no text. */
+/** A model file: a fixture, or its content (serialised as JSON unless it is a string), or `null` for none. */
 type File = { fixture: string } | string | object | null;
 const fixture = (name: string) => ({ fixture: name });
 const config = fixture('model/config.json');
@@ -36,7 +36,7 @@ const tokenizer = fixture('model/tokenizer.json');
 const vision = fixture('towers/vision.onnx');
 const text = fixture('towers/text.onnx');
 
-/** As transformers.js lays it out; every other layout has to give the same embeddings. */
+/** The layout of transformers.js; every other layout must give the same embeddings. */
 const transformersJs: Record<string, File> = {
   'config.json': config,
   'preprocessor_config.json': preprocessor,
@@ -62,7 +62,7 @@ const embedPicture = async (modelDir: string) => {
   const encoder = await createImageEncoder({ modelDir });
   return encoder.encode(await picture).finally(() => encoder.dispose());
 };
-/** As many tokens as immich's fixed graph takes: what it is padded with counts in this fixture. */
+/** Exactly as many tokens as immich's fixed graph takes: padding changes the embedding in this fixture. */
 const words = 'a red blue circle';
 const embedText = async (modelDir: string) => {
   const encoder = await createTextEncoder({ modelDir });
@@ -80,7 +80,7 @@ async function refusal(promise: Promise<unknown>): Promise<AppError> {
   return error;
 }
 
-/** `fixtures/clip/model/preprocessor_config.json` as open_clip says it. */
+/** `fixtures/clip/model/preprocessor_config.json` in open_clip's format. */
 const openClipCfg = {
   ...{ size: 32, mode: 'RGB', mean: [0.5, 0.25, 0], std: [0.5, 0.25, 1] },
   ...{ interpolation: 'bicubic', resize_mode: 'shortest', fill_color: 0 },
@@ -102,7 +102,7 @@ const side = {
   'tokenizer.json': tokenizer,
 };
 
-describe('a model is read as its exporter lays it out', () => {
+describe('model layouts of different exporters', () => {
   let expected: { picture: Float32Array; text: Float32Array };
   before(async () => {
     const modelDir = await makeModel(transformersJs);
@@ -174,7 +174,7 @@ describe('a model is read as its exporter lays it out', () => {
       close(await embedText(modelDir), expected.text);
     });
 
-  test('a picture is squeezed where open_clip says so', async () => {
+  test('squashes a picture if the open_clip configuration says so', async () => {
     const files = (resize: object, name: string) => ({ ...transformersJs, [name]: resize });
     const squash = { ...openClipCfg, resize_mode: 'squash' };
     const exact = {
@@ -190,7 +190,7 @@ describe('a model is read as its exporter lays it out', () => {
     assert.notDeepEqual(await embedPicture(one), expected.picture);
   });
 
-  test('the split towers go before the graph of both, whatever their dtype', async () => {
+  test('prefers separate towers to a combined graph, whatever their dtype', async () => {
     const modelDir = await makeModel({
       ...side,
       'onnx/model.onnx': fixture('exports/combined.onnx'),
@@ -222,7 +222,7 @@ for (const { name: reference, skip, path } of references)
     await encoder.dispose();
   });
 
-describe('a model that is not read says what was found and what to do', () => {
+describe('errors of an unreadable model say what was found and what to do', () => {
   const images = (files: Record<string, File>) => async () =>
     embedPicture(await makeModel({ ...transformersJs, ...files }));
   const texts = (files: Record<string, File>) => async () =>
@@ -409,7 +409,7 @@ describe('a model that is not read says what was found and what to do', () => {
 
   const bothInOne = { ...side, 'model.onnx': fixture('exports/combined.onnx') };
 
-  test('one graph of both towers names the command that splits it', async () => {
+  test('the error for a combined graph names the command that splits it', async () => {
     const modelDir = await makeModel(bothInOne);
     for (const load of [embedPicture, embedText]) {
       const error = await refusal(load(modelDir));
@@ -421,7 +421,7 @@ describe('a model that is not read says what was found and what to do', () => {
     }
   });
 
-  test('and after that command the model is read', { skip: withoutOnnx }, async () => {
+  test('the model is readable after that command', { skip: withoutOnnx }, async () => {
     const modelDir = await makeModel(bothInOne);
     const { detail } = await refusal(embedPicture(modelDir));
     const [, script = ''] = /python3 -c '(.*)'\.$/.exec(detail) ?? [];
@@ -436,7 +436,7 @@ describe('a model that is not read says what was found and what to do', () => {
   });
 });
 
-test('a model without a name is called after its folder', async () => {
+test('a model without a name is named after its folder', async () => {
   const modelDir = await makeModel(immich);
   const named = join(folder, 'ViT-B-32__openai');
   await rename(modelDir, named);
@@ -446,7 +446,7 @@ test('a model without a name is called after its folder', async () => {
   assert.deepEqual(preprocessing, openClipCfg);
 });
 
-describe('the layouts are the same everywhere', () => {
+describe('the same layouts are supported everywhere', () => {
   const optimum = {
     ...{ 'config.json': config, 'tokenizer.json': tokenizer },
     'processor_config.json': { image_processor: { size: 32 }, processor_class: 'CLIPProcessor' },
@@ -454,7 +454,7 @@ describe('the layouts are the same everywhere', () => {
   };
 
   for (const [name, files] of Object.entries({ optimum, immich }))
-    test(`${name}: files of the user's are found, and a missing one is named`, async () => {
+    test(`${name}: finds the user's files and names a missing one`, async () => {
       const modelsDir = await mkdtemp(join(folder, 'models-'));
       await rename(await makeModel(files), join(modelsDir, 'clip'));
       for (const one of ['album_covers.index', 'valid_metadata_final.json'])
@@ -474,7 +474,7 @@ describe('the layouts are the same everywhere', () => {
     { name: 'optimum', files: optimum, dtype: 'q8' },
     { name: 'immich', files: immich, dtype: 'fp32' },
   ])
-    test(`${name}: pull model brings it as it is`, async () => {
+    test(`${name}: pull model keeps the layout`, async () => {
       const from = await makeModel({ ...files, 'README.md': '# not wanted' });
       const out = join(from, '..', `pulled-${name}`);
       const args = ['pull', 'model', '--from', from, '--dtype', dtype, '--out', out];
@@ -485,7 +485,7 @@ describe('the layouts are the same everywhere', () => {
       await assert.rejects(readFile(join(out, 'README.md')));
     });
 
-  test("the image's build names the layout that it needs", async () => {
+  test("the container image's build names the layout it needs", async () => {
     const server = createServer((_, response) => response.writeHead(404).end());
     await once(server.listen(0, '127.0.0.1'), 'listening');
     const { port } = server.address() as AddressInfo;
@@ -516,7 +516,7 @@ describe('the layouts are the same everywhere', () => {
     });
 
     for (const [name, files] of Object.entries({ optimum, immich }))
-      test(`${name}: each tower's files are fetched and no other`, async () => {
+      test(`${name}: fetches only the files of the requested tower`, async () => {
         const from = await makeModel(files);
         for (const one of Object.keys(files))
           await s3.client().send(

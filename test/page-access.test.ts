@@ -20,7 +20,7 @@ import {
 
 const { id, cover, title } = starterAlbum(17);
 
-/** What a catalog of real albums may hold: names of any length, and facts that nobody knows. */
+/** Extremes of real catalogs: very long names and missing facts. */
 const unruly = [
   {
     artist: null,
@@ -66,7 +66,7 @@ const stubUnruly = async (page: Page) => {
   );
 };
 
-/** Two albums of long names are recognised, one of them beyond the picture's edge; of another there are three. */
+/** Recognises all three albums: one has three alternatives, one extends beyond the picture's edge. */
 const stubRecognised = (page: Page) =>
   page.route('**/api/search-by-image?*', (route) => {
     const [nameless, long, longer] = unruly.map(({ album_id, artist, album_name }, at) => ({
@@ -84,7 +84,7 @@ const stubRecognised = (page: Page) =>
     return route.fulfill({ json: { results: [...unruly, rest], identified } });
   });
 
-/** The page in its main states: how it gets there, and where from. */
+/** The page's main states: where to start and how to reach each. */
 const states: Record<
   string,
   { path: string; reach?: (page: Page) => Promise<void>; mayLog?: RegExp }
@@ -240,10 +240,10 @@ const states: Record<
   },
 };
 
-/** Nothing fades while it is looked at. */
+/** No animations during the checks. */
 const still = { reducedMotion: 'reduce' } as const;
 
-suite('the page is for everybody', { skip: browserSkip }, () => {
+suite('the page is accessible', { skip: browserSkip }, () => {
   const site = new Site();
 
   for (const colorScheme of ['light', 'dark'] as const)
@@ -279,13 +279,13 @@ suite('the page is for everybody', { skip: browserSkip }, () => {
           );
       });
 
-  test('the whole way is gone by keyboard alone: describe, filter, details, more like it', () =>
+  test('everything works by keyboard alone: search, filters, details, similar albums', () =>
     site.visit('/', {}, async (page) => {
       const focused = () =>
         page.evaluate<string>(
           `(document.activeElement.getAttribute('aria-label') ?? (document.activeElement.labels?.[0] ?? document.activeElement).innerText).trim()`,
         );
-      /** Presses Tab until something of that name has the focus. */
+      /** Presses Tab until an element with that name has the focus. */
       const tabTo = async (name: RegExp, key = 'Tab') => {
         for (let i = 0; i < 80; i += 1) {
           await page.keyboard.press(key);
@@ -352,7 +352,7 @@ suite('the page is for everybody', { skip: browserSkip }, () => {
       await results(page);
     }));
 
-  test('“Show more” leaves the focus on the first of the new albums', () =>
+  test('“Show more” moves the focus to the first new album', () =>
     site.visit('/?query=green', {}, async (page) => {
       await results(page);
       await page.getByRole('button', { name: 'Show more' }).focus();
@@ -366,7 +366,7 @@ suite('the page is for everybody', { skip: browserSkip }, () => {
       });
     }));
 
-  test('what has the focus can be seen', () =>
+  test('the focused element has a visible outline', () =>
     site.visit('/?query=green', {}, async (page) => {
       await results(page);
       for (let i = 0; i < 12; i += 1) {
@@ -394,7 +394,7 @@ suite('the page is for everybody', { skip: browserSkip }, () => {
       });
     }));
 
-  test('there are landmarks and one heading of the first level, in each view', () =>
+  test('each view has landmarks and exactly one level 1 heading', () =>
     site.visit('/', {}, async (page) => {
       for (const role of ['banner', 'main', 'contentinfo', 'search'] as const)
         assert.equal(await page.getByRole(role).count(), 1, role);
@@ -405,7 +405,7 @@ suite('the page is for everybody', { skip: browserSkip }, () => {
       assert.equal(await page.getByRole('region', { name: 'Covers like “blue”' }).count(), 1);
     }));
 
-  test('it is dark where the system is', () =>
+  test('follows the colour scheme of the system', () =>
     site.visit('/', { browser: { colorScheme: 'dark' } }, async (page) => {
       const [paper, ink] = await page.evaluate<[string, string]>(
         '[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]',
@@ -416,7 +416,7 @@ suite('the page is for everybody', { skip: browserSkip }, () => {
       assert.ok(brightness(light) > 200, light);
     }));
 
-  test('nothing moves where less motion is wanted', () =>
+  test('has no animations if reduced motion is preferred', () =>
     site.visit('/', { browser: still }, async (page) => {
       await page.route('**/api/search-by-text?*k=24*', () => undefined);
       await describe(page, 'still');
@@ -428,7 +428,7 @@ suite('the page is for everybody', { skip: browserSkip }, () => {
       });
     }));
 
-  test('it speaks French to a French browser, down to its numbers', () =>
+  test('is in French for a French browser, including numbers', () =>
     site.visit(
       `/?query=blue&album=${String(id)}`,
       { browser: { locale: 'fr-FR' } },
@@ -474,7 +474,7 @@ suite('the page is for everybody', { skip: browserSkip }, () => {
       await page.getByRole('heading', { level: 1, name: 'Covers like “blue”' }).waitFor();
     }));
 
-  test('a browser that speaks neither language is spoken to in English', () =>
+  test('falls back to English for other languages', () =>
     site.visit('/', { browser: { locale: 'de-DE' } }, async (page) => {
       await page.getByRole('heading', { name: 'Which record is this?' }).waitFor();
     }));
@@ -486,7 +486,7 @@ const brightness = (colour: string) => {
   return 0.299 * r + 0.587 * g + 0.114 * b;
 };
 
-/** In the page: what is wider than the screen, sticks out of it, has its text cut, or lies over another control. */
+/** Runs in the page: lists what is too wide, sticks out of the screen, has cut-off text or overlaps another control. */
 const misfits = `(() => {
   const found = [];
   const width = document.documentElement.clientWidth;

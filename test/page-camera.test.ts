@@ -24,10 +24,10 @@ import { pictureIn, startRecorder, type MadeAnswer, type Recorder } from './supp
 const size = { width: 640, height: 480 };
 const album = starterAlbum(17);
 
-/** As long as three tries would take, in milliseconds. */
+/** Enough time for three attempts, in milliseconds. */
 const aWhile = 3500;
 
-describe('the camera looks by itself', { skip: browserSkip }, () => {
+describe('automatic recognition by camera', { skip: browserSkip }, () => {
   let folder: string;
   let withSleeve: Buffer;
   let outline: Outline;
@@ -49,9 +49,9 @@ describe('the camera looks by itself', { skip: browserSkip }, () => {
   });
   let recorder: Recorder;
   let identification: boolean;
-  /** What a search by picture is answered. */
+  /** Answers the searches by picture. */
   let answer: (picture: Buffer, count: number) => MadeAnswer | Promise<MadeAnswer>;
-  /** When each search by picture came, in milliseconds. */
+  /** Arrival times of the searches by picture, in milliseconds. */
   let times: number[];
 
   before(async () => {
@@ -83,7 +83,7 @@ describe('the camera looks by itself', { skip: browserSkip }, () => {
     recorder.requests.filter(({ method }) => method === 'POST').map(pictureIn);
 
   const opened = async (page: Page): Promise<Locator> => {
-    await page.locator('#starter-note').waitFor(); // it is known what the service can do
+    await page.locator('#starter-note').waitFor(); // by now the page knows what the service can do
     await page.getByRole('button', { name: 'Take a photo' }).click();
     const camera = page.getByRole('dialog', { name: 'Take a photo' });
     await eventually(async () => {
@@ -99,7 +99,7 @@ describe('the camera looks by itself', { skip: browserSkip }, () => {
     assert.equal(times.length, 0);
   };
 
-  test('it stops at the first frame in which an album is recognised, and shows that', () =>
+  test('stops at the first frame with a recognised album and shows it', () =>
     visit({}, async (page) => {
       answer = async (frame) => {
         const seen = (await difference(frame, withSleeve)) < 8;
@@ -140,7 +140,7 @@ describe('the camera looks by itself', { skip: browserSkip }, () => {
       await stage(page);
     }));
 
-  test('a frame a second at most, never two at a time, and told once', () =>
+  test('sends at most one frame a second, never two at a time, and sets the status once', () =>
     visit({}, async (page) => {
       let open = 0;
       let most = 0;
@@ -164,7 +164,7 @@ describe('the camera looks by itself', { skip: browserSkip }, () => {
       assert.equal(await page.evaluate('window.said'), 1);
     }));
 
-  test('closing the camera ends it', () =>
+  test('stops when the camera is closed', () =>
     visit({}, async (page) => {
       const camera = await opened(page);
       await eventually(() => {
@@ -178,10 +178,10 @@ describe('the camera looks by itself', { skip: browserSkip }, () => {
       assert.ok(await page.getByRole('heading', { name: 'Which record is this?' }).isVisible());
     }));
 
-  test('switched off it sends nothing, and stays off', () =>
+  test('sends nothing when switched off, and stays off after a reload', () =>
     visit({}, async (page) => {
       const camera = await opened(page);
-      await look(camera).press('Space'); // as by keyboard
+      await look(camera).press('Space'); // by keyboard
       assert.equal(await look(camera).isChecked(), false);
       await sleep(500);
       times.length = 0;
@@ -205,7 +205,7 @@ describe('the camera looks by itself', { skip: browserSkip }, () => {
     { saveData: false, effectiveType: 'slow-2g' },
     { saveData: false, effectiveType: '4g', type: 'cellular' },
   ])
-    test(`by itself it sends nothing over ${JSON.stringify(connection)}`, () =>
+    test(`is off by default over ${JSON.stringify(connection)}`, () =>
       visit(
         {
           prepare: async (page) => {
@@ -219,14 +219,14 @@ describe('the camera looks by itself', { skip: browserSkip }, () => {
           const camera = await opened(page);
           assert.equal(await look(camera).isChecked(), false);
           await sendsNothing();
-          await look(camera).check(); // whoever wants it may
+          await look(camera).check(); // it can still be switched on
           await eventually(() => {
             assert.ok(times.length > 0);
           });
         },
       ));
 
-  test('while the page is hidden it sends nothing', () =>
+  test('sends nothing while the page is hidden', () =>
     visit({}, async (page) => {
       const setVisibility = (state: 'hidden' | 'visible') =>
         page.evaluate(`
@@ -241,7 +241,7 @@ describe('the camera looks by itself', { skip: browserSkip }, () => {
       });
     }));
 
-  test('where the service recognises nothing, there is no switch and nothing is sent', () => {
+  test('has no switch and sends nothing if the service does not identify albums', () => {
     identification = false;
     return visit({}, async (page) => {
       const camera = await opened(page);
@@ -250,7 +250,7 @@ describe('the camera looks by itself', { skip: browserSkip }, () => {
     });
   });
 
-  test('where the service no longer recognises, it ends', () =>
+  test('stops when the service no longer identifies albums', () =>
     visit({}, async (page) => {
       answer = () => ({ json: answerWith(null) });
       const camera = await opened(page);
@@ -263,7 +263,7 @@ describe('the camera looks by itself', { skip: browserSkip }, () => {
     [429, 'rate_limited'],
     [503, 'busy'],
   ] as const)
-    test(`after ${String(status)} it waits as long as Retry-After says`, () =>
+    test(`waits as long as Retry-After says after ${String(status)}`, () =>
       visit({ mayLog: new RegExp(String(status)) }, async (page) => {
         answer = (_, count) =>
           count === 1
@@ -276,7 +276,7 @@ describe('the camera looks by itself', { skip: browserSkip }, () => {
         assert.ok(second - first >= 3900, `${String(second - first)} ms`);
       }));
 
-  test('a photo can be taken by hand meanwhile', () =>
+  test('a photo can still be taken manually', () =>
     visit({}, async (page) => {
       const camera = await opened(page);
       await camera.getByText('Looking…').waitFor();
@@ -287,7 +287,7 @@ describe('the camera looks by itself', { skip: browserSkip }, () => {
       await page.getByRole('heading', { level: 1, name: 'Not recognised' }).waitFor();
     }));
 
-  test('filters of a search by picture hold for what the camera sees', () =>
+  test('filters of a search by picture also apply to the camera', () =>
     visit({}, async (page) => {
       answer = () => ({ json: answerWith([{ at: 17, outline }]) });
       await pick(page, asFile(album.cover));
@@ -306,7 +306,7 @@ describe('the camera looks by itself', { skip: browserSkip }, () => {
       await page.getByRole('button', { name: 'Filters (1)' }).waitFor();
     }));
 
-  test('on a phone the live view opens too, its own camera one tap away', () =>
+  test('a phone opens the live view too, with its own camera one tap away', () =>
     visit({ browser: screens.phone }, async (page) => {
       const camera = await opened(page);
       await eventually(() => {

@@ -9,10 +9,10 @@ import { results } from './support/page.ts';
 import { starter } from './support/requests.ts';
 import { smallCatalog } from './support/small-catalog.ts';
 
-/** Albums of the user's: fewer than the crate of the empty page holds. */
+/** Fewer albums than the empty page's crate holds. */
 const albums = 4;
 
-suite("the page over files of the user's own", { skip: browserSkip }, () => {
+suite("the page with the user's own files", { skip: browserSkip }, () => {
   let folder = '';
   const site = new Site(async () => {
     folder = await mkdtemp(join(tmpdir(), 'page-catalog-'));
@@ -29,7 +29,7 @@ suite("the page over files of the user's own", { skip: browserSkip }, () => {
   });
   after(() => rm(folder, { recursive: true }));
 
-  test('every example of the empty page leads to albums, however few there are', () =>
+  test('every example on the empty page finds albums, however few there are', () =>
     site.visit('/', {}, async (page) => {
       await page.getByText(`of ${String(albums)} albums`).waitFor();
       assert.ok(await page.getByText('Starter set').isHidden());

@@ -25,10 +25,10 @@ import { cleanEnvironment, startServer } from './support/server.ts';
 const { id, cover } = starterAlbum(17);
 const built = join(root, 'dist', 'web');
 
-/** Script and style sheet together, compressed, in bytes. */
+/** Limit for script and style sheet together, gzipped, in bytes. */
 const budget = 60 * 1024;
 
-suite('the page is small and whole', () => {
+suite('the page is small and complete', () => {
   test('script and style sheet take at most 60 KB compressed', (context) => {
     const sizes = readdirSync(join(built, 'assets'))
       .filter((name) => /\.(js|css)$/.test(name))
@@ -55,7 +55,7 @@ suite('the page is small and whole', () => {
       }
   });
 
-  test('every icon that is used is drawn in index.html', () => {
+  test('index.html defines exactly the icons that are used', () => {
     const html = readFileSync(join(root, 'web', 'index.html'), 'utf8');
     const drawn = new Set([...html.matchAll(/<symbol id="icon-(\w+)"/g)].map(([, name]) => name));
     const sources = readdirSync(join(root, 'web'), { recursive: true, encoding: 'utf8' })
@@ -68,10 +68,10 @@ suite('the page is small and whole', () => {
   });
 });
 
-suite('the page as it is served', { skip: browserSkip }, () => {
+suite('the served page', { skip: browserSkip }, () => {
   const site = new Site();
 
-  test('the first view tells when it is painted and usable, which bench/page.ts measures', () =>
+  test('the first view marks when it is painted and usable, for bench/page.ts', () =>
     site.visit('/', {}, async (page) => {
       await page.getByRole('searchbox').fill('ready');
       const mark = `performance.getEntriesByName('usable')[0].startTime`;
@@ -100,7 +100,7 @@ suite('the page as it is served', { skip: browserSkip }, () => {
         assert.ok(shift < 0.02, `a cumulative layout shift of ${String(shift)}`);
       }));
 
-  test('its security policy is in force: what it does not allow does not run', () =>
+  test('enforces its Content-Security-Policy', () =>
     site.visit('/', { mayLog: /Content Security Policy|Trusted|violates/ }, async (page) => {
       const outcome = await page.evaluate<Record<string, unknown>>(
         `(async () => {
@@ -126,7 +126,7 @@ suite('the page as it is served', { skip: browserSkip }, () => {
       });
     }));
 
-  test('a second visit is told that the page is current, and asks for no asset again', () =>
+  test('a second visit gets 304 for the page and takes all assets from the cache', () =>
     site.visit('/', {}, async (page) => {
       await page.locator('.crate-cover').first().waitFor();
       const tag = (await fetch(site.url, { headers: { accept: 'text/html' } })).headers.get('etag');
@@ -134,7 +134,7 @@ suite('the page as it is served', { skip: browserSkip }, () => {
         headers: { accept: 'text/html', 'if-none-match': tag ?? '', 'cache-control': 'max-age=0' },
       });
       assert.equal(again.status, 304);
-      await page.goto(`${site.url}/?query=blue`); // not a reload, which asks for everything
+      await page.goto(`${site.url}/?query=blue`); // not a reload, which would request everything again
       await results(page);
       const transferred = await page.evaluate<number[]>(
         `performance.getEntriesByType('resource').filter(({ name }) => name.includes('/assets/')).map(({ transferSize }) => transferSize)`,
@@ -143,7 +143,7 @@ suite('the page as it is served', { skip: browserSkip }, () => {
       assert.deepEqual(new Set(transferred), new Set([0]), 'all of them from the cache');
     }));
 
-  test('a program gets JSON at the same address', async () => {
+  test('serves JSON to programs at the same address', async () => {
     for (const accept of ['application/json', '*/*', 'application/json, text/html;q=0.5']) {
       const response = await fetch(site.url, { headers: { accept } });
       assert.match(response.headers.get('content-type') ?? '', /^application\/json/);
@@ -151,7 +151,7 @@ suite('the page as it is served', { skip: browserSkip }, () => {
     }
   });
 
-  test('the documentation of the API stays where it was, one click away', () =>
+  test('the API documentation is one click away, at /docs', () =>
     site.visit('/', {}, async (page) => {
       await page.getByRole('link', { name: 'The API: documentation' }).click();
       await page.waitForURL('**/docs');
@@ -196,7 +196,7 @@ suite('the page hosted elsewhere', { skip: browserSkip }, () => {
     host.closeAllConnections();
   });
 
-  test('asks the API that it is told of, for words, pictures, covers and filters', () =>
+  test('uses the configured API for words, pictures, covers and filters', () =>
     site.visit('/covers/', { url, origins: [site.url] }, async (page) => {
       await page.locator('.crate-cover .cover.loaded').first().waitFor();
       await page.getByText('Starter set').first().waitFor();
@@ -229,7 +229,7 @@ suite('the page hosted elsewhere', { skip: browserSkip }, () => {
               'content-type': 'application/problem+json',
               'access-control-allow-origin': '*',
               'access-control-expose-headers': 'X-Request-Id, Retry-After',
-              'retry-after': '3600', // so that it is seen before it has passed, however busy the machine is
+              'retry-after': '3600', // too long to pass before the check, even on a busy machine
             },
             body: JSON.stringify({ code: 'starting', detail: 'Still loading.' }),
           }),
@@ -240,7 +240,7 @@ suite('the page hosted elsewhere', { skip: browserSkip }, () => {
     ));
 });
 
-test('where the page is not built, a browser is sent to the documentation', async () => {
+test('redirects browsers to the documentation if the page is not built', async () => {
   const { remove } = cleanEnvironment();
   const server = await startServer({ WEB_DIR: join(root, 'models') }, 'listening');
   try {

@@ -24,22 +24,22 @@ import { beginUpload, fileHead, formEnd } from './support/wire.ts';
 
 const { id, cover } = starterAlbum(17);
 
-/** It begins as a PNG does, and goes on as none: browsers show what is sound of a picture, and here nothing is. */
+/** A PNG signature followed by noise: browsers show the intact part of a picture, and here there is none. */
 const headless = Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), noise(2000)]);
 
-/** The browser's own line about an answer that is no success. */
+/** The browser's own log line about an error response. */
 const mayLog = /Failed to load resource/;
 
 const message = (page: Page, title: string) =>
   page.getByRole('alert').getByRole('heading', { name: title, exact: true });
 
-/** From now on the page's time passes only where a test lets it. */
+/** Stops the page's clock: from now on a test advances it. */
 const stopClock = async (page: Page) => {
   await page.clock.install();
   await page.clock.pauseAt(Date.now() + 1000);
 };
 
-/** Stubs searches by words: the answers in turn, the last again and again, `null` for the server's own. */
+/** Stubs searches by words with these answers in turn, repeating the last; `null` is the server's own answer. */
 async function answer(page: Page, ...answers: (ReturnType<typeof problem> | null)[]) {
   const asked = { times: 0 };
   await page.route('**/api/search-by-text?*', (route) => {
@@ -58,7 +58,7 @@ suite('the page says what went wrong', { skip: browserSkip }, () => {
     ['en-US', en],
     ['fr-FR', fr],
   ] as const)
-    test(`every code of the API has its message (${locale})`, () =>
+    test(`every error code of the API has a message (${locale})`, () =>
       site.visit('/', { browser: { locale }, mayLog }, async (page) => {
         let code: (typeof errorCodes)[number] = 'internal_error';
         await page.route('**/api/search-by-text?*k=24*', (route) =>
@@ -71,11 +71,11 @@ suite('the page says what went wrong', { skip: browserSkip }, () => {
           const text = await shown.innerText();
           const { title, advice } = words.problems.codes[code];
           assert.ok(text.includes(title) && text.includes(advice), `${code}: ${text}`);
-          // what the server said about this very request can be read too
+          // the server's own message about this request can be read too
           await shown.locator('summary').click();
           await shown.getByText(`What the server says of ${code}.`).waitFor();
           await shown.getByText('request-4711').waitFor();
-          // what may pass can be tried again, but not before the time that the server named
+          // transient errors can be retried, but not before the time given by the server
           const retry = shown.getByRole('button', { name: words.problems.retryIn(30) });
           const passes = problems[code].status >= 500 || code === 'rate_limited';
           const helps = code === 'invalid_config' ? 0 : Number(passes);
@@ -88,7 +88,7 @@ suite('the page says what went wrong', { skip: browserSkip }, () => {
     ['busy', 1],
     ['rate_limited', 42],
   ] as const)
-    test(`${code}: the page waits as long as Retry-After says, and then tries again by itself`, () =>
+    test(`${code}: waits as long as Retry-After says, then retries automatically`, () =>
       site.visit('/', { mayLog }, async (page) => {
         await stopClock(page);
         const refusal = problem(problems[code].status, code, { 'retry-after': String(seconds) });
@@ -107,7 +107,7 @@ suite('the page says what went wrong', { skip: browserSkip }, () => {
         assert.equal(await page.locator('.problem').count(), 0);
       }));
 
-  test('the seconds left are counted down', () =>
+  test('counts down the seconds until a retry is possible', () =>
     site.visit('/', { mayLog }, async (page) => {
       await stopClock(page);
       await answer(page, problem(503, 'assets_missing', { 'retry-after': '3' }), null);
@@ -125,11 +125,11 @@ suite('the page says what went wrong', { skip: browserSkip }, () => {
         });
         await page.clock.runFor(1000);
       }
-      await button.click(); // this one does not pass by waiting: the page leaves it to the visitor
+      await button.click(); // waiting does not fix this error: the page leaves the retry to the visitor
       await results(page);
     }));
 
-  test('after three tries the page leaves it to the visitor', () =>
+  test('stops retrying after three automatic retries', () =>
     site.visit('/', { mayLog }, async (page) => {
       await stopClock(page);
       const asked = await answer(page, problem(503, 'busy', { 'retry-after': '1' }));
@@ -146,7 +146,7 @@ suite('the page says what went wrong', { skip: browserSkip }, () => {
       assert.equal(asked.times, 4);
     }));
 
-  test('leaving a search that waits ends the waiting', () =>
+  test('leaving a search cancels its pending retry', () =>
     site.visit('/', { mayLog }, async (page) => {
       await stopClock(page);
       const asked = await answer(page, problem(503, 'busy', { 'retry-after': '5' }));
@@ -158,7 +158,7 @@ suite('the page says what went wrong', { skip: browserSkip }, () => {
       assert.equal(asked.times, 1);
     }));
 
-  test('a failure of “Show more” keeps what is shown, and can be tried again', () =>
+  test('a failed “Show more” keeps the results and can be retried', () =>
     site.visit('/', { mayLog }, async (page) => {
       await answer(page, null, problem(500, 'internal_error'), null);
       await describe(page, 'more');
@@ -170,7 +170,7 @@ suite('the page says what went wrong', { skip: browserSkip }, () => {
       await results(page, 48);
     }));
 
-  test('offline is told, and once online again the page goes on by itself', () =>
+  test('reports being offline and resumes once online again', () =>
     site.visit('/', { mayLog }, async (page, context) => {
       await page.locator('.crate-cover .cover.loaded').first().waitFor();
       await context.setOffline(true);
@@ -180,7 +180,7 @@ suite('the page says what went wrong', { skip: browserSkip }, () => {
       await results(page);
     }));
 
-  test('a service that can not be reached is told', () =>
+  test('reports an unreachable service', () =>
     site.visit('/', { mayLog }, async (page) => {
       await page.route('**/api/search-by-text?*k=24*', (route) => route.abort('connectionrefused'));
       await describe(page, 'nobody there');
@@ -190,7 +190,7 @@ suite('the page says what went wrong', { skip: browserSkip }, () => {
       await results(page);
     }));
 
-  test('an answer that never comes is told', () =>
+  test('reports a service that never answers', () =>
     site.visit(
       '/',
       {
@@ -213,7 +213,7 @@ suite('the page says what went wrong', { skip: browserSkip }, () => {
     [413, 'This file is too large'],
     [429, 'Too many searches'],
   ] as const)
-    test(`a proxy's own page with status ${String(status)} is understood`, () =>
+    test(`understands a proxy's own error page with status ${String(status)}`, () =>
       site.visit('/', { mayLog }, async (page) => {
         await page.route('**/api/search-by-text?*k=24*', (route) =>
           route.fulfill({ status, contentType: 'text/html', body: '<h1>nginx</h1>' }),
@@ -222,7 +222,7 @@ suite('the page says what went wrong', { skip: browserSkip }, () => {
         await message(page, title).waitFor();
       }));
 
-  test('filters that can not be read say so and can be tried again', () =>
+  test('filters that fail to load say so and can be retried', () =>
     site.visit('/?query=blue', { mayLog }, async (page) => {
       await page.route('**/api/genres', (route) => route.fulfill(problem(500, 'internal_error')));
       await page.getByRole('button', { name: 'Filters' }).click();
@@ -232,15 +232,15 @@ suite('the page says what went wrong', { skip: browserSkip }, () => {
       await page.getByRole('checkbox', { name: /^Rock/ }).waitFor();
     }));
 
-  suite('with the server itself', () => {
-    test('an album that does not exist', () =>
+  suite('with the real server', () => {
+    test('a search for albums like a nonexistent one says so', () =>
       site.visit('/?similar_to=999999', { mayLog }, async (page) => {
         await message(page, 'There is no such album').waitFor();
         await page.getByText('What the server said').click();
         await page.getByText('No album has the id 999999.').waitFor();
       }));
 
-    test('details of an album that does not exist', () =>
+    test('the details of a nonexistent album say so', () =>
       site.visit('/?album=999999', { mayLog }, async (page) => {
         const dialog = page.getByRole('dialog', { name: 'Album' });
         await dialog.getByRole('heading', { name: 'There is no such album' }).waitFor();
@@ -268,7 +268,7 @@ suite('the page says what went wrong', { skip: browserSkip }, () => {
         site.visit('/', { mayLog }, async (page) => {
           await pick(page, file);
           await message(page, title).waitFor();
-          // and one can go on from there
+          // another picture can be chosen from there
           const [chooser] = await Promise.all([
             page.waitForEvent('filechooser'),
             page.getByRole('button', { name: 'Choose another picture' }).click(),
@@ -280,7 +280,7 @@ suite('the page says what went wrong', { skip: browserSkip }, () => {
       );
   });
 
-  suite('before the server is asked', () => {
+  suite('without a request to the server', () => {
     const files = {
       'a text is no picture': [
         asFile(Buffer.from('hello'), 'a.txt', 'text/plain'),
@@ -298,7 +298,7 @@ suite('the page says what went wrong', { skip: browserSkip }, () => {
         }),
       );
 
-    test('a file of more than 100 MB is not even looked at', () =>
+    test('refuses a file of more than 100 MB unread', () =>
       site.visit('/', {}, async (page) => {
         await page.evaluate(
           `(() => {
@@ -312,7 +312,7 @@ suite('the page says what went wrong', { skip: browserSkip }, () => {
         await message(page, 'This file is too large').waitFor();
       }));
 
-    test('a picture dragged out of another page, of which only the address comes', () =>
+    test('refuses a picture dragged from another page that arrives as an address only', () =>
       site.visit('/', {}, async (page) => {
         const item = { mimeType: 'text/uri-list', data: 'https://covers.example/1.jpg' };
         await drop(page, { items: [item] });
@@ -322,9 +322,9 @@ suite('the page says what went wrong', { skip: browserSkip }, () => {
   });
 });
 
-suite('with a limit on requests', { skip: browserSkip }, () => {
+suite('with a rate limit', { skip: browserSkip }, () => {
   const site = new Site(() => Promise.resolve({ RATE_LIMIT_PER_MINUTE: '12' }));
-  test('too many searches are told, with the time that the server names', () =>
+  test('reports too many searches and when to retry', () =>
     site.visit('/', { mayLog }, async (page) => {
       const refused = message(page, 'Too many searches');
       for (let i = 0; !(await refused.isVisible()); i += 1) {
@@ -340,10 +340,10 @@ suite('with a limit on requests', { skip: browserSkip }, () => {
 
 suite('with room for a single upload', { skip: browserSkip }, () => {
   const site = new Site(() => Promise.resolve({ MAX_UPLOADS: '1' }));
-  test('a server that is too busy is told, and asked again when it says so', () =>
+  test('reports a busy server and retries when it says so', () =>
     site.visit('/', { mayLog }, async (page) => {
-      await page.locator('.crate-cover').first().waitFor(); // its own search for them is over
-      // somebody whose picture comes slowly
+      await page.locator('.crate-cover').first().waitFor(); // the page's own search for these is over
+      // another client with a slow upload
       const other = await beginUpload(site.url, fileHead.length + cover.length + formEnd.length);
       await pick(page, asFile(cover));
       await searchByStage(page);
@@ -354,7 +354,7 @@ suite('with room for a single upload', { skip: browserSkip }, () => {
     }));
 });
 
-suite('where the service wants a key', { skip: browserSkip }, () => {
+suite('if the service requires a key', { skip: browserSkip }, () => {
   const { key, entry } = createApiKey('visitor');
   const other = createApiKey('visitor').key;
   const site = new Site(() => Promise.resolve({ API_KEYS: entry }));
@@ -365,7 +365,7 @@ suite('where the service wants a key', { skip: browserSkip }, () => {
     await field.press('Enter');
   };
 
-  test('it is asked for, and again where it is refused; then what was asked is answered', () =>
+  test('asks for the key, again if it is refused, and then repeats the search', () =>
     site.visit('/', { mayLog }, async (page) => {
       await describe(page, 'a green heart');
       await message(page, 'An API key is required').waitFor();
@@ -391,7 +391,7 @@ suite('where the service wants a key', { skip: browserSkip }, () => {
       assert.equal(await page.evaluate('localStorage.length'), 0, 'it is kept in the tab alone');
     }));
 
-  test('a search by picture is made again with the same picture', () =>
+  test('repeats a search by picture with the same picture', () =>
     site.visit('/', { mayLog }, async (page) => {
       await pick(page, asFile(cover));
       await searchByStage(page);
@@ -400,7 +400,7 @@ suite('where the service wants a key', { skip: browserSkip }, () => {
       assert.equal((await shownIds(page))[0], id);
     }));
 
-  test('everything in sight that was refused is asked again, and what was left behind when it is shown', () =>
+  test('repeats every refused request in view, and others when they are shown again', () =>
     site.visit('/?query=blue', { mayLog }, async (page) => {
       await message(page, 'An API key is required').waitFor();
       await page.locator('.brand').click();
@@ -420,7 +420,7 @@ suite('where the service wants a key', { skip: browserSkip }, () => {
       await results(page);
     }));
 
-  test('an album that was closed before is not opened by a key', () =>
+  test('entering a key does not reopen a closed album', () =>
     site.visit(`/?query=blue&album=${String(id)}`, { mayLog }, async (page) => {
       const dialog = page.getByRole('dialog', { name: 'Album' });
       await dialog.getByText('An API key is required').waitFor();
@@ -431,7 +431,7 @@ suite('where the service wants a key', { skip: browserSkip }, () => {
       assert.ok(await dialog.isHidden());
     }));
 
-  test('in French', () =>
+  test('asks for the key in French', () =>
     site.visit('/?query=blue', { mayLog, browser: { locale: 'fr-FR' } }, async (page) => {
       await message(page, fr.problems.codes.unauthorized.title).waitFor();
       await page.getByRole('button', { name: fr.problems.key.use }).waitFor();
@@ -441,7 +441,7 @@ suite('where the service wants a key', { skip: browserSkip }, () => {
       await results(page);
     }));
 
-  test('what no key can be is not sent', () =>
+  test('does not send what cannot be a key', () =>
     site.visit('/?query=blue', { mayLog }, async (page) => {
       await message(page, 'An API key is required').waitFor();
       let asked = 0;

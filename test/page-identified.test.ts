@@ -25,10 +25,10 @@ import {
   starterAlbum,
 } from './support/page.ts';
 
-/** Where something is in the window, in CSS pixels. */
+/** A position in the window, in CSS pixels. */
 type Point = [x: number, y: number];
 
-/** The corners of every outline, where they are seen. */
+/** The corners of every outline, in window coordinates. */
 const outlinesShown = (page: Page) =>
   page.evaluate<Point[][]>(`[...document.querySelectorAll('polygon.outline')].map((polygon) => {
     const toWindow = polygon.getScreenCTM();
@@ -38,7 +38,7 @@ const outlinesShown = (page: Page) =>
     });
   })`);
 
-/** The topmost, rightmost, lowest and leftmost point of what is magenta in the picture, outlines taken away. */
+/** The topmost, rightmost, lowest and leftmost magenta point in the picture, with the outlines hidden. */
 async function magentaShown(page: Page): Promise<Point[]> {
   await page.evaluate(`document.querySelector('.outlined svg').style.visibility = 'hidden'`);
   const clip = await page.locator('.outlined').boundingBox();
@@ -71,7 +71,7 @@ const magenta = (): Promise<Buffer> =>
     .png()
     .toBuffer();
 
-/** The way points lie apart at most, in either direction. */
+/** The largest distance along either axis between corresponding points. */
 const apart = (some: readonly Point[], others: readonly Point[]): number =>
   Math.max(
     ...some.flatMap(([x, y], at) => {
@@ -80,7 +80,7 @@ const apart = (some: readonly Point[], others: readonly Point[]): number =>
     }),
   );
 
-/** The same corners as shares of a part of the picture. */
+/** The same corners as fractions of a part of the picture. */
 const within = (
   outline: Outline,
   part: { left: number; top: number; right: number; bottom: number },
@@ -109,7 +109,7 @@ const heading = (page: Page, name: string | RegExp) =>
 describe('the page names the album in the picture', { skip: browserSkip }, () => {
   const site = new Site();
 
-  /** Searches by a photo, for which the service is made to recognise so much. */
+  /** Searches by a photo, with a stubbed response that has these findings. */
   const visit = (
     findings: readonly MadeFinding[] | null,
     photo: Buffer,
@@ -125,7 +125,7 @@ describe('the page names the album in the picture', { skip: browserSkip }, () =>
   const album = starterAlbum(17);
   const other = starterAlbum(42);
 
-  test('“This is …”, with its cover, its facts and the picture beside it', () =>
+  test('shows “This is …” with the cover, the facts and the picture', () =>
     visit([{ at: 17, outline: square }], album.cover, async (page) => {
       await heading(page, `This is ${album.title} by ${album.artist}`);
       const finding = page.getByRole('list', { name: 'Recognised albums' }).getByRole('listitem');
@@ -145,13 +145,13 @@ describe('the page names the album in the picture', { skip: browserSkip }, () =>
       assert.match(await page.title(), /^This is /);
     }));
 
-  test('what was recognised is announced', () =>
+  test('announces the recognised album', () =>
     visit([{ at: 17, outline: square }], album.cover, async (page) => {
       const said = page.locator('#announcements');
       await said.getByText(`This is ${album.title} by ${album.artist}.`).waitFor();
     }));
 
-  test('its link opens the details, and “More like this” leads to albums like it', () =>
+  test('links to the details and to similar albums', () =>
     visit([{ at: 17, outline: square }], album.cover, async (page) => {
       const finding = page.locator('.finding');
       await finding.getByRole('link', { name: album.title, exact: true }).click();
@@ -192,7 +192,7 @@ describe('the page names the album in the picture', { skip: browserSkip }, () =>
         );
       });
 
-  /** Compares an outline with the sleeve that is seen under it. */
+  /** Compares an outline with the sleeve visible under it. */
   async function compare(page: Page, shown: Point[]) {
     const seen = await magentaShown(page);
     const [top = [0, 0], right = [0, 0], low = [0, 0], left = [0, 0]] = seen;
@@ -209,7 +209,7 @@ describe('the page names the album in the picture', { skip: browserSkip }, () =>
     assert.ok(apart(edges, wanted) <= 2, `${String(edges)} for ${String(wanted)}`);
   }
 
-  test('in a crop the outline lies on the sleeve too, and is cut off with it', async () => {
+  test('the outline also lies on the sleeve in a crop, and is cut off with it', async () => {
     const cover = await magenta();
     const { photo, outlines } = await photoOf([{ cover, x: 1200, y: 900, edge: 900 }], size);
     const crop = { left: 0.1, top: 0.4, right: 0.9, bottom: 1 };
@@ -243,7 +243,7 @@ describe('the page names the album in the picture', { skip: browserSkip }, () =>
     });
   });
 
-  test('several are outlined and numbered, in the picture as in the list', async () => {
+  test('outlines several albums and numbers them in the picture and the list', async () => {
     const { photo, outlines } = await photoOf(
       [
         { cover: coverAt(17), x: 700, y: 900, edge: 800, angle: -15 },
@@ -282,7 +282,7 @@ describe('the page names the album in the picture', { skip: browserSkip }, () =>
     });
   });
 
-  test('alternatives are named, and lead to their details', () => {
+  test('names alternatives and links to their details', () => {
     const known = starterAlbum(3); // among the results
     const unknown = starterAlbum(90);
     const gone = 999_999;
@@ -312,7 +312,7 @@ describe('the page names the album in the picture', { skip: browserSkip }, () =>
     });
   });
 
-  test('facts of an album that the filters keep out of the results are asked for', () =>
+  test('requests the facts of a recognised album that the filters exclude', () =>
     site.visit('/', {}, async (page) => {
       await answerPictures(page, () => {
         const answer = answerWith([{ at: 17, outline: square }], 25);
@@ -324,7 +324,7 @@ describe('the page names the album in the picture', { skip: browserSkip }, () =>
       await page.locator('.finding').getByText(String(album.row['release_year'])).waitFor();
     }));
 
-  test('where nothing is recognised it says so, and shows the nearest', () =>
+  test('says so if nothing is recognised, and shows the nearest covers', () =>
     visit([], album.cover, async (page) => {
       await heading(page, 'Not recognised');
       const note = 'No album of this catalog was found in the picture.';
@@ -343,7 +343,7 @@ describe('the page names the album in the picture', { skip: browserSkip }, () =>
     ['null', { identified: null }],
     ['absent', {}],
   ] as const)
-    test(`where identification is off (${how}), nothing is said of it`, () =>
+    test(`says nothing about recognition if identification is off (${how})`, () =>
       site.visit('/', {}, async (page) => {
         const { results: albums } = answerWith(null);
         await answerPictures(page, () => ({ results: albums, ...identified }));
@@ -361,7 +361,7 @@ describe('the page names the album in the picture', { skip: browserSkip }, () =>
         assert.equal(await page.locator('#grid .card').count(), 24);
       }));
 
-  test('“Show more” goes on after the albums that are known, and repeats none', () =>
+  test('“Show more” continues after the albums already shown and repeats none', () =>
     site.visit('/', {}, async (page) => {
       const asked: URL[] = [];
       await page.route('**/api/search-by-image?*', (route) => {
@@ -385,7 +385,7 @@ describe('the page names the album in the picture', { skip: browserSkip }, () =>
       });
     }));
 
-  test('going back and reloading show the same', () =>
+  test('going back and reloading show the same results', () =>
     visit([{ at: 17, outline: square }], album.cover, async (page, asked) => {
       const shown = await outlinesShown(page);
       const ids = await shownIds(page);
@@ -409,13 +409,13 @@ describe('the page names the album in the picture', { skip: browserSkip }, () =>
       });
     }));
 
-  test('the crop can be adjusted, also where the picture is large', () =>
+  test('the crop can be adjusted when the picture is shown large', () =>
     visit([{ at: 17, outline: square }], album.cover, async (page) => {
       await page.getByRole('button', { name: 'Adjust the crop' }).click();
       await stage(page);
     }));
 
-  test('a picture that the browser can not show is named all the same', () =>
+  test('names the album even if the browser cannot show the picture', () =>
     site.visit('/', { mayLog: /./ }, async (page) => {
       await answerPictures(page, () => answerWith([{ at: 17, outline: square }]));
       await pick(page, asFile(Buffer.from('not for browsers'), 'photo.heic', 'image/heic'));
@@ -425,7 +425,7 @@ describe('the page names the album in the picture', { skip: browserSkip }, () =>
       assert.equal(await cards(page).count(), 24);
     }));
 
-  test('in French', () =>
+  test('is translated into French', () =>
     visit(
       [{ at: 17, outline: square, alternatives: [other.id] }],
       album.cover,

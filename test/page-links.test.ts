@@ -18,7 +18,7 @@ import {
 
 const { id, cover, title } = starterAlbum(17);
 
-suite('a link says what is searched for', () => {
+suite('links describe the view', () => {
   const bare: Address = { subject: { kind: 'nothing' }, filters: noFilters, album: null };
   const filters = {
     genres: ['Pop/R&B', 'Jazz'],
@@ -56,17 +56,17 @@ suite('a link says what is searched for', () => {
     '?album=1.5',
     '?unknown=1',
   ])
-    test(`${link} means nothing, and is no error`, () => {
+    test(`${link} is ignored without an error`, () => {
       assert.deepEqual(readLink(link), bare);
     });
 
-  test('years the wrong way round mean the years between', () => {
+  test('swaps years in the wrong order', () => {
     const { yearMin, yearMax } = readLink('?year_min=1999&year_max=1970').filters;
     assert.deepEqual({ yearMin, yearMax }, { yearMin: 1970, yearMax: 1999 });
   });
 });
 
-suite('the page lives in links', { skip: browserSkip }, () => {
+suite('navigation by links', { skip: browserSkip }, () => {
   const site = new Site();
 
   test('a shared link opens the same view: words, filters, results', () =>
@@ -87,7 +87,7 @@ suite('the page lives in links', { skip: browserSkip }, () => {
       await other.getByRole('button', { name: 'Remove the filter Rock' }).waitFor();
     }));
 
-  test('a link to albums like one, and one to an album, open them', () =>
+  test('a link opens similar albums and the details of an album', () =>
     site.visit(`/?similar_to=${String(id)}&album=${String(id)}`, {}, async (page) => {
       const dialog = page.getByRole('dialog', { name: 'Album' });
       await dialog.getByRole('heading', { name: title }).waitFor();
@@ -98,7 +98,7 @@ suite('the page lives in links', { skip: browserSkip }, () => {
       await results(page);
     }));
 
-  test('back and forward go through searches, filters, details and the empty page', () =>
+  test('back and forward go through searches, details and the empty page', () =>
     site.visit('/', {}, async (page) => {
       await describe(page, 'first');
       await results(page);
@@ -131,7 +131,7 @@ suite('the page lives in links', { skip: browserSkip }, () => {
       await dialog.waitFor();
     }));
 
-  test('going back finds what was shown more of, without asking again', () =>
+  test('going back restores the results of “Show more” without a new search', () =>
     site.visit('/?query=green', {}, async (page) => {
       await results(page);
       await page.getByRole('button', { name: 'Show more' }).click();
@@ -151,7 +151,7 @@ suite('the page lives in links', { skip: browserSkip }, () => {
       assert.equal(searches, 0);
     }));
 
-  test('a search by picture is found again by going back, and after a reload', () =>
+  test('a search by picture survives going back and a reload', () =>
     site.visit('/', {}, async (page) => {
       await pick(page, asFile(cover));
       await searchByStage(page);
@@ -170,7 +170,7 @@ suite('the page lives in links', { skip: browserSkip }, () => {
       assert.deepEqual(await shownIds(page), ids);
     }));
 
-  test('filters and “Show more” work for pictures as for words', () =>
+  test('filters and “Show more” work for pictures too', () =>
     site.visit('/', {}, async (page) => {
       await pick(page, asFile(cover));
       await searchByStage(page);
@@ -181,14 +181,14 @@ suite('the page lives in links', { skip: browserSkip }, () => {
       await page.getByRole('checkbox', { name: 'Best New Music only' }).check();
       await page.getByRole('button', { name: 'Filters (1)' }).waitFor();
       await eventually(async () => {
-        const found = page.locator('#grid .card:not(.skeleton)'); // filters hide no finding
+        const found = page.locator('#grid .card:not(.skeleton)'); // filters do not apply to findings
         const marks = await found.locator('.sticker').count();
         assert.ok(marks > 0 && marks === (await found.count()));
       });
       await page.getByRole('heading', { level: 1, name: byPicture }).waitFor();
     }));
 
-  test('results are real links: they open beside the page too', () =>
+  test('results are real links that can be opened in a new tab', () =>
     site.visit('/?query=green', {}, async (page, context) => {
       await results(page);
       const [other] = await Promise.all([
@@ -203,7 +203,7 @@ suite('the page lives in links', { skip: browserSkip }, () => {
       assert.equal(new URL(page.url()).search, '?query=green', 'the page stays where it was');
     }));
 
-  test('the name in the corner leads home', () =>
+  test('the name in the corner links to the empty page', () =>
     site.visit('/?query=green&genre=Rock', {}, async (page) => {
       await results(page);
       await page.getByRole('link', { name: 'Shazam Visual, home' }).click();

@@ -27,7 +27,7 @@ import { pictureIn, startRecorder, type Recorder } from './support/recorder.ts';
 
 const { id, cover } = starterAlbum(17);
 
-/** As a phone takes it: 4,000 by 3,000 pixels, as rich in detail as foliage or a shelf of books. */
+/** A phone photo: 4,000 by 3,000 pixels, as detailed as foliage or a bookshelf. */
 async function twelveMegapixels(): Promise<Buffer> {
   const noise = { type: 'gaussian', mean: 128, sigma: 30 } as const;
   const create = { width: 1000, height: 750, channels: 3, background: '#808080', noise } as const;
@@ -39,7 +39,7 @@ async function twelveMegapixels(): Promise<Buffer> {
     .toBuffer();
 }
 
-describe('the page takes pictures', { skip: browserSkip }, () => {
+describe('the page searches by picture', { skip: browserSkip }, () => {
   const site = new Site();
   let recorder: Recorder;
   let folder: string;
@@ -52,11 +52,11 @@ describe('the page takes pictures', { skip: browserSkip }, () => {
     await rm(folder, { recursive: true });
   });
 
-  /** The page behind the recorder, which knows what it sends. */
+  /** Visits the page through the recorder, which records what it sends. */
   const visit = (options: VisitOptions, act: Parameters<Site['visit']>[2]) =>
     site.visit('/', { url: recorder.url, ...options }, act);
 
-  /** The picture that was sent last. */
+  /** The last picture that was sent. */
   const sent = (): Buffer => {
     const uploads = recorder.requests.filter(({ method }) => method === 'POST');
     const last = uploads.at(-1);
@@ -81,7 +81,7 @@ describe('the page takes pictures', { skip: browserSkip }, () => {
       await isFound(page);
     }));
 
-  test('a drag that leaves the page again leaves it as it was', () =>
+  test('a drag that leaves the page again has no effect', () =>
     visit({}, async (page) => {
       await page.clock.install();
       await page.clock.pauseAt(Date.now() + 1000);
@@ -91,7 +91,7 @@ describe('the page takes pictures', { skip: browserSkip }, () => {
       const sign = page.locator('.drop-sign');
       await Promise.all([sign.waitFor(), session.send('Input.dispatchDragEvent', enter)]);
       await session.send('Input.dispatchDragEvent', { type: 'dragCancel', x: 300, y: 300, data });
-      await page.clock.runFor(1000); // the end of a drag is not always told: then it is its silence
+      await page.clock.runFor(1000); // browsers do not always report the end of a drag: a pause then counts as the end
       await sign.waitFor({ state: 'hidden' });
     }));
 
@@ -117,7 +117,7 @@ describe('the page takes pictures', { skip: browserSkip }, () => {
       assert.equal(await page.locator('dialog[open]').count(), 0);
     }));
 
-  test('a file that is picked is shown at once and finds its album', () =>
+  test('a picked file is shown at once and finds its album', () =>
     visit({}, async (page) => {
       await pick(page, asFile(cover));
       const dialog = await stage(page);
@@ -125,11 +125,11 @@ describe('the page takes pictures', { skip: browserSkip }, () => {
       assert.ok(await shown.evaluate((image: { naturalWidth: number }) => image.naturalWidth > 0));
       await searchByStage(page);
       await isFound(page);
-      // and the picture searched by stays in sight
+      // the picture searched by stays visible
       await page.getByRole('img', { name: 'Your picture' }).waitFor();
     }));
 
-  test('another picture can be picked instead of the one that is shown', () =>
+  test('the picture shown can be replaced by another', () =>
     visit({}, async (page) => {
       await pick(page, asFile(starterAlbum(3).cover));
       const dialog = await stage(page);
@@ -169,7 +169,7 @@ describe('the page takes pictures', { skip: browserSkip }, () => {
       assert.ok((channels[1]?.mean ?? 0) > (channels[0]?.mean ?? 0) + 20);
     }));
 
-  test('on a phone the same button opens its own camera, where nothing can be recognised', () =>
+  test('on a phone the button opens its own camera if identification is off', () =>
     visit({ browser: screens.phone, prepare: (page) => stubHealth(page, false) }, async (page) => {
       const [chooser] = await Promise.all([
         page.waitForEvent('filechooser'),
@@ -186,7 +186,7 @@ describe('the page takes pictures', { skip: browserSkip }, () => {
     ['NotAllowedError', 'The camera is blocked'],
     ['NotFoundError', 'No camera is available'],
   ] as const)
-    test(`${name} of the camera is told`, () =>
+    test(`reports ${name} of the camera`, () =>
       visit(
         {
           prepare: async (page) => {
@@ -209,7 +209,7 @@ describe('the page takes pictures', { skip: browserSkip }, () => {
     ['phone', { width: 3000, height: 1200 }],
     ['phone', { width: 600, height: 1500 }],
   ] as const)
-    test(`a picture of ${String(size.width)} × ${String(size.height)} is shown whole and in its own shape (${screen})`, () =>
+    test(`a picture of ${String(size.width)} × ${String(size.height)} is shown whole and undistorted (${screen})`, () =>
       visit({ browser: screens[screen] }, async (page) => {
         const picture = await sharp({ create: { ...size, channels: 3, background: '#a0522d' } })
           .jpeg()
@@ -226,7 +226,7 @@ describe('the page takes pictures', { skip: browserSkip }, () => {
         assert.ok(shown.height > 80 && shown.width > 80, 'and not tiny');
       }));
 
-  /** Drags a corner of the crop to a point of the picture, in shares of its width and height. */
+  /** Drags a corner of the crop to a point of the picture, given as fractions of its width and height. */
   const drag = async (page: Page, corner: string, x: number, y: number) => {
     const box = await page.locator('#stage-picture').boundingBox();
     const handle = await page.getByRole('slider', { name: corner }).boundingBox();
@@ -238,7 +238,7 @@ describe('the page takes pictures', { skip: browserSkip }, () => {
     await page.mouse.up();
   };
 
-  test('what is sent is the crop that was dragged, as JPEG of at most 1024 pixels', () =>
+  test('sends the dragged crop as a JPEG of at most 1024 pixels', () =>
     visit({}, async (page) => {
       await pick(page, asFile(await onTable(cover), 'table.jpg'));
       await stage(page);
@@ -255,7 +255,7 @@ describe('the page takes pictures', { skip: browserSkip }, () => {
       assert.ok((await difference(sent(), cover)) < 12, 'the sleeve, and no table');
     }));
 
-  test('the other two corners, and the frame as a whole, can be dragged too', () =>
+  test('the other two corners and the whole frame can be dragged too', () =>
     visit({}, async (page) => {
       await pick(page, asFile(await onTable(cover), 'table.jpg'));
       const dialog = await stage(page);
@@ -278,7 +278,7 @@ describe('the page takes pictures', { skip: browserSkip }, () => {
       assert.ok((await difference(sent(), cover)) < 12);
     }));
 
-  test('corners are moved by finger', () =>
+  test('corners can be moved by touch', () =>
     visit({ browser: screens.phone }, async (page) => {
       await pick(page, asFile(await onTable(cover), 'table.jpg'));
       await stage(page);
@@ -300,7 +300,7 @@ describe('the page takes pictures', { skip: browserSkip }, () => {
       assert.ok((await difference(sent(), cover)) < 20);
     }));
 
-  test('corners are moved by keys, and tell where they are', () =>
+  test('corners can be moved by keyboard and report their position', () =>
     visit({}, async (page) => {
       await pick(page, asFile(await onTable(cover), 'table.jpg'));
       await stage(page);
@@ -329,7 +329,7 @@ describe('the page takes pictures', { skip: browserSkip }, () => {
       assert.ok((await difference(sent(), cover)) < 12);
     }));
 
-  test('the crop is taken back, and adjusted again after a search', () =>
+  test('the crop can be adjusted and reset after a search', () =>
     visit({}, async (page) => {
       await pick(page, asFile(await onTable(cover), 'table.jpg'));
       const dialog = await stage(page);
@@ -365,7 +365,7 @@ describe('the page takes pictures', { skip: browserSkip }, () => {
       assert.ok(await page.getByRole('heading', { name: 'Which record is this?' }).isVisible());
     }));
 
-  test('a photo of 12 megapixels costs an upload of 100 to 200 KB', (context) =>
+  test('a photo of 12 megapixels is sent as about 100 to 200 KB', (context) =>
     visit({}, async (page) => {
       const photo = await twelveMegapixels();
       await pick(page, asFile(photo, 'photo.jpg'));
@@ -380,7 +380,7 @@ describe('the page takes pictures', { skip: browserSkip }, () => {
       assert.ok(bytes > 60_000 && bytes < 220_000, `${String(bytes)} bytes`);
     }));
 
-  test('a photo that lies on its side is sent upright, and without its metadata', () =>
+  test('a photo lying on its side is sent upright and without metadata', () =>
     visit({}, async (page) => {
       const photo = fixture('orientation-6.jpg');
       await pick(page, asFile(photo));
@@ -396,7 +396,7 @@ describe('the page takes pictures', { skip: browserSkip }, () => {
       assert.equal(got.exif, undefined);
     }));
 
-  test('a small picture is not enlarged, and what is transparent in it becomes white', () =>
+  test('a small picture is not enlarged, and transparency becomes white', () =>
     visit({}, async (page) => {
       const clear = { r: 0, g: 0, b: 0, alpha: 0 };
       const picture = await sharp({

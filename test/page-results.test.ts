@@ -18,7 +18,7 @@ const { id, title } = starterAlbum(17);
 const rows = starterRows();
 const rowOf = (albumId: number) => rows.find((one) => one['local_id'] === albumId) ?? {};
 
-/** The query parameters of the searches that a page sends, one after the other. */
+/** The query parameters of the searches that a page sends, in order. */
 function searchesOf(page: Page): URLSearchParams[] {
   const searches: URLSearchParams[] = [];
   page.on('request', (request) => {
@@ -31,7 +31,7 @@ function searchesOf(page: Page): URLSearchParams[] {
 suite('the page finds and shows albums', { skip: browserSkip }, () => {
   const site = new Site();
 
-  test('a description is searched for, and each result tells what is known of it', () =>
+  test('searches by description and shows the facts of a result', () =>
     site.visit('/', {}, async (page) => {
       await describe(page, 'a red circle');
       await results(page);
@@ -46,7 +46,7 @@ suite('the page finds and shows albums', { skip: browserSkip }, () => {
       assert.ok(text.includes(Number(facts['score']).toFixed(1)), text);
     }));
 
-  test('similarity is a bar and a number, and both say the same', () =>
+  test('shows similarity as a bar and a number that agree', () =>
     site.visit(`/?similar_to=${String(id)}`, {}, async (page) => {
       await results(page);
       const seen = await cards(page).evaluateAll((list: PageElement[]) =>
@@ -68,7 +68,7 @@ suite('the page finds and shows albums', { skip: browserSkip }, () => {
       );
     }));
 
-  test('albums named Best New Music carry the mark, and no others', () =>
+  test('only Best New Music albums carry the mark', () =>
     site.visit('/?query=blue&best_new_music=true', {}, async (page) => {
       await results(page, Math.min(24, rows.filter((one) => one['best_new_music'] === 1).length));
       assert.equal(await page.locator('.card .sticker').count(), await cards(page).count());
@@ -85,7 +85,7 @@ suite('the page finds and shows albums', { skip: browserSkip }, () => {
       });
     }));
 
-  test('covers are thumbnails of the size that is shown, loaded when they come into sight', () =>
+  test('covers are lazily loaded thumbnails of the displayed size', () =>
     site.visit('/?query=blue', {}, async (page) => {
       const asked: string[] = [];
       page.on('request', (request) => {
@@ -115,7 +115,7 @@ suite('the page finds and shows albums', { skip: browserSkip }, () => {
       assert.equal(type, 'image/webp');
     }));
 
-  test('where a cover is missing, an empty sleeve stays in its place', () =>
+  test('shows an empty sleeve in place of a missing cover', () =>
     site.visit(
       '/?query=blue',
       {
@@ -132,7 +132,7 @@ suite('the page finds and shows albums', { skip: browserSkip }, () => {
       },
     ));
 
-  test('filters read what the catalog has, narrow the search and can be taken away', () =>
+  test('filters come from the catalog, narrow the search and can be removed', () =>
     site.visit('/?query=blue', {}, async (page) => {
       const searches = searchesOf(page);
       await results(page);
@@ -192,7 +192,7 @@ suite('the page finds and shows albums', { skip: browserSkip }, () => {
       });
     }));
 
-  test('years the wrong way round and out of range are put right', () =>
+  test('corrects years in the wrong order and out of range', () =>
     site.visit('/?query=blue', {}, async (page) => {
       await page.getByRole('button', { name: 'Filters' }).click();
       await page.getByLabel('from', { exact: true }).fill('2010');
@@ -203,14 +203,14 @@ suite('the page finds and shows albums', { skip: browserSkip }, () => {
       });
     }));
 
-  test('filters that nothing passes say so, and one click takes them away', () =>
+  test('says so if no album passes the filters, and one click clears them', () =>
     site.visit('/?query=blue&year_min=1960&year_max=1960&score_min=10', {}, async (page) => {
       await page.getByText('No album passes these filters.').first().waitFor();
       await page.getByRole('button', { name: 'Clear the filters' }).click();
       await results(page);
     }));
 
-  test('“More like this” leads from a result to albums like it, itself left out', () =>
+  test('“More like this” leads to similar albums, without the album itself', () =>
     site.visit('/?query=blue', {}, async (page) => {
       await results(page);
       const [first = 0] = await shownIds(page);
@@ -256,7 +256,7 @@ suite('the page finds and shows albums', { skip: browserSkip }, () => {
     ['https://covers.example/17.jpg', 1],
     ['javascript:alert(1)', 0],
   ] as const)
-    test(`of an original cover at ${url.slice(0, 11)}… there is ${count === 1 ? 'a' : 'no'} link`, () =>
+    test(`has ${count === 1 ? 'a' : 'no'} link to an original cover at ${url.slice(0, 11)}…`, () =>
       site.visit(
         `/?query=blue&album=${String(id)}`,
         {
@@ -280,7 +280,7 @@ suite('the page finds and shows albums', { skip: browserSkip }, () => {
         },
       ));
 
-  test('from the details one goes on to albums like that one', () =>
+  test('the details lead to similar albums', () =>
     site.visit(`/?query=blue&album=${String(id)}`, {}, async (page) => {
       const dialog = page.getByRole('dialog', { name: 'Album' });
       await dialog.getByRole('link', { name: 'More like this' }).click();
@@ -289,7 +289,7 @@ suite('the page finds and shows albums', { skip: browserSkip }, () => {
       await results(page);
     }));
 
-  test('“Show more” goes on where the page ended, up to the first 200', () =>
+  test('“Show more” continues where the page ended, up to 200 results', () =>
     site.visit('/?query=green', {}, async (page) => {
       const searches = searchesOf(page);
       await results(page);
@@ -308,7 +308,7 @@ suite('the page finds and shows albums', { skip: browserSkip }, () => {
       assert.deepEqual(offsets.slice(-8), ['24', '48', '72', '96', '120', '144', '168', '192']);
     }));
 
-  test('where fewer albums pass the filters than a page holds, that is all', () =>
+  test('has no “Show more” if fewer albums pass the filters than a page holds', () =>
     site.visit('/?query=green&genre=Metal&best_new_music=true', {}, async (page) => {
       const count = rows.filter(
         (one) => String(one['genre']).includes('Metal') && one['best_new_music'] === 1,
@@ -318,7 +318,7 @@ suite('the page finds and shows albums', { skip: browserSkip }, () => {
       assert.ok(await page.getByRole('button', { name: 'Show more' }).isHidden());
     }));
 
-  test('an operator who allows fewer results at a time is asked for no more', () =>
+  test('falls back to smaller pages if the server allows fewer results at a time', () =>
     site.visit(
       '/?query=green',
       {
@@ -346,7 +346,7 @@ suite('the page finds and shows albums', { skip: browserSkip }, () => {
       },
     ));
 
-  test('progress is shown while a search is on its way, in places that the results take', () =>
+  test('shows progress and placeholders while a search is running', () =>
     site.visit('/', {}, async (page) => {
       let release = () => undefined as unknown;
       const held = new Promise(
@@ -369,10 +369,10 @@ suite('the page finds and shows albums', { skip: browserSkip }, () => {
       assert.equal(await page.locator('.card.skeleton').count(), 0);
     }));
 
-  test('an answer that nobody waits for any more does not come in the way', () =>
+  test('ignores the response to a superseded search', () =>
     site.visit('/', {}, async (page) => {
       await page.route('**/api/search-by-text?*query=first*', async (route) => {
-        await page.waitForURL('**/?query=second'); // the first is answered after the second is asked
+        await page.waitForURL('**/?query=second'); // answer the first only after the second was sent
         await route.continue().catch(() => undefined);
       });
       await describe(page, 'first');
@@ -408,7 +408,7 @@ suite('the page finds and shows albums', { skip: browserSkip }, () => {
       assert.equal(await page.getByRole('searchbox').inputValue(), 'blue waves');
     }));
 
-  test('where the catalog is not the starter set, there is no note and the examples suit any', () =>
+  test('shows no note and generic examples for other catalogs than the starter set', () =>
     site.visit(
       '/',
       {
@@ -424,7 +424,7 @@ suite('the page finds and shows albums', { skip: browserSkip }, () => {
       },
     ));
 
-  test('without any answer the empty page still works', () =>
+  test('the empty page works even if every request fails', () =>
     site.visit(
       '/',
       {

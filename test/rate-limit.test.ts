@@ -10,7 +10,7 @@ import { startServer, type ServerProcess } from './support/server.ts';
 const perMinute = 2;
 const limited = '/api/year-range';
 
-/** A server that allows so few requests, for the tests of one suite, and how it answers. */
+/** Starts a server with this low limit for the tests of one suite. */
 function limitedServer(settings: Record<string, string>) {
   let server: ServerProcess;
   before(async () => {
@@ -19,7 +19,7 @@ function limitedServer(settings: Record<string, string>) {
   });
   after(() => server.stop());
   const ask: Door = (request) => httpDoor(server.url)(request);
-  /** Statuses of requests that come one after the other, each with the given headers. */
+  /** Statuses of sequential requests, one for each set of headers. */
   const statuses = async (requests: Record<string, string>[], path = limited) => {
     const answers: number[] = [];
     for (const headers of requests) answers.push((await ask(get(path, headers))).status);
@@ -33,7 +33,7 @@ const forwarded = (...addresses: string[]) => ({ 'x-forwarded-for': addresses.jo
 describe('behind one proxy', () => {
   const { ask, statuses } = limitedServer({ TRUST_PROXY_HOPS: '1' });
 
-  test('clients have limits of their own, and are told when to come back', async () => {
+  test('limits each client separately and says when to retry', async () => {
     const first = forwarded('192.0.2.1');
     assert.deepEqual(await statuses([first, first, first]), [200, 200, 429]);
     assert.deepEqual(await statuses([forwarded('192.0.2.2')]), [200]);
@@ -46,7 +46,7 @@ describe('behind one proxy', () => {
     assert.match(refused.headers['retry-after'] ?? '', /^([1-9]|[1-5]\d|60)$/);
   });
 
-  test('what a client puts before the address that the proxy adds changes nothing', async () => {
+  test('ignores what a client puts before the address added by the proxy', async () => {
     const spoofed = ['198.51.100.1', '198.51.100.2', 'nonsense', '2001:db8:f::1, 198.51.100.3'];
     assert.deepEqual(
       await statuses(spoofed.map((address) => forwarded(address, '192.0.2.3'))),
@@ -90,7 +90,7 @@ describe('behind one proxy', () => {
 describe('without a proxy', () => {
   const { statuses } = limitedServer({ HOST: '127.0.0.1' });
 
-  test('X-Forwarded-For is not believed; only /api/ is limited', async () => {
+  test('ignores X-Forwarded-For and limits only /api/', async () => {
     const addresses = ['192.0.2.1', '192.0.2.2', '192.0.2.3'].map((one) => forwarded(one));
     assert.deepEqual(await statuses(addresses), [200, 200, 429]);
     for (const path of ['/health', '/openapi.json', '/docs', '/'])
@@ -110,7 +110,7 @@ describe('with keys', () => {
     ...(key !== undefined && { 'x-api-key': key }),
   });
 
-  test('a limit is that of the key, wherever it comes from', async () => {
+  test('limits each key, whatever address it comes from', async () => {
     const addresses = ['192.0.2.1', '192.0.2.2', '192.0.2.3'];
     assert.deepEqual(
       await statuses(addresses.map((address) => from(address, alice.key))),
@@ -124,7 +124,7 @@ describe('with keys', () => {
     );
   });
 
-  test('requests without a known key are counted by address', async () => {
+  test('counts requests without a known key by address', async () => {
     const unknown = from('192.0.2.7', createApiKey('alice').key);
     assert.deepEqual(await statuses([from('192.0.2.7'), unknown, unknown]), [401, 401, 429]);
     const cover = `/api/image/${String(starterIds()[0])}`;
@@ -133,7 +133,7 @@ describe('with keys', () => {
   });
 });
 
-test('a function that is told no address of its clients limits them together', async () => {
+test('a function that does not receive client addresses limits all clients together', async () => {
   const { requestContext, ...rest } = event('GET', limited);
   const { method, path } = requestContext.http;
   const unknown = { ...rest, requestContext: { ...requestContext, http: { method, path } } };

@@ -21,14 +21,14 @@ const square = (left: number, top: number, edge: number): Outline => [
   [left, top + edge],
 ];
 
-/** A service whose encoders count what they encode, and wait until `go` is called where `held` is. */
+/** A service whose encoders record what they encode and, if `held`, wait until `go` is called. */
 function makeService({
   waiting = 2,
   kept = 2,
   held = false,
   search = (_query: Float32Array, _k: number, _rows?: Uint32Array) => Promise.resolve(nothing),
   dispose = (): void => undefined,
-  /** What every photo shows; without it nothing is identified. */
+  /** The sightings in every photo; without it nothing is identified. */
   sightings = undefined as (() => Promise<Sighting[]>) | undefined,
   rowsMatching = () => undefined as Uint32Array | undefined,
 } = {}) {
@@ -82,7 +82,7 @@ function makeService({
       go();
     },
     corpus,
-    /** Other files take the place of those that were served. */
+    /** Replaces the served files by others. */
     replace: () => {
       const old = corpus;
       corpus = makeCorpus();
@@ -98,8 +98,8 @@ function makeService({
   };
 }
 
-describe('queries that are kept', () => {
-  test('a picture and a text that come again are not encoded again', async () => {
+describe('cached queries', () => {
+  test('repeated pictures and texts are not encoded again', async () => {
     const { encoded, picture, text } = makeService();
     assert.equal((await picture('a')).cached, false);
     assert.equal((await picture('a')).cached, true);
@@ -108,36 +108,36 @@ describe('queries that are kept', () => {
     assert.deepEqual(encoded, ['a', 'a']);
   });
 
-  test('spaces and Unicode forms make no other text', async () => {
+  test('spaces and Unicode normal forms do not make a different text', async () => {
     const { encoded, text } = makeService();
     await text('Bjo\u0308rk  live');
     assert.equal((await text(' Bj\u00f6rk\tlive ')).cached, true);
     assert.equal(encoded.length, 1);
   });
 
-  test('the one that was not asked for longest makes room', async () => {
+  test('the least recently used query is evicted', async () => {
     const { picture } = makeService({ kept: 2 });
     for (const name of ['a', 'b', 'a', 'c']) await picture(name);
     assert.equal((await picture('a')).cached, true);
     assert.equal((await picture('b')).cached, false);
   });
 
-  test('what could not be encoded is not kept', async () => {
+  test('failures to encode are not cached', async () => {
     const { encoded, picture } = makeService();
     for (let i = 0; i < 2; i += 1)
       await assert.rejects(picture('damaged'), { code: 'unreadable_image' });
     assert.equal(encoded.length, 2);
   });
 
-  test('none where none are wanted', async () => {
+  test('nothing is cached with a capacity of 0', async () => {
     const { picture } = makeService({ kept: 0 });
     await picture('a');
     assert.equal((await picture('a')).cached, false);
   });
 });
 
-describe('places', () => {
-  test('pictures that wait keep no text and no similar album from being answered', async () => {
+describe('places in the queue', () => {
+  test('waiting pictures do not block searches by text or by album', async () => {
     const { go, picture, text, similar, service } = makeService({ waiting: 2, held: true });
     const pictures = [picture('a'), picture('b')];
     await assert.rejects(picture('c'), {
@@ -159,7 +159,7 @@ describe('places', () => {
     await picture('c');
   });
 
-  test('what is kept needs no place', async () => {
+  test('cached queries need no place', async () => {
     const { go, picture } = makeService({ waiting: 1, held: true });
     const first = picture('a');
     go();
@@ -187,7 +187,7 @@ describe('searches of the index', () => {
     };
   };
 
-  test('among some rows: as many at a time as there are cores, and none for who has left meanwhile', async () => {
+  test('at most one filtered search runs per core, and aborted ones are skipped', async () => {
     const { running, search, end } = slowly();
     const { similar } = makeService({ search, rowsMatching: () => Uint32Array.of(1, 2) });
     const leaving = new AbortController();
@@ -205,7 +205,7 @@ describe('searches of the index', () => {
     await last;
   });
 
-  test('a corpus that another takes the place of is kept until its searches end', async () => {
+  test('a replaced corpus is kept until its searches end', async () => {
     const { search, end } = slowly();
     let disposed = false;
     const { corpus, similar } = makeService({ search, dispose: () => void (disposed = true) });
@@ -223,11 +223,11 @@ describe('albums in a picture', () => {
   const sure = {
     ...{ cells: 20, visible: 100 },
     get spots() {
-      // below all of the others' outlines
+      // below the outlines of all others
       return Float32Array.from({ length: 60 }, (_, i) => (i % 3 === 2 ? i / 3 : 190));
     },
   };
-  /** Row 7 small, row 5 large with row 6 as surely, row 4 at the same place, less surely, and row 3 too unsure. */
+  /** Row 7 is small, row 5 large; row 6 fits its place as surely, row 4 less surely; row 3 is too unsure. */
   const sightings = () =>
     Promise.resolve([
       { ...sure, row: 7, points: 20, outline: square(60, 150, 20) },
@@ -247,7 +247,7 @@ describe('albums in a picture', () => {
   const ids = ({ hits }: Awaited<ReturnType<SearchService['byImage']>>) =>
     hits.map(({ album }) => album.id);
 
-  test('are named, largest first, with those that fit as well, and come before the nearest', async () => {
+  test('are named largest first, with alternatives, and come before the nearest', async () => {
     const { picture } = makeService({ sightings, search });
     const answer = await picture('a', { k: 4 });
     assert.deepEqual(
@@ -267,7 +267,7 @@ describe('albums in a picture', () => {
     assert.equal(answer.hits[0]?.similarity, 1 - 5 / 32);
   });
 
-  test('pages meet, and no album comes twice', async () => {
+  test('pages have no gaps, and no album comes twice', async () => {
     const { picture } = makeService({ sightings, search });
     const all = ids(await picture('a', { k: 12 }));
     assert.equal(new Set(all).size, 12);
@@ -277,7 +277,7 @@ describe('albums in a picture', () => {
     assert.deepEqual(pages, all);
   });
 
-  test('are named whatever the filters, which they pass or not', async () => {
+  test('are named whatever the filters, but are hits only if they pass', async () => {
     const rowsMatching = () => Uint32Array.of(1, 3, 7, 9);
     const { picture } = makeService({ sightings, search, rowsMatching });
     const answer = await picture('a', { k: 9 });
@@ -288,7 +288,7 @@ describe('albums in a picture', () => {
     assert.deepEqual(ids(answer), [107, 101, 103, 109]);
   });
 
-  test('are looked for once in a picture, and again when the files are others', async () => {
+  test('are looked for once per picture, and again after the files are replaced', async () => {
     const { encoded, picture, replace, closed } = makeService({ sightings, search });
     const first = await picture('a');
     assert.ok(first.identifyMs !== undefined);
@@ -302,7 +302,7 @@ describe('albums in a picture', () => {
     assert.deepEqual(encoded, ['photo a', 'photo a']);
   });
 
-  test('are not looked for where that is not wanted, or there are no features', async () => {
+  test('are not looked for if that is not wanted or there are no features', async () => {
     const { encoded, picture } = makeService({ sightings, search });
     assert.equal((await picture('a', { identify: false })).identified, null);
     assert.deepEqual(ids(await picture('a', { identify: false })), [100]);
@@ -314,12 +314,12 @@ describe('albums in a picture', () => {
     assert.equal((await without.picture('a')).identified, null);
   });
 
-  test('that were not found are an empty list', async () => {
+  test('are an empty list if none are found', async () => {
     const { picture } = makeService({ search, sightings: () => Promise.resolve([]) });
     assert.deepEqual((await picture('a')).identified, []);
   });
 
-  test('the place in the queue is kept until they are known', async () => {
+  test('a search keeps its place in the queue until they are known', async () => {
     let go: () => void = () => undefined;
     const held = new Promise<void>((resolve) => (go = resolve));
     const { picture } = makeService({

@@ -34,7 +34,7 @@ describe('uploads on the wire', () => {
   before(async () => (server = await startServer()));
   after(() => server.stop());
 
-  test('an 11 MB file is answered 413 from its length alone', async () => {
+  test('refuses an 11 MB file with 413 by its length alone', async () => {
     const wire = await openWire(server.url);
     wire.write(uploadHead(11 * megabyte));
     const answer = await wire.until(/upload_too_large.*}/s);
@@ -44,7 +44,7 @@ describe('uploads on the wire', () => {
     await assertAnswers(server);
   });
 
-  test('an 11 MB file of unknown length is answered 413 before it has all arrived, and is not held', async () => {
+  test('refuses an 11 MB file of unknown length with 413 before all of it has arrived, and does not buffer it', async () => {
     const before = residentBytes(server.child.pid);
     const wire = await openWire(server.url);
     wire.write(uploadHead());
@@ -52,7 +52,7 @@ describe('uploads on the wire', () => {
     for (let i = 0; i < 159; i += 1) wire.write(chunk(noise(64 * 1024)));
     await wire.flushed();
     assert.equal(wire.received(), '', 'less than ten megabytes are none too many');
-    wire.write(chunk(noise(128 * 1024))); // and there it stops: the form has not ended
+    wire.write(chunk(noise(128 * 1024))); // stop here: the form has not ended
     assert.match(await wire.until(/upload_too_large/), /^HTTP\/1\.1 413 /);
     for (let i = 0; i < 480; i += 1) wire.write(chunk(noise(64 * 1024)));
     await wire.flushed();
@@ -65,7 +65,7 @@ describe('uploads on the wire', () => {
     await assertAnswers(server);
   });
 
-  test('a client that goes on sending after its refusal is cut off', async () => {
+  test('cuts off a client that keeps sending after its refusal', async () => {
     const wire = await openWire(server.url);
     wire.write(uploadHead());
     wire.write(chunk(Buffer.from('--other\r\n\r\n')));
@@ -79,7 +79,7 @@ describe('uploads on the wire', () => {
     await assertAnswers(server);
   });
 
-  test('an upload that stalls is answered 408', async () => {
+  test('answers a stalled upload with 408', async () => {
     const server = await startServer({ UPLOAD_IDLE_SECONDS: '1' });
     const wire = await openWire(server.url);
     wire.write(uploadHead(cover.length + 500));
@@ -94,7 +94,7 @@ describe('uploads on the wire', () => {
     await server.stop();
   });
 
-  test('a body that ends before its length is answered 4xx', async () => {
+  test('answers a body shorter than its length with 4xx', async () => {
     const wire = await openWire(server.url);
     wire.write(uploadHead(cover.length + 500));
     wire.write(fileHead);
@@ -107,7 +107,7 @@ describe('uploads on the wire', () => {
     await assertAnswers(server);
   });
 
-  test('a client that hangs up half-way costs nothing but a line in the log', async () => {
+  test('logs a client that hangs up half-way and keeps serving', async () => {
     const wire = await openWire(server.url);
     wire.write(uploadHead(cover.length + 500).replace('Host:', 'X-Request-Id: hung-up\r\nHost:'));
     wire.write(fileHead);
@@ -119,7 +119,7 @@ describe('uploads on the wire', () => {
     await assertAnswers(server);
   });
 
-  test('no path leads out of the folder of covers', async () => {
+  test('no path leads out of the covers folder', async () => {
     for (const path of [
       '..%2f..%2fpackage.json',
       '..%5cpackage.json',
@@ -132,7 +132,7 @@ describe('uploads on the wire', () => {
     }
   });
 
-  test('what is no HTTP at all is answered 400', async () => {
+  test('answers input that is not HTTP with 400', async () => {
     const wire = await openWire(server.url);
     wire.write('HELLO\r\n\r\n');
     assert.match(await wire.until(/invalid_request/), /^HTTP\/1\.1 400 /);
@@ -140,8 +140,8 @@ describe('uploads on the wire', () => {
   });
 });
 
-describe('more than can wait', () => {
-  test('an upload too many is answered 503 with Retry-After at once, before it is read', async () => {
+describe('overload', () => {
+  test('refuses an upload too many with 503 and Retry-After before reading it', async () => {
     const server = await startServer({ MAX_UPLOADS: '2' });
     const length = fileHead.length + cover.length + formEnd.length;
     const waiting = [await beginUpload(server.url, length), await beginUpload(server.url, length)];
@@ -166,7 +166,7 @@ describe('more than can wait', () => {
     await server.stop();
   });
 
-  test('sixteen clients that send a byte now and then disturb nobody, and are sent away in the end', async () => {
+  test('sixteen slow uploads do not block other requests and time out in the end', async () => {
     const server = await startServer({ MAX_WAITING_SEARCHES: '1', UPLOAD_SECONDS: '10' });
     const length = fileHead.length + cover.length + formEnd.length;
     const slow = await Promise.all(
@@ -189,7 +189,7 @@ describe('more than can wait', () => {
     await server.stop();
   });
 
-  test('pictures too many are answered 503, each with Retry-After; words are answered', async () => {
+  test('refuses excess pictures with 503 and Retry-After, but still answers searches by text', async () => {
     const server = await startServer({ MAX_WAITING_SEARCHES: '1' });
     const door = httpDoor(server.url);
     const covers = starterIds().slice(0, 12).map(coverFile);
@@ -209,7 +209,7 @@ describe('more than can wait', () => {
   });
 });
 
-test('a query that comes again is encoded once: its page, its filters and the same words spaced otherwise', async () => {
+test('encodes a repeated query once: another page, or the same words with other spacing', async () => {
   const server = await startServer();
   const door = httpDoor(server.url);
   const ask = async (name: string, request: Parameters<typeof door>[0]) => {
@@ -237,8 +237,8 @@ test('a query that comes again is encoded once: its page, its filters and the sa
   await server.stop();
 });
 
-describe('the life of the process', () => {
-  test('the log has one line per stage with its duration, says that this is the starter set, and one line per request', async () => {
+describe('the lifecycle of the process', () => {
+  test('logs each stage with its duration, the use of the starter set, and one line per request', async () => {
     const server = await startServer();
     const stages = server.log.filter((line) => line.msg === 'loaded').map((line) => line['stage']);
     assert.deepEqual(stages.sort(), [
@@ -281,7 +281,7 @@ describe('the life of the process', () => {
     await server.stop();
   });
 
-  test('SIGTERM finishes what is in flight, then exits 0', async () => {
+  test('on SIGTERM finishes requests in flight, then exits with 0', async () => {
     const server = await startServer();
     const wire = await beginUpload(server.url, fileHead.length + cover.length + formEnd.length);
     server.child.kill('SIGTERM');
@@ -292,16 +292,16 @@ describe('the life of the process', () => {
     assert.equal(await server.ended, 0);
   });
 
-  test('an idle keep-alive connection does not hold up the end', async () => {
+  test('an idle keep-alive connection does not delay the shutdown', async () => {
     const server = await startServer();
     const wire = await openWire(server.url);
     wire.write('GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n');
     await wire.until(/"status":/);
-    // It ends with 1 where it has to close connections after SHUTDOWN_SECONDS, and this one is kept for longer.
+    // It exits with 1 if it has to close connections after SHUTDOWN_SECONDS; this one is kept alive for longer.
     assert.equal(await server.stop(), 0);
   });
 
-  test('ten concurrent first requests load once', async () => {
+  test('ten concurrent first requests load everything once', async () => {
     const server = await startServer({}, 'listening');
     const answers = await Promise.all(
       Array.from({ length: 10 }, () => httpDoor(server.url)(upload(cover, '?k=1'))),
@@ -313,7 +313,7 @@ describe('the life of the process', () => {
     await server.stop();
   });
 
-  test('a port that is taken is told in one line', async () => {
+  test('reports a port already in use in one line', async () => {
     const server = await startServer();
     const second = await startServer({ PORT: new URL(server.url).port }, 'spawned');
     const line = await second.logged((one) => one['code'] === 'invalid_config');
@@ -330,7 +330,7 @@ describe('the life of the process', () => {
       'Expected an integer from 1 to 200 for MAX_K but received "0". Expected fatal, error, warn, info, debug, trace or silent for LOG_LEVEL but received "loud".',
     ],
   ] as const)
-    test(`the environment ${JSON.stringify(settings)} is refused with what was expected`, async () => {
+    test(`refuses the environment ${JSON.stringify(settings)} and says what was expected`, async () => {
       const server = await startServer(settings, 'spawned');
       const line = await server.logged((one) => one['code'] === 'invalid_config');
       assert.equal(line.msg, sentence);
@@ -343,7 +343,7 @@ describe("the user's files", () => {
   before(async () => (folder = await mkdtemp(join(tmpdir(), 'user-files-'))));
   after(() => rm(folder, { recursive: true }));
 
-  /** A full set of files as a user has it, here made of the starter set's. */
+  /** A full set of user files, copied from the starter set. */
   const userFiles = async (name: string) => {
     const dir = join(folder, name);
     await mkdir(join(dir, 'clip'), { recursive: true });
@@ -354,7 +354,7 @@ describe("the user's files", () => {
     return dir;
   };
 
-  test('are served, and nothing says starter', async () => {
+  test('are served without mention of the starter set', async () => {
     const dir = await userFiles('whole');
     const server = await startServer({ MODELS_DIR: dir, IMAGES_DIR: starter.imagesDir });
     const body = json(await httpDoor(server.url)(get('/')));
@@ -380,7 +380,7 @@ describe("the user's files", () => {
       assert.equal(await server.ended, 1);
     });
 
-  test('a pointer that Git LFS left in the place of a file is told from the file', async () => {
+  test('a Git LFS pointer in place of a file is reported as such', async () => {
     const dir = await userFiles('lfs-pointer');
     await writeFile(
       join(dir, 'album_covers.index'),
@@ -392,14 +392,14 @@ describe("the user's files", () => {
     assert.equal(await server.ended, 1);
   });
 
-  test('a MODELS_DIR that does not exist is told', async () => {
+  test('a MODELS_DIR that does not exist is reported', async () => {
     const server = await startServer({ MODELS_DIR: join(folder, 'absent') }, 'spawned');
     const line = await server.logged((one) => one['code'] === 'assets_missing');
     assert.match(line.msg, /absent, which is not a folder/);
     assert.equal(await server.ended, 1);
   });
 
-  /** A server over damaged files: it lives, says why it is not ready, and refuses searches with the reason. */
+  /** Asserts that a server with damaged files stays up and gives the reason in /ready and when refusing searches. */
   const assertLivesAndTells = async (dir: string, code: string, sentence: RegExp) => {
     const server = await startServer({ MODELS_DIR: dir }, 'listening');
     await server.logged((line) => line['code'] === code);
@@ -416,7 +416,7 @@ describe("the user's files", () => {
     assert.equal(await server.stop(), 0);
   };
 
-  test('a truncated index leaves the server alive and named in its answers', async () => {
+  test('a truncated index does not stop the server and is named in its responses', async () => {
     const dir = await userFiles('truncated-index');
     await truncate(join(dir, 'album_covers.index'), 5000);
     await assertLivesAndTells(dir, 'index_unreadable', /album_covers\.index/);
@@ -452,7 +452,7 @@ describe("the user's files", () => {
     await assertLivesAndTells(dir, 'model_unreadable', /vision_model\.onnx/);
   });
 
-  test('a file that is mended is read by the next request, without a restart', async () => {
+  test('a repaired file is read by the next request, without a restart', async () => {
     const dir = await userFiles('mended');
     const path = join(dir, 'album_covers.index');
     const whole = await readFile(path);
@@ -470,7 +470,7 @@ describe("the user's files", () => {
     await server.stop();
   });
 
-  test('a cover that is missing on disk is told from an album that does not exist', async () => {
+  test('a cover missing on disk is distinguished from a nonexistent album', async () => {
     const dir = await userFiles('no-covers');
     const server = await startServer({ MODELS_DIR: dir, IMAGES_DIR: join(root, 'docs') });
     const response = await httpDoor(server.url)(get(`/api/image/${String(id)}`));
@@ -480,7 +480,7 @@ describe("the user's files", () => {
   });
 });
 
-test('a thousand searches by four clients at a time lose nothing', async () => {
+test('a thousand searches by four concurrent clients all succeed', async () => {
   const server = await startServer();
   const door = httpDoor(server.url);
   const ids = starterIds();
@@ -504,7 +504,7 @@ test('a thousand searches by four clients at a time lose nothing', async () => {
 });
 
 test(
-  'a photo of two sleeves on a table names both, and says where they lie',
+  'identifies and locates both sleeves in a photo of a table',
   { skip: canIdentify() ? false : 'the addon is not built: there is no C++ compiler' },
   async () => {
     const server = await startServer();

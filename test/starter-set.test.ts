@@ -11,7 +11,7 @@ import { starter } from './support/requests.ts';
 
 const albums = starterAlbums();
 
-/** How often each pair comes, and how many pairs come so often. */
+/** The number of distinct pairs, and how often they occur. */
 function timesOf(of: readonly StarterAlbum[], pair: (album: StarterAlbum) => string) {
   const counts = new Map<string, number>();
   for (const album of of) counts.set(pair(album), (counts.get(pair(album)) ?? 0) + 1);
@@ -27,14 +27,14 @@ describe('the starter albums', () => {
     assert.deepEqual(starterAlbums(), albums);
   });
 
-  test('are others with another seed, and more with another count', () => {
+  test('depend on the seed and the count', () => {
     const rows = (options: { seed?: number; count?: number }) =>
       starterAlbums(options).map(({ row }) => row);
     assert.notDeepEqual(rows({ seed: 1 }), rows({}));
     assert.equal(rows({ seed: 1, count: 1000 }).length, 1000);
   });
 
-  test('have ids with gaps, and no artist and title twice', () => {
+  test('have ids with gaps and unique pairs of artist and title', () => {
     const ids = albums.map(({ row }) => row.local_id);
     assert.equal(new Set(ids).size, ids.length);
     assert.ok(ids.some((id, row) => id !== row + (ids[0] ?? 0)));
@@ -42,7 +42,7 @@ describe('the starter albums', () => {
     assert.equal(new Set(names).size, names.length);
   });
 
-  test('show every shape and every texture in every colour equally often, but for rounding', () => {
+  test('show every shape and every texture in every colour equally often, up to rounding', () => {
     assert.deepEqual(timesOf(albums, shapeOf), { pairs: 90, times: [2, 3] });
     assert.deepEqual(timesOf(albums, textureOf), { pairs: 60, times: [4] });
     const many = starterAlbums({ count: 540 });
@@ -50,13 +50,13 @@ describe('the starter albums', () => {
     assert.deepEqual(timesOf(many, textureOf), { pairs: 60, times: [9] });
   });
 
-  test('are of every genre, and of every decade since the sixties', () => {
+  test('span every genre and every decade since the sixties', () => {
     const genres = new Set(albums.map(({ row }) => row.genre));
     const decades = new Set(albums.map(({ row }) => Math.floor(row.release_year / 10)));
     assert.deepEqual([genres.size, decades.size], [12, 7]);
   });
 
-  test('are drawn without fonts, filters or anything from outside', () => {
+  test('are drawn without fonts, filters or external resources', () => {
     for (const album of starterAlbums({ count: 540 }))
       assert.doesNotMatch(coverSvg(album), /<text|<filter|<image|href|url\((?!#)/);
   });
@@ -67,7 +67,7 @@ describe('the starter albums', () => {
   });
 });
 
-describe('the set that the repository carries', () => {
+describe('the starter set in the repository', () => {
   let folder = '';
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'starter-set-'));
@@ -97,7 +97,7 @@ describe('the set that the repository carries', () => {
     assert.deepEqual([format, width, height], ['jpeg', 480, 480]);
   });
 
-  test('takes at most 8 MB, the model included', async (context) => {
+  test('takes at most 8 MB, including the model', async (context) => {
     const names = await readdir(starter.clipDir, { recursive: true, withFileTypes: true });
     const carried = names
       .filter((entry) => entry.isFile() && !/catalog[/\\]index/.test(entry.parentPath))
@@ -108,7 +108,7 @@ describe('the set that the repository carries', () => {
   });
 });
 
-/** Mean difference of two pictures' pixels, 0 to 255: another version of sharp may round otherwise. */
+/** Mean difference of two pictures' pixels, 0 to 255: other versions of sharp may round differently. */
 async function difference(one: Buffer, other: Buffer): Promise<number> {
   const [a, b] = await Promise.all([one, other].map((jpeg) => sharp(jpeg).raw().toBuffer()));
   if (!a || a.length !== b?.length) return Infinity;

@@ -40,8 +40,8 @@ describe('a search of the starter set', () => {
     assert.ok(first >= 0.95 * some.length);
   });
 
-  test('finds what words name', async () => {
-    /** Ids of those that show it, and the ids of as many first answers. */
+  test('finds the covers that words describe', async () => {
+    /** The ids of the covers that show it, and the ids of as many top results. */
     const ask = async (query: string, shows: (album: StarterAlbum) => boolean) => {
       const wanted = albums.filter(shows).map(({ row }) => row.local_id);
       const path = `/api/search-by-text?k=${String(wanted.length)}&query=${query}`;
@@ -82,7 +82,7 @@ describe('preparing the starter set', () => {
       .update(await readFile(path))
       .digest('hex');
 
-  test('killed in the middle, it leaves no half set; run again, it makes the same one', async () => {
+  test('leaves no partial set when killed, and creates the same set when run again', async () => {
     const killed = prepare();
     await once(killed.stdout, 'data'); // the first line of progress
     killed.kill('SIGKILL');

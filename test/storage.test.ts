@@ -28,7 +28,7 @@ const bucket = 'assets';
 const prefix = 'deep/down';
 const id = starterIds()[5] ?? 0;
 const cover = coverFile(id);
-/** An album whose cover here is too large for a function's answer. */
+/** An album whose cover in the bucket is too large for a function's response. */
 const largeId = starterIds()[6] ?? 0;
 const large = Buffer.concat([cover, noise(5_000_000)]);
 
@@ -155,7 +155,7 @@ describe('assets in S3', { skip: s3Skip, timeout: 1_800_000 }, () => {
     assert.deepEqual(big.body, large, 'a large cover is passed through whole');
   });
 
-  test('are not fetched again where the cache has them, and are where they have changed', async () => {
+  test('are taken from the cache, and fetched again only if they have changed', async () => {
     await (await start()).stop();
     const second = await start();
     assert.ok(!second.log.some((line) => line.msg === 'fetched'));
@@ -170,7 +170,7 @@ describe('assets in S3', { skip: s3Skip, timeout: 1_800_000 }, () => {
     await put(key, readFileSync(starter.metadataPath));
   });
 
-  test('a half copy in the cache is never used', async () => {
+  test('a truncated copy in the cache is never used', async () => {
     await (await start()).stop();
     const copy = (await cached()).find((name) => name.endsWith('album_covers.index')) ?? '';
     await truncate(join(cacheDir, copy), 1000);
@@ -179,7 +179,7 @@ describe('assets in S3', { skip: s3Skip, timeout: 1_800_000 }, () => {
     assert.ok(!(await cached()).some((name) => name.includes('.new')));
   });
 
-  test('a process that is killed while it fetches leaves nothing that is believed', async () => {
+  test('a process killed during a fetch leaves nothing that is trusted', async () => {
     proxy.plan = ({ path, method }) =>
       method === 'GET' && path.includes('album_covers.index') ? 'stall' : undefined;
     const killed = await start('listening');
@@ -191,7 +191,7 @@ describe('assets in S3', { skip: s3Skip, timeout: 1_800_000 }, () => {
     await assertFinds(await start());
   });
 
-  test("fetches of one file at the same time do not take each other's away, and what a killed one left goes", async () => {
+  test("concurrent fetches of a file do not delete each other's copies, and old leftovers are removed", async () => {
     await newCache();
     Object.assign(process.env, s3.env(proxy.endpoint));
     const models = S3Folder.open(`s3://${bucket}/${prefix}/models`, { pathStyle: true });
@@ -203,7 +203,7 @@ describe('assets in S3', { skip: s3Skip, timeout: 1_800_000 }, () => {
       Array.from({ length: 4 }, () => revalidateCopy(models, 'album_covers.index', path)),
     );
     assert.ok((await readFile(path)).equals(await readFile(starter.indexPath)));
-    // Where two ended at once the note may be of the other's copy: then it is not believed, and fetched once more.
+    // If two end at once, the note may describe the other's copy: it is not trusted then, and the file fetched again.
     await revalidateCopy(models, 'album_covers.index', path);
     assert.equal(await revalidateCopy(models, 'album_covers.index', path), false);
     assert.deepEqual((await cached()).sort(), [
@@ -213,13 +213,13 @@ describe('assets in S3', { skip: s3Skip, timeout: 1_800_000 }, () => {
     ]);
   });
 
-  test('an object that is written anew while it is fetched is fetched again', async () => {
+  test('an object overwritten during a fetch is fetched again', async () => {
     const key = `${prefix}/models/valid_metadata_final.json`;
     let changed: Promise<unknown> | undefined;
     const original = readFileSync(starter.metadataPath);
     const other = Buffer.concat([original, Buffer.from('\n')]);
     proxy.plan = async ({ method, path }) => {
-      // It was asked about, and is another when it is asked for.
+      // The object changes between the HEAD and the GET request.
       if (method === 'GET' && path.includes('valid_metadata')) await (changed ??= put(key, other));
       return undefined;
     };
@@ -230,7 +230,7 @@ describe('assets in S3', { skip: s3Skip, timeout: 1_800_000 }, () => {
     await put(key, original);
   });
 
-  /** The fault hits the first requests for each object (that which is slow: for the index), so often. */
+  /** The fault hits the first `times` requests for each object; slow faults skip the models except for the index. */
   const atFirst = (fault: Fault, times: number, method = 'GET') => {
     const slow = fault === 'stall' || fault === 'silence';
     const hits = new Map<string, number>();
@@ -255,7 +255,7 @@ describe('assets in S3', { skip: s3Skip, timeout: 1_800_000 }, () => {
     ['silence', 1, 'HEAD'],
     ['lie', 1, 'GET'],
   ] as const)
-    test(`${fault} of the first ${String(times)} ${method} requests for each file is survived`, async () => {
+    test(`survives ${fault} of the first ${String(times)} ${method} requests for each file`, async () => {
       atFirst(fault, times, method);
       await assertFinds(await start());
       for (const name of await cached())
@@ -272,7 +272,7 @@ describe('assets in S3', { skip: s3Skip, timeout: 1_800_000 }, () => {
     ['deny', 'storage_unavailable', /AccessDenied.*must be allowed to read it/],
     ['vanish', 'assets_missing', /album_covers\.index is missing/],
   ] as const)
-    test(`${fault} without end is a clear 503, and the next request after it works`, async () => {
+    test(`permanent ${fault} is a clear 503, and the next request after it works`, async () => {
       proxy.plan = ({ method, path }) =>
         method === 'GET' && path.includes('album_covers.index') ? fault : undefined;
       const server = await start('listening');
@@ -293,7 +293,7 @@ describe('assets in S3', { skip: s3Skip, timeout: 1_800_000 }, () => {
     ['stall', 1],
     ['reset', 2],
   ] as const)
-    test(`${fault} of a cover, ${String(times)} times, is survived`, async () => {
+    test(`survives ${fault} of a cover ${String(times)} times`, async () => {
       const server = await start();
       atFirst(fault, times);
       const response = await httpDoor(server.url)(get(`/api/image/${String(id)}`));
@@ -301,7 +301,7 @@ describe('assets in S3', { skip: s3Skip, timeout: 1_800_000 }, () => {
       assert.deepEqual(response.body, cover);
     });
 
-  test('a cover that never comes whole is a clear 503', async () => {
+  test('a cover that never arrives whole is a clear 503', async () => {
     const server = await start();
     proxy.plan = () => 'truncate';
     const response = await httpDoor(server.url)(get(`/api/image/${String(id)}`));
@@ -309,7 +309,7 @@ describe('assets in S3', { skip: s3Skip, timeout: 1_800_000 }, () => {
     assert.equal(json(response)['code'], 'storage_unavailable');
   });
 
-  test('a large cover that breaks off is cut off, never ended as if it were whole', async () => {
+  test('a large cover that breaks off aborts the response instead of ending it normally', async () => {
     const server = await start();
     proxy.plan = () => 'truncate';
     await assert.rejects(httpDoor(server.url)(get(`/api/image/${String(largeId)}`)));
@@ -318,7 +318,7 @@ describe('assets in S3', { skip: s3Skip, timeout: 1_800_000 }, () => {
     await assertFinds(server);
   });
 
-  test('covers are answered by a redirect where a CDN is set', async () => {
+  test('covers are redirected to the CDN if one is set', async () => {
     const server = await start('ready', { CDN_URL: 'https://cdn.example/covers/' });
     const door = httpDoor(server.url);
     const response = await door(get(`/api/image/${String(id)}`));
@@ -331,7 +331,7 @@ describe('assets in S3', { skip: s3Skip, timeout: 1_800_000 }, () => {
     assert.equal(json(await door(get('/api/image/999999')))['code'], 'album_not_found');
   });
 
-  test('a function fetches what it needs and nothing of the other tower', async () => {
+  test('a function fetches only what it needs, nothing of the other tower', async () => {
     await newCache();
     const search = event('POST', '/api/search-by-image', 'k=1', cover);
     const report = await invoke('search-by-image', [[search]], { settings: settings() });
@@ -341,7 +341,7 @@ describe('assets in S3', { skip: s3Skip, timeout: 1_800_000 }, () => {
     assert.ok(!names.some((name) => name.includes('text_model') || name.includes('tokenizer')));
   });
 
-  test('a cover too large for a function is answered by a redirect that leads to it', async () => {
+  test('a function redirects to a cover that is too large for its response', async () => {
     await newCache();
     const events = [largeId, id].map((one) => event('GET', `/api/image/${String(one)}`));
     const report = await invoke('image', [events], { settings: settings() });
@@ -353,7 +353,7 @@ describe('assets in S3', { skip: s3Skip, timeout: 1_800_000 }, () => {
     assert.deepEqual(report.loads, [], 'neither list nor index nor model');
   });
 
-  test('a cover that breaks off every time is a 503 of the function, in time', async () => {
+  test('a function answers 503 in time if a cover stalls every time', async () => {
     await newCache();
     proxy.plan = () => 'stall';
     const report = await invoke('image', [[event('GET', `/api/image/${String(id)}`)]], {
@@ -374,7 +374,7 @@ describe('assets in S3', { skip: s3Skip, timeout: 1_800_000 }, () => {
     return json<UploadTicket>(response);
   };
 
-  test('a photo of 9 MB goes by way of S3, is searched by once, and is deleted', async () => {
+  test('a photo of 9 MB is uploaded to S3, searched by once and deleted', async () => {
     const server = await start();
     const door = httpDoor(server.url);
     const ticket = await invite(server);
@@ -407,7 +407,7 @@ describe('assets in S3', { skip: s3Skip, timeout: 1_800_000 }, () => {
     const ticket = await invite(server, 'image/png');
     assert.equal(await sendForm(ticket, cover, { key: 'in/other' }), 403);
     assert.equal(await sendForm(ticket, cover, { 'Content-Type': 'text/html' }), 403);
-    // S3 breaks off when it has read too much: whether its answer is read before that is chance.
+    // S3 closes the connection once it has read too much: whether its response is read before that is a race.
     const status = await sendForm(ticket, noise(10 * 2 ** 20 + 1)).catch((error: unknown) => {
       assert.match(String(error), /fetch failed/);
       return 400;
@@ -437,7 +437,7 @@ describe('assets in S3', { skip: s3Skip, timeout: 1_800_000 }, () => {
     assert.equal(json(badId)['code'], 'invalid_parameter');
   });
 
-  test('an upload that breaks off on its way from S3 is read again', async () => {
+  test('an upload is read again if its transfer from S3 breaks off', async () => {
     const server = await start();
     const ticket = await invite(server);
     assert.equal(await sendForm(ticket, cover), 204);

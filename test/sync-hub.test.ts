@@ -66,7 +66,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
   };
   const cover = () => `images/album_${String(catalog.ids[7])}.jpg`;
 
-  test('pull catalog fetches index, list and covers, several at a time and no more', async () => {
+  test('pull catalog fetches the index, the list and the covers with limited concurrency', async () => {
     hub.repos.get('datasets/me/covers')?.set('README.md', Buffer.from('not of the set'));
     const { status, output, errors } = await pull();
     assert.equal(status, 0, errors);
@@ -91,7 +91,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
     assert.equal(verified.status, 0, verified.output + verified.errors);
   });
 
-  test('what is there is not fetched again; what is another is', async () => {
+  test('skips files already present and fetches changed ones again', async () => {
     assert.equal((await pull()).status, 0);
     hub.asked = [];
     const again = await pull();
@@ -110,7 +110,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
     await sameAsSet();
   });
 
-  test('files at the top of a repository, without covers and without a manifest, will do', async () => {
+  test('pulls a set from the root of a repository, without covers and without a manifest', async () => {
     const flat = [...set]
       .filter(([path]) => path.startsWith('models/') && !path.endsWith('manifest.json'))
       .map(([path, bytes]) => [path.slice('models/'.length), bytes] as const);
@@ -129,7 +129,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
     });
   });
 
-  test('pull model takes the exports that are asked for, and the pinned commit', async () => {
+  test('pull model fetches the requested exports from the pinned commit', async () => {
     const onnx = ['vision_model', 'text_model'].flatMap((tower) =>
       ['', '_fp16', '_quantized', '_q4'].map((suffix) => `onnx/${tower}${suffix}.onnx`),
     );
@@ -153,7 +153,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
     assert.match(asked('commits')[0]?.about ?? '', /^[0-9a-f]{40}$/);
   });
 
-  test('a model that was pulled searches', async () => {
+  test('a pulled model can be searched with', async () => {
     const files = await filesUnder(starter.clipDir);
     for (const path of files.keys()) if (path.startsWith('catalog')) files.delete(path);
     hub.repos.set('models/me/small', files);
@@ -166,7 +166,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
     assert.equal(eventsOf(output)[0]?.['album_id'], catalog.ids[3]);
   });
 
-  test('a pull that is killed goes on in the middle of a file', async () => {
+  test('a killed pull resumes in the middle of a file', async () => {
     hub.plan = ({ kind, about }) =>
       kind === 'storage' && about.endsWith('.index') ? 'break' : undefined;
     const running = startCli(['pull', 'catalog', 'hf:me/covers'], env());
@@ -185,7 +185,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
     assert.ok(Number(/^bytes=(\d+)-$/.exec(rest)?.[1]) >= size / 4, rest);
   });
 
-  test('Ctrl-C ends with 130 and leaves nothing half there; once more goes on', async () => {
+  test('Ctrl-C exits with 130 and leaves only whole and .part files; the next pull resumes', async () => {
     hub.plan = ({ kind, about }) =>
       kind === 'resolve' && about.endsWith('.index') ? 'throttle' : undefined;
     const running = startCli(['pull', 'catalog', 'hf:me/covers'], env());
@@ -200,12 +200,12 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
     await sameAsSet();
   });
 
-  test('breaks, resets and errors of the server are gone on with', async () => {
+  test('a pull survives broken transfers, resets and errors of the server', async () => {
     const faults = { break: 'storage', reset: 'resolve', fail: 'resolve' } as const;
     for (const [fault, where] of Object.entries(faults)) {
       await rm(out, { recursive: true });
       hub.asked = [];
-      const begun = new Set<string>(); // the first request about each file is hurt
+      const begun = new Set<string>(); // the first request for each file fails
       hub.plan = ({ kind, about }) => {
         if (kind !== where || begun.has(about) || !/album_\d*[05]\.jpg|index/.test(about))
           return undefined;
@@ -222,7 +222,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
     }
   });
 
-  test('a Hub that throttles is waited for, by all, as long as it says', async () => {
+  test('all downloads wait as long as a throttling Hub says', async () => {
     let until = 0;
     let early = 0;
     hub.plan = ({ kind }) => {
@@ -236,12 +236,12 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
     };
     assert.equal((await pull('--concurrency', '4')).status, 0);
     assert.ok(until > 0);
-    // On their way already, or sent before the answer was read: at most two each. 43 files were left.
+    // Already in flight, or sent before the response was read: at most two per worker. 43 files were left.
     assert.ok(early <= 8, `${String(early)} came too early`);
     await sameAsSet();
   });
 
-  test('the way in which the Hub itself tells of its limit is understood, and costs no attempt', async () => {
+  test("the Hub's own rate limit header is understood and costs no attempt", async () => {
     hub.plan = ({ kind, about }, nth) =>
       kind === 'resolve' && about === cover() && nth < 3 ? 'limit' : undefined;
     const { status, errors } = await pull('--attempts', '1');
@@ -257,7 +257,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
     [{ 'Retry-After': 'tomorrow' }, 3],
     [{}, 3],
   ] as const)
-    test(`who always says 429 and ${JSON.stringify(headers)} is asked ${String(most)} times at three attempts`, async () => {
+    test(`sends ${String(most)} requests with three attempts if the response is always 429 with ${JSON.stringify(headers)}`, async () => {
       let requests = 0;
       const server = createServer((_, response) => {
         requests += 1;
@@ -272,7 +272,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
       server.close();
     });
 
-  test('what was there before stays whole until the new set has come', async () => {
+  test('the old set stays intact until the new one is complete', async () => {
     assert.equal((await pull()).status, 0);
     const repo = hub.repos.get('datasets/me/covers');
     const others = new Map([...set].filter(([path]) => path.startsWith('models/')));
@@ -297,7 +297,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
     for (const [path, bytes] of set) assert.ok(found.get(path)?.equals(bytes), path);
   };
 
-  test('a link whose time is up is asked for again', async () => {
+  test('an expired link is requested again', async () => {
     hub.plan = ({ kind, about }, nth) =>
       kind === 'resolve' && about === cover() && nth < 2 ? 'expired' : undefined;
     assert.equal((await pull()).status, 0);
@@ -305,8 +305,8 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
     await sameAsSet();
   });
 
-  test('bytes that the checksum does not fit never become a file', async () => {
-    const small = 'models/manifest.json'; // git's checksum; that of the covers is SHA-256
+  test('data that does not match its checksum never becomes a file', async () => {
+    const small = 'models/manifest.json'; // has git's checksum; covers have SHA-256
     hub.plan = ({ kind, about }, nth) =>
       (about === cover() && kind === 'storage') || (about === small && kind === 'resolve')
         ? nth === 0
@@ -326,7 +326,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
     assert.ok(!existsSync(join(out, 'models', 'manifest.json')), 'the set is not whole');
   });
 
-  test('what is not there, or not for everyone, is told in one sentence', async () => {
+  test('reports missing and private files in one sentence', async () => {
     hub.repos.set('datasets/me/secret', new Map(set));
     hub.hidden.add('datasets/me/secret');
     const half = [...set].filter(([path]) => !path.endsWith('.index'));
@@ -356,7 +356,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
     await sameAsSet();
   });
 
-  test('a Hub that does not answer ends the pull, and a full disk too', async (context) => {
+  test('gives up if the Hub keeps failing or the disk is full', async (context) => {
     hub.plan = ({ kind }) => (kind === 'resolve' ? 'fail' : undefined);
     const { status, errors } = await pull('--concurrency', '30', '--attempts', '2');
     assert.equal(status, 1);
@@ -373,7 +373,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
     if (not !== undefined) context.diagnostic(not);
   });
 
-  test('a proxy is used where the environment names one', async () => {
+  test('uses a proxy named in the environment', async () => {
     const seen: string[] = [];
     const proxy = createServer((incoming, outgoing) => {
       const { method, headers } = incoming;
@@ -432,7 +432,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
       for (const [path, bytes] of set) assert.ok(remote().get(path)?.equals(bytes), path);
     };
 
-    test('ships what is not there, the manifest last; then only what changed', async () => {
+    test('uploads what is missing, the manifest last, and then only what changed', async () => {
       const { status, output, errors } = await push();
       assert.equal(status, 0, errors);
       assert.match(output, /^63 files to upload, 0 to delete, 0 unchanged$/m);
@@ -454,7 +454,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
       assert.equal(remote().get(cover())?.toString(), 'another');
     });
 
-    test('--dry-run tells and does nothing; --prune takes away what is gone here', async () => {
+    test('--dry-run only reports; --prune deletes what is missing locally', async () => {
       const told = await push(['--dry-run']);
       assert.equal(told.status, 0);
       assert.match(told.output, /^63 files to upload/m);
@@ -476,7 +476,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
       assert.ok(remote().has('README.md'), 'what is not of the set stays');
     });
 
-    test('--prune takes nothing away where there are no covers here', async () => {
+    test('--prune refuses to delete anything if there are no local covers', async () => {
       assert.equal((await push()).status, 0);
       await rm(join(out, 'images'), { recursive: true });
       await mkdir(join(out, 'images'));
@@ -486,7 +486,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
       sameAsRemote();
     });
 
-    test('a manifest that no longer describes what is there goes', async () => {
+    test('deletes a manifest that no longer describes the set', async () => {
       assert.equal((await push()).status, 0);
       await rm(join(out, 'models', 'manifest.json'));
       await writeFile(join(out, 'models', 'valid_metadata_final.json'), '\n', { flag: 'a' });
@@ -496,7 +496,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
       assert.ok(!remote().has('models/manifest.json'));
     });
 
-    test('a Space gets the model too, if it shall', async () => {
+    test('a Space gets the model too with --with-model', async () => {
       hub.repos.set('spaces/me/app', new Map([['Dockerfile', Buffer.from('FROM x')]]));
       await cp(starter.clipDir, join(out, 'models', 'clip'), {
         recursive: true,
@@ -514,7 +514,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
       assert.equal(files?.size, 1 + 63 + 5);
     });
 
-    test('who may not write is told so, and nothing is written', async () => {
+    test('reports missing write access and writes nothing', async () => {
       const { status, errors } = await push([], 'hf_of_a_stranger');
       assert.equal(status, 1);
       assert.match(errors, /403, so HF_TOKEN has to be one that may do this/);
@@ -525,7 +525,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
       assert.match(none.errors, /HF_TOKEN/);
     });
 
-    test('uploads that are throttled or broken off are sent again', async () => {
+    test('throttled and interrupted uploads are retried', async () => {
       hub.plan = ({ kind }, nth) =>
         kind === 'upload' && nth === 0
           ? asked('upload').length % 10 === 0
@@ -539,7 +539,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
       sameAsRemote();
     });
 
-    test('a push that fails leaves what was there, and the next one ships the rest', async () => {
+    test('a failed push changes nothing on the Hub, and the next one completes it', async () => {
       assert.equal((await push()).status, 0);
       const before = new Map(remote());
       for (const id of catalog.ids) await writeFile(catalogCover(id), `new ${String(id)}`);

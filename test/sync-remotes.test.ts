@@ -53,8 +53,8 @@ describe('pull and push', { timeout: 1_800_000 }, () => {
   const cover = () => `images/album_${String(catalog.ids[4])}.jpg`;
 
   describe('with a folder', () => {
-    test('what is pushed to it comes back, and only what changed goes again', async () => {
-      const remote = join(here, 'remote'); // made by the first push
+    test('a pushed set comes back the same, and unchanged files are not pushed again', async () => {
+      const remote = join(here, 'remote'); // created by the first push
       const first = await cli(['push', remote, ...ofSet()]);
       assert.equal(first.status, 0, first.errors);
       sameAsSet(await filesUnder(remote));
@@ -68,7 +68,7 @@ describe('pull and push', { timeout: 1_800_000 }, () => {
     });
   });
 
-  test('features that fit what is replaced go with it, there and here', async () => {
+  test('features of a replaced set are deleted, both remotely and locally', async () => {
     const remote = join(here, 'remote');
     assert.equal((await cli(['push', remote, ...ofSet()])).status, 0);
     assert.equal((await cli(['pull', 'catalog', remote], env())).status, 0);
@@ -104,8 +104,8 @@ describe('pull and push', { timeout: 1_800_000 }, () => {
     sameAsSet(await filesUnder(place));
   });
 
-  describe('a model whose weights lie beside its graphs', () => {
-    /** An entry of onnx.proto that names a file of weights, as `external_data` has it. */
+  describe('a model with external weights', () => {
+    /** An `external_data` entry of onnx.proto that names a weights file. */
     const named = (name: string) =>
       `\n\bcontext\x12\x01x\n\blocation\x12${String.fromCharCode(name.length)}${name}`;
     const weights = { vision: 'vision_model.onnx_data', text: 'weights.pb' };
@@ -122,7 +122,7 @@ describe('pull and push', { timeout: 1_800_000 }, () => {
       return dir;
     };
 
-    test('comes with them, by whatever name, and is shipped with them', async () => {
+    test('is pulled and pushed with them, whatever their names', async () => {
       const dir = await modelDir();
       const out = join(here, 'out');
       const pull = (from: string) =>
@@ -141,7 +141,7 @@ describe('pull and push', { timeout: 1_800_000 }, () => {
     });
 
     for (const name of Object.values(weights))
-      test(`is not done where ${name} is not there`, async () => {
+      test(`is not pulled if ${name} is missing`, async () => {
         const dir = await modelDir();
         await rm(join(dir, 'onnx', name));
         const { status, errors } = await cli([
@@ -151,7 +151,7 @@ describe('pull and push', { timeout: 1_800_000 }, () => {
         assert.equal(errors.split('\n').at(-2), `Error: ${dir} does not have ${name}.`);
       });
 
-    test('is refused where it names a file outside of its folder', async () => {
+    test('is refused if it names a file outside its folder', async () => {
       const dir = await modelDir();
       await writeFile(join(dir, 'onnx', 'text_model.onnx'), named('../../x.pb'), 'latin1');
       const { status, errors } = await cli([
@@ -189,7 +189,7 @@ describe('pull and push', { timeout: 1_800_000 }, () => {
     const pull = (...more: string[]) => run('pull', 'catalog', prefix, ...more);
     const written = () => proxy.asked.filter(({ method }) => method === 'PUT');
 
-    test('what is pushed comes back, checked; only what changed goes again', async () => {
+    test('a pushed set comes back the same, and unchanged files are not transferred again', async () => {
       const first = await push();
       assert.equal(first.status, 0, first.errors);
       assert.match(
@@ -209,7 +209,7 @@ describe('pull and push', { timeout: 1_800_000 }, () => {
       assert.ok(proxy.asked.length <= 2, 'a listing and a look at one object');
     });
 
-    test('each object keeps its SHA-256, and a server serves what was pushed', async () => {
+    test('each object has its SHA-256 in its metadata, and a server serves the pushed set', async () => {
       await cp(starter.clipDir, join(here, 'models', 'clip'), {
         recursive: true,
         filter: (path) => !path.endsWith('catalog'),
@@ -242,7 +242,7 @@ describe('pull and push', { timeout: 1_800_000 }, () => {
       }
     });
 
-    test('--prune takes away what is gone, --dry-run writes nothing', async () => {
+    test('--prune deletes what is missing locally, --dry-run writes nothing', async () => {
       assert.equal((await push('--dry-run')).status, 0);
       assert.equal(written().length, 0);
       assert.equal((await push()).status, 0);
@@ -257,7 +257,7 @@ describe('pull and push', { timeout: 1_800_000 }, () => {
       assert.equal((await readdir(left)).length, set.size - 1);
     });
 
-    test('a fault on the way is gone on with, and never becomes a file', async () => {
+    test('a pull survives transfer faults, and damaged data never becomes a file', async () => {
       assert.equal((await push()).status, 0);
       for (const fault of [
         'reset',
@@ -268,7 +268,7 @@ describe('pull and push', { timeout: 1_800_000 }, () => {
       ] as const satisfies Fault[]) {
         await rm(here, { recursive: true, force: true });
         proxy.reset();
-        const hurt: string[] = []; // each once
+        const hurt: string[] = []; // each path once
         proxy.plan = ({ method, path }) => {
           const wanted = method === 'GET' && /album_covers\.index|album_\d*[37]\.jpg/.test(path);
           if (!wanted || hurt.includes(path)) return undefined;
@@ -282,8 +282,8 @@ describe('pull and push', { timeout: 1_800_000 }, () => {
       }
     });
 
-    test('uploads that are throttled or broken off are sent again', async () => {
-      // One goes in parts, each of which is sent again by itself.
+    test('throttled and interrupted uploads are retried', async () => {
+      // One file is uploaded in parts, each of which is retried by itself.
       const large = noise(17_000_000);
       await cp(catalog.imagesDir, join(here, 'images'), { recursive: true });
       await writeFile(join(here, cover()), large);
@@ -316,7 +316,7 @@ describe('pull and push', { timeout: 1_800_000 }, () => {
         if (path !== cover()) assert.ok(found.get(path)?.equals(bytes), path);
     });
 
-    test('what is denied or not there is told in one sentence', async () => {
+    test('reports denied access and missing files in one sentence', async () => {
       const nothing = await pull();
       assert.equal(nothing.status, 1);
       assert.match(nothing.errors, /^Error: s3:.* has none of the files that are wanted\.$/m);
@@ -330,7 +330,7 @@ describe('pull and push', { timeout: 1_800_000 }, () => {
       }
     });
 
-    test('where tags are no sums, with keys of KMS, the SHA-256 that was written counts', async () => {
+    test('uses the stored SHA-256 if ETags are not checksums, as with KMS keys', async () => {
       assert.equal((await push()).status, 0);
       proxy.plan = ({ method }) => (method === 'HEAD' ? 'kms' : undefined);
       assert.match((await push()).output, allUnchanged());
@@ -339,7 +339,7 @@ describe('pull and push', { timeout: 1_800_000 }, () => {
       sameAsSet(await filesUnder(here));
     });
 
-    test('what has no sum at all, an upload in parts by another, is fetched each time', async () => {
+    test('an object without any checksum, such as a foreign multipart upload, is fetched each time', async () => {
       assert.equal((await push()).status, 0);
       const target = { Bucket: 'sets', Key: `${prefix.slice('s3://sets/'.length)}/${indexPath}` };
       const { UploadId } = await client.send(new CreateMultipartUploadCommand(target));

@@ -30,7 +30,7 @@ const vectors = unitVectors(count, dimension);
 const vectorOf = (row: number) => vectors.slice(row * dimension, (row + 1) * dimension);
 const query = vectorOf(123).map((value, j) => value + 0.02 * Math.sin(j));
 
-/** What an exact search must answer, worked out in plain JavaScript. */
+/** The expected result of an exact search, computed in plain JavaScript. */
 function bruteForce(metric: 'inner_product' | 'l2', k: number, rows: Iterable<number>): number[] {
   const cost = (row: number) => {
     let sum = 0;
@@ -58,7 +58,7 @@ describe('vector index', () => {
   after(() => rm(folder, { recursive: true }));
 
   for (const metric of ['inner_product', 'l2'] as const)
-    test(`a flat index by ${metric} answers what brute force answers`, async () => {
+    test(`a flat index by ${metric} agrees with brute force`, async () => {
       const index = await make('Flat', metric);
       const { rows, distances } = await index.search(query, 10);
       assert.deepEqual([...rows], bruteForce(metric, 10, all));
@@ -80,18 +80,18 @@ describe('vector index', () => {
         assert.equal(found.rows.length, Math.min(10, wanted.length));
         assert.equal(found.distances.length, found.rows.length);
         const expected = bruteForce('inner_product', 10, wanted);
-        // SQ8 stores rounded vectors: neighbours of nearly equal distance may change places
+        // SQ8 stores rounded vectors: neighbours of nearly equal distance may swap
         if (type === 'SQ8') assert.equal(found.rows[0], expected[0]);
         else assert.deepEqual([...found.rows], expected);
       });
 
-  test('k beyond the size gives all', async () => {
+  test('a k beyond the size returns all rows', async () => {
     const index = await make('Flat');
     assert.equal((await index.search(query, 1000)).rows.length, count);
     assert.equal((await index.search(query, 1000, Uint32Array.of(1, 2))).rows.length, 2);
   });
 
-  test('of equal distances the lower row comes first', async () => {
+  test('ties are broken by the lower row', async () => {
     const index = await VectorIndex.create({ dimension, metric: 'inner_product' });
     for (let i = 0; i < 50; i += 1) index.add(vectorOf(1));
     assert.deepEqual([...(await index.search(vectorOf(1), 5)).rows], [0, 1, 2, 3, 4]);
@@ -101,13 +101,13 @@ describe('vector index', () => {
     );
   });
 
-  test('an empty index answers nothing', async () => {
+  test('an empty index returns nothing', async () => {
     const index = await VectorIndex.create({ dimension, metric: 'inner_product' });
     assert.equal(index.size, 0);
     assert.deepEqual([...(await index.search(query, 5)).rows], []);
   });
 
-  test('a query that is wrong is refused in words, and the next one is answered', async () => {
+  test('an invalid query is refused with a clear message, and the next one is answered', async () => {
     const index = await make('Flat');
     await assert.rejects(index.search(new Float32Array(31), 5), {
       name: 'RangeError',
@@ -137,7 +137,7 @@ describe('vector index', () => {
       assert.ok(!(await readdir(folder)).some((name) => name.endsWith('.new')));
     });
 
-  test('writing where there is no room fails with the reason and leaves nothing', async () => {
+  test('writing to a missing folder fails with the reason and leaves nothing', async () => {
     const index = await make('Flat');
     await assert.rejects(
       index.write(join(folder, 'absent', 'x.index')),
@@ -186,7 +186,7 @@ describe('vector index', () => {
   });
 
   for (const type of ['Flat', 'SQ8', 'HNSW16', 'IVF8,Flat'])
-    test(`${type} cut at any length is refused, and the process lives`, async () => {
+    test(`${type} truncated to any length is refused without a crash`, async () => {
       const path = join(folder, 'cut.index');
       await (await make(type)).write(path);
       const { length } = await readFile(path);
@@ -196,7 +196,7 @@ describe('vector index', () => {
       }
     });
 
-  test('a file with any byte changed is read or refused, and never ends the process', async () => {
+  test('a file with a changed byte is read or refused, and never crashes the process', async () => {
     const path = join(folder, 'flipped.index');
     await (await make('HNSW16')).write(path);
     const program = `
@@ -227,8 +227,8 @@ describe('vector index', () => {
   });
 });
 
-describe('a search beside the thread of JavaScript', () => {
-  // Large enough for its memory to be taken from the process where it is freed.
+describe('a search off the JavaScript thread', () => {
+  // Large enough that its memory is unmapped when it is freed.
   const [large, wide] = [20_000, 512];
   const manyVectors = unitVectors(large, wide);
   const own = (row: number) => manyVectors.slice(row * wide, (row + 1) * wide);
@@ -238,7 +238,7 @@ describe('a search beside the thread of JavaScript', () => {
     return index;
   };
 
-  test('the event loop turns while it lasts', async () => {
+  test('does not block the event loop', async () => {
     const index = await makeLarge();
     let turned = false;
     setImmediate(() => (turned = true));
@@ -247,7 +247,7 @@ describe('a search beside the thread of JavaScript', () => {
     assert.ok(turned);
   });
 
-  test('one that is under way ends rightly though the index is disposed of, and none begins after that', async () => {
+  test('completes correctly if the index is disposed of meanwhile, but cannot start after that', async () => {
     const index = await makeLarge();
     const searches = [3, 4567, 19_999].map((row) => index.search(own(row), 1));
     const lengths = index.lengthsOf(Uint32Array.of(0, 19_999));
@@ -262,10 +262,10 @@ describe('a search beside the thread of JavaScript', () => {
 
   const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } };
   const noGlibc = header.glibcVersionRuntime === undefined && 'malloc is not the one of glibc';
-  test('memory that was freed goes back to the system', { skip: noGlibc }, async () => {
+  test('trimMemory returns freed memory to the system', { skip: noGlibc }, async () => {
     const index = await VectorIndex.create({ dimension: 4, metric: 'l2', type: 'HNSW32' });
     for (let i = 0; i < 20; i += 1) index.add(unitVectors(5000, 4));
-    const kept = await make('Flat'); // lies above what is freed, so that malloc itself can't give that back
+    const kept = await make('Flat'); // lies above the freed memory, so that malloc itself can't return it
     index.dispose();
     await new Promise((done) => setTimeout(done, 200));
     const before = process.memoryUsage.rss();
@@ -275,7 +275,7 @@ describe('a search beside the thread of JavaScript', () => {
     assert.equal(kept.size, count);
   });
 
-  test('query and rows may be used for something else as soon as it has begun', async () => {
+  test('query and rows may be overwritten as soon as the search has started', async () => {
     const index = await makeLarge();
     const [asked, rows] = [own(77), Uint32Array.of(77, 4, 5)];
     const searching = index.search(asked, 1, rows);
@@ -285,21 +285,21 @@ describe('a search beside the thread of JavaScript', () => {
   });
 
   for (const type of ['Flat', 'SQ8', 'IVF64,Flat'])
-    test(`many at a time find in ${type} what each finds alone`, async () => {
+    test(`concurrent searches of ${type} find what each finds alone`, async () => {
       const index = await make(type);
       const asked = all.slice(0, 50).map((row) => ({ query: vectorOf(row), k: 1 + (row % 40) }));
       const alone: Neighbours[] = [];
       for (const { query, k } of asked) alone.push(await index.search(query, k));
       const together = await Promise.all(asked.map(({ query, k }) => index.search(query, k)));
       assert.deepEqual(together, alone);
-      // One cell of an inverted file has fewer vectors than were asked for.
+      // A single cell of an inverted file may hold fewer vectors than requested.
       assert.ok(
         alone.every(({ rows }, i) => type.startsWith('IVF') || rows.length === 1 + (i % 40)),
       );
       assert.ok(alone.every(({ rows }) => rows.length > 0 && !rows.includes(-1)));
     });
 
-  test('one that waits for another is left out when nobody waits for it any more', async () => {
+  test('is skipped if it is aborted while it waits for another', async () => {
     const index = await makeLarge();
     const leaving = new AbortController();
     const first = index.search(own(3), 1);
@@ -312,7 +312,7 @@ describe('a search beside the thread of JavaScript', () => {
     assert.deepEqual([(await first).rows[0], (await last).rows[0]], [3, 5]);
   });
 
-  test('nothing changes the index while it lasts', async () => {
+  test('the index cannot be changed during a search', async () => {
     const index = await makeLarge();
     const searching = index.search(own(8), 1);
     for (const change of [
@@ -328,7 +328,7 @@ describe('a search beside the thread of JavaScript', () => {
     assert.equal(index.size, large + 1);
   });
 
-  test('a thread that ends, and a process that does, wait for it', () => {
+  test('an exiting thread or process waits for it', () => {
     const program = `
       const { Worker } = require('node:worker_threads');
       const { Index } = require('faiss-node');
@@ -349,7 +349,7 @@ describe('a search beside the thread of JavaScript', () => {
     );
   });
 
-  test('a file is read there too: a pipe, which this thread writes', async () => {
+  test('a file is read off the thread too: here a pipe that this thread writes', async () => {
     const { default: faiss } = await import('faiss-node');
     const folder = await mkdtemp(join(tmpdir(), 'pipe-'));
     try {
@@ -396,7 +396,7 @@ for (const { name: reference, skip, path } of references)
         }
       });
 
-    test('a truncated one is refused with both sizes', async () => {
+    test('a truncated index is refused with both sizes', async () => {
       const whole = await VectorIndex.open(path('faiss/flat_ip.index'));
       const sizeOf = async (name: string) => String((await stat(path(`faiss/${name}.index`))).size);
       const sentence =
@@ -409,7 +409,7 @@ for (const { name: reference, skip, path } of references)
       });
     });
 
-    test('one of 256 dimensions says so, and refuses a query of 512', async () => {
+    test('an index of 256 dimensions says so and refuses a query of 512', async () => {
       const index = await VectorIndex.open(path('faiss/dimension_256.index'));
       assert.equal(index.dimension, 256);
       await assert.rejects(

@@ -45,7 +45,7 @@ describe('the command verify', { timeout: 1_800_000 }, () => {
   after(() => rm(folder, { recursive: true }));
 
   let copies = 0;
-  /** A copy of the whole set to do harm to. */
+  /** A copy of the whole set, to be damaged. */
   const copy = async (options: { manifest: boolean } = { manifest: false }): Promise<string> => {
     const dir = join(folder, `copy-${String((copies += 1))}`);
     await cp(whole, dir, { recursive: true });
@@ -70,7 +70,7 @@ describe('the command verify', { timeout: 1_800_000 }, () => {
     await writeFile(path, joinRows(edit(splitRows(await readFile(path, 'utf8')))));
   };
 
-  /** Writes an index of other vectors. */
+  /** Rewrites the index with edited vectors. */
   const editVectors = async (dir: string, edit: (vector: Float32Array, row: number) => void) => {
     const old = await VectorIndex.open(join(dir, indexName));
     const index = await VectorIndex.create({ dimension: 512, metric: 'inner_product' });
@@ -84,7 +84,7 @@ describe('the command verify', { timeout: 1_800_000 }, () => {
 
   const skip = canIdentify() ? false : 'the addon is not built: there is no C++ compiler';
   describe('features', { skip }, () => {
-    test('none are told, and are no fault', async () => {
+    test('missing features are a note, not an error', async () => {
       const dir = await copy();
       await rm(join(dir, featuresName));
       const { status, of } = await verify(dir);
@@ -96,13 +96,13 @@ describe('the command verify', { timeout: 1_800_000 }, () => {
       assert.match(of('features')[0]?.message ?? '', /index features creates it/);
     });
 
-    test('damaged ones, and those of other covers, are errors', async () => {
+    test('damaged features and those of other covers are errors', async () => {
       const cut = await copy();
       await truncate(join(cut, featuresName), 20_000);
       const other = await copy();
       const index = await FeatureIndex.open(join(other, featuresName));
       const { value } = (await index.covers().next()) as { value: CoverFeatures };
-      index.close(); // before it is written over
+      index.close(); // before it is overwritten
       await writeFeatureFile(join(other, featuresName), [value]);
       const changed = await copy({ manifest: true });
       await cp(join(other, featuresName), join(changed, featuresName));
@@ -120,7 +120,7 @@ describe('the command verify', { timeout: 1_800_000 }, () => {
     });
   });
 
-  test('finds nothing wrong with a good set, says so in a line for each check, and ends with 0', async () => {
+  test('reports no problem with a good set, in one line per check, and exits with 0', async () => {
     const { status, findings } = await verify(whole);
     assert.equal(status, 0);
     assert.deepEqual(
@@ -161,7 +161,7 @@ describe('the command verify', { timeout: 1_800_000 }, () => {
     );
   });
 
-  test('an id that comes twice is an error', async () => {
+  test('a duplicate id is an error', async () => {
     const dir = await copy();
     await editRows(dir, (rows) => rows.map((row, i) => (i === 7 ? (rows[6] ?? '') : row)));
     const { status, of } = await verify(dir);
@@ -169,7 +169,7 @@ describe('the command verify', { timeout: 1_800_000 }, () => {
     assert.match(of('metadata')[0]?.message ?? '', /stands twice/);
   });
 
-  test('ids that do not ascend are a warning', async () => {
+  test('ids that are not ascending are a warning', async () => {
     const dir = await copy();
     await editRows(dir, ([first = '', second = '', ...rest]) => [second, first, ...rest]);
     const { of } = await verify(dir);
@@ -186,7 +186,7 @@ describe('the command verify', { timeout: 1_800_000 }, () => {
     assert.match(of('rows')[0]?.message ?? '', /3 dirty rows, read round: missing artist 3/);
   });
 
-  test('vectors of another length, and NaN, are an error', async () => {
+  test('vectors that are not of length 1 or contain NaN are an error', async () => {
     const dir = await copy();
     await editVectors(dir, (vector, row) => {
       if (row === 4) vector.fill(NaN);
@@ -197,7 +197,7 @@ describe('the command verify', { timeout: 1_800_000 }, () => {
     assert.deepEqual(of('norms')[0]?.details, { rows: [4, 9], with_nan: 1 });
   });
 
-  test('an index that is not normalised is said to be, and its drift is measured as cosines', async () => {
+  test('an index that is not normalised is reported, and its drift is measured as cosines', async () => {
     const dir = await copy();
     await editVectors(dir, (vector) => {
       for (const [i, value] of vector.entries()) vector[i] = 10.88 * value;
@@ -210,7 +210,7 @@ describe('the command verify', { timeout: 1_800_000 }, () => {
     assert.ok(Number(median) > 0.999 && Number(median) <= 1.000001, String(median));
   });
 
-  test('an inverted file that looks into one cell is a warning', async () => {
+  test('an inverted file that probes only one cell is a warning', async () => {
     const dir = join(folder, 'one-probe');
     const build = [
       'index',
@@ -228,14 +228,14 @@ describe('the command verify', { timeout: 1_800_000 }, () => {
     assert.match(of('index')[0]?.message ?? '', /saved to look into 1 of its 4 cells/);
   });
 
-  test('an index with the ids of the albums is read by them, one with others is an error', async () => {
+  test('an index with album ids is read by them; one with other ids is an error', async () => {
     for (const [shift, expected] of [
       [0, 0],
       [5000, 3],
     ] as const) {
       const dir = await copy();
       const flat = await readFile(join(dir, indexName));
-      const head = Buffer.from(flat.subarray(0, 37)); // FAISS's header, but for the type
+      const head = Buffer.from(flat.subarray(0, 37)); // FAISS's header, except for the type
       head.write('IxMp', 'latin1');
       const count = Buffer.alloc(8);
       count.writeBigInt64LE(40n);
@@ -279,7 +279,7 @@ describe('the command verify', { timeout: 1_800_000 }, () => {
     assert.deepEqual(of('duplicates')[0]?.details, { groups: [ids(5, 6, 30), ids(20, 21)] });
   });
 
-  test('files that the manifest does not know are an error', async () => {
+  test('files that differ from the manifest are an error', async () => {
     const dir = await copy({ manifest: true });
     await editRows(dir, (rows) => rows.map((row) => row.replace(/"genre": ?"/, '"genre": "New ')));
     const { status, of } = await verify(dir);
@@ -287,7 +287,7 @@ describe('the command verify', { timeout: 1_800_000 }, () => {
     assert.match(of('manifest')[0]?.message ?? '', /valid_metadata_final\.json differ/);
   });
 
-  test('an index whose rows belong to other covers, as with another model, is told', async () => {
+  test('an index whose rows belong to other covers is reported as made with another model', async () => {
     const dir = await copy();
     await editRows(dir, (rows) => [...rows.slice(1), ...rows.slice(0, 1)]);
     const { status, of } = await verify(dir);
@@ -295,7 +295,7 @@ describe('the command verify', { timeout: 1_800_000 }, () => {
     assert.match(of('drift')[0]?.message ?? '', /^the index was made with another model/);
   });
 
-  test('an index made with other pre-processing is told from one made with another model', async () => {
+  test('an index made with other pre-processing is distinguished from one made with another model', async () => {
     const model = join(folder, 'other-preprocessing');
     await cp(starter.clipDir, model, {
       recursive: true,
@@ -313,7 +313,7 @@ describe('the command verify', { timeout: 1_800_000 }, () => {
     );
   });
 
-  test('a set that is not there is an error for each file', async () => {
+  test('a missing set is an error for each file', async () => {
     const { status, of } = await verify(join(folder, 'nowhere'));
     assert.equal(status, 3);
     assert.match(of('index')[0]?.message ?? '', /ENOENT/);
@@ -322,7 +322,7 @@ describe('the command verify', { timeout: 1_800_000 }, () => {
 });
 
 describe('the command line', () => {
-  test('search text and search image rank as the API does', async () => {
+  test('search text and search image print ranked albums', async () => {
     const image = join(starter.imagesDir, 'album_17.jpg');
     const found = await cli(['search', 'image', image, '-k', '3', '--json']);
     assert.equal(found.status, 0, found.errors);
@@ -378,7 +378,7 @@ describe('the command line', () => {
     }
   });
 
-  test('a command line that is wrong ends with 2 and says what was expected', async () => {
+  test('an invalid command line exits with 2 and says what was expected', async () => {
     for (const [args, sentence] of [
       [['indx'], /unknown command 'indx'/],
       [['index', 'build'], /required option '--images <dir>' not specified/],
@@ -396,7 +396,7 @@ describe('the command line', () => {
     }
   });
 
-  test('a wrong environment is told in one sentence', async () => {
+  test('an invalid environment is reported in one sentence', async () => {
     const { status, errors } = await cli(['verify'], { PORT: 'x' });
     assert.equal(status, 1);
     assert.match(
