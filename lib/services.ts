@@ -232,7 +232,8 @@ export function createServices(
 }
 
 /**
- * Loads everything in parallel, then returns unused memory to the system once.
+ * Loads everything, then returns unused memory to the system once. The text tower comes last: it takes longest to load,
+ * and beside it the first picture would wait for a core (2.0 instead of 1.3 s with CLIP as q8 on 2 cores).
  *
  * @throws the first failure
  */
@@ -240,8 +241,7 @@ export async function warmUp(services: Services): Promise<void> {
   await Promise.all([
     services.index(),
     services.features(),
-    services.imageEncoder(),
-    services.textEncoder(),
+    services.imageEncoder().finally(() => services.textEncoder()),
   ]);
   await trimMemory();
 }

@@ -1,8 +1,8 @@
 // For `node --import`: makes loading sharp fail, as if its binary were missing.
-import { register } from 'node:module';
+import Module from 'node:module';
 
-const hooks = `export const resolve = (name, context, next) => {
+const load = Module._load;
+Module._load = (name, ...rest) => {
   if (name === 'sharp') throw new Error('Could not load the "sharp" module');
-  return next(name, context);
-};`;
-register(`data:text/javascript,${encodeURIComponent(hooks)}`);
+  return load(name, ...rest);
+};
