@@ -14,7 +14,7 @@ import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import pLimit from 'p-limit';
 import sharp from 'sharp';
-import { usableCores } from '../lib/cores.ts';
+import { usableCores } from '../lib/concurrency/cores.ts';
 import { writeFeatureFile, type CoverFeatures } from '../lib/identify/feature-file.ts';
 import { FeatureIndex } from '../lib/identify/feature-index.ts';
 import { featuresOfCover, featuresOfGrey, photoAmount } from '../lib/identify/features.ts';

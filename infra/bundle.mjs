@@ -28,7 +28,7 @@ export async function bundle(root) {
       ...functions.map((name) => [`functions/${name.slice(0, -3)}`, `functions/${name}`]),
       ['cli/shazam-visual', 'cli/shazam-visual.ts'],
       ['infra/prepare-starter', 'infra/prepare-starter.ts'],
-      // Where lib/worker-file.ts looks for them.
+      // Where lib/concurrency/worker-file.ts looks for them.
       ['workers/encoder-worker', 'lib/clip/encoder-worker.ts'],
       ['workers/heic-worker', 'lib/imaging/heic-worker.ts'],
     ]),

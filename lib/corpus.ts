@@ -1,6 +1,6 @@
 import type { Catalog } from './catalog/catalog.ts';
 import type { FeatureIndex } from './identify/feature-index.ts';
-import type { Lazy } from './lazy.ts';
+import type { Lazy } from './concurrency/lazy.ts';
 import type { VectorIndex } from './vectors/vector-index.ts';
 
 interface CorpusParts {

@@ -8,7 +8,7 @@ import { AppError } from './errors.ts';
 import { assertDescribed, readManifestFile } from './indexing/manifest.ts';
 import { FeatureIndex } from './identify/feature-index.ts';
 import { canIdentify } from './identify/native.ts';
-import { lazy, type Lazy } from './lazy.ts';
+import { lazy, type Lazy } from './concurrency/lazy.ts';
 import { SearchService } from './search/search-service.ts';
 import { featuresName, indexName, metadataName } from './assets/assets.ts';
 import { locateLocalAssets } from './assets/local-assets.ts';

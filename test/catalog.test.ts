@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Catalog } from '../lib/catalog/catalog.ts';
 import { parsePandasJson } from '../lib/catalog/pandas-json.ts';
-import { inTurns } from '../lib/in-turns.ts';
+import { inTurns } from '../lib/concurrency/in-turns.ts';
 import { smallReference, wholeReference } from './support/reference.ts';
 
 /** Rows as pandas' `to_dict('records')` and `json.dump` write them. */

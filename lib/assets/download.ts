@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { AppError, isAppError } from '../errors.ts';
 import { nameBeside, removeStale, replaceFile, writeAt } from '../files.ts';
-import { withRetries } from '../retry.ts';
+import { withRetries } from '../concurrency/retry.ts';
 import { isOtherVersion, type ObjectInfo, type S3Folder } from './s3.ts';
 
 /** Size of a range, in bytes. S3 gives each connection about 85 MB/s, so a few in parallel saturate the link. */

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import { AppError, isAppError } from '../errors.ts';
-import { withRetries } from '../retry.ts';
+import { withRetries } from '../concurrency/retry.ts';
 
 /** Attempts to read a body that breaks off, and the pause before the first retry in milliseconds. */
 const policy = { attempts: 4, pauseMs: 100 };

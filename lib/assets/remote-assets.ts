@@ -1,7 +1,7 @@
 import { join, posix } from 'node:path';
 import { externalDataOf } from '../clip/external-data.ts';
 import { towerFiles } from '../clip/model-files.ts';
-import { lazy } from '../lazy.ts';
+import { lazy } from '../concurrency/lazy.ts';
 import {
   clipName,
   featuresName,

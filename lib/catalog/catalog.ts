@@ -1,7 +1,7 @@
 import { closestMatch } from 'leven';
 import { AppError } from '../errors.ts';
 import { readAlbum, type Album, type DataIssue } from './album.ts';
-import { inTurns } from '../in-turns.ts';
+import { inTurns } from '../concurrency/in-turns.ts';
 import { albumMatcher, isEmptyFilter, type AlbumFilter } from './filter.ts';
 import { columns, findColumns, scoreScale } from './columns.ts';
 import { readMetadata } from './read-metadata.ts';

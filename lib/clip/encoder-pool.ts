@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import type { Piscina } from 'piscina';
-import { usableCores } from '../cores.ts';
+import { usableCores } from '../concurrency/cores.ts';
 import { fromPlainError, type PlainError } from '../errors.ts';
-import { workerFile } from '../worker-file.ts';
+import { workerFile } from '../concurrency/worker-file.ts';
 import type { Encoded, EncoderTask, LoadedTower, Outcome, Query } from './encoder-worker.ts';
 import type { ClipDtype, Tower } from './model-files.ts';
 

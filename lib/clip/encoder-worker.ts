@@ -2,7 +2,7 @@ import { workerData } from 'node:worker_threads';
 import pLimit from 'p-limit';
 import { toPlainError, type PlainError } from '../errors.ts';
 import { featuresOfGrey, type Amount, type PictureFeatures } from '../identify/features.ts';
-import { lazy } from '../lazy.ts';
+import { lazy } from '../concurrency/lazy.ts';
 import { createImageEncoder } from './image-encoder.ts';
 import type { ClipDtype, Tower } from './model-files.ts';
 import { createTextEncoder } from './text-encoder.ts';

@@ -1,7 +1,7 @@
 import { basename, dirname, join } from 'node:path';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { AppError } from '../errors.ts';
-import { usableCores } from '../cores.ts';
+import { usableCores } from '../concurrency/cores.ts';
 import { fromHalfBits, toHalfBits } from './float16.ts';
 import { loadError } from './load-error.ts';
 import { referToWeights } from './mapped-weights.ts';

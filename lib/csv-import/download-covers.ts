@@ -6,7 +6,7 @@ import { coverName } from '../assets/covers.ts';
 import { isAppError } from '../errors.ts';
 import { replaceFile } from '../files.ts';
 import { asJpeg } from '../imaging/raster.ts';
-import { withRetries } from '../retry.ts';
+import { withRetries } from '../concurrency/retry.ts';
 import { isWebCover, type CsvAlbum } from './csv-catalog.ts';
 import { FetchError, PublicFetcher } from './public-fetch.ts';
 

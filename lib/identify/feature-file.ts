@@ -1,6 +1,6 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import pLimit from 'p-limit';
-import { usableCores } from '../cores.ts';
+import { usableCores } from '../concurrency/cores.ts';
 import { AppError } from '../errors.ts';
 import { writeAt } from '../files.ts';
 import { countOf, type PictureFeatures } from './features.ts';

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import pLimit from 'p-limit';
 import { AppError } from '../errors.ts';
-import { workerFile } from '../worker-file.ts';
+import { workerFile } from '../concurrency/worker-file.ts';
 import type { Size } from './geometry.ts';
 import type { HeicAnswer, HeicTask } from './heic-worker.ts';
 import { tooLarge, unreadable } from './refusal.ts';

@@ -1,6 +1,6 @@
 import type sharpModule from 'sharp';
 import type { Metadata, Sharp, SharpOptions } from 'sharp';
-import { lazy } from '../lazy.ts';
+import { lazy } from '../concurrency/lazy.ts';
 import { centralRegion, cropRgb, modelGeometry } from './geometry.ts';
 import type { ModelFrame, Region, Size } from './geometry.ts';
 import { decodeHeic } from './heic.ts';

@@ -1,8 +1,8 @@
-import { usableCores } from '../cores.ts';
+import { usableCores } from '../concurrency/cores.ts';
 import { isAppError } from '../errors.ts';
 import type { CoverFeatures } from '../identify/feature-file.ts';
 import { featuresOfCover } from '../identify/features.ts';
-import { mapInOrder } from '../map-in-order.ts';
+import { mapInOrder } from '../concurrency/map-in-order.ts';
 import type { CoverOwner } from '../assets/covers.ts';
 import { readCover } from './read-cover.ts';
 

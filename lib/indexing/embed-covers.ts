@@ -3,7 +3,7 @@ import { coverFileIn, coverNames, type CoverOwner } from '../assets/covers.ts';
 import { EncoderPool, workersForThroughput } from '../clip/encoder-pool.ts';
 import type { ClipDtype } from '../clip/model-files.ts';
 import { AppError, fromPlainError } from '../errors.ts';
-import { mapInOrder } from '../map-in-order.ts';
+import { mapInOrder } from '../concurrency/map-in-order.ts';
 import { Journal, type Skipped } from './journal.ts';
 import { readCover } from './read-cover.ts';
 

@@ -5,7 +5,7 @@ import type { Album } from '../catalog/album.ts';
 import type { AlbumFilter } from '../catalog/filter.ts';
 import type { Corpus } from '../corpus.ts';
 import type { EncodedPhoto, Photo } from '../clip/encoder-worker.ts';
-import { usableCores } from '../cores.ts';
+import { usableCores } from '../concurrency/cores.ts';
 import { AppError } from '../errors.ts';
 import type { FeatureIndex } from '../identify/feature-index.ts';
 import { photoAmount } from '../identify/features.ts';

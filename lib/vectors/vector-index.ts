@@ -1,9 +1,9 @@
 import { rename, rm } from 'node:fs/promises';
 import type { Index, TypedSearchResult } from 'faiss-node';
-import { usableCores } from '../cores.ts';
+import { usableCores } from '../concurrency/cores.ts';
 import { nameBeside } from '../files.ts';
 import { AppError } from '../errors.ts';
-import { lazy } from '../lazy.ts';
+import { lazy } from '../concurrency/lazy.ts';
 import {
   readFaissHeader,
   typeName,

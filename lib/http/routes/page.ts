@@ -1,6 +1,6 @@
 import { extname } from 'node:path';
 import { Router, type Request, type Response } from 'express';
-import { lazy } from '../../lazy.ts';
+import { lazy } from '../../concurrency/lazy.ts';
 import type { HttpContext } from '../context.ts';
 import { allowOnly, routeNotFound } from '../middleware.ts';
 import { bestEncoding, prefersHtml, readPageFiles, type PageFile } from '../page-files.ts';

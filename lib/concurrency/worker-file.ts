@@ -5,6 +5,6 @@
  */
 export const workerFile = (name: string): URL =>
   new URL(
-    import.meta.url.endsWith('.cjs') ? `../workers/${name}.cjs` : `../dist/workers/${name}.cjs`,
+    import.meta.url.endsWith('.cjs') ? `../workers/${name}.cjs` : `../../dist/workers/${name}.cjs`,
     import.meta.url,
   );
