@@ -4,7 +4,7 @@ import { mkdir, open, readFile, rename, rm, stat, type FileHandle } from 'node:f
 import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { AppError, isAppError } from '../errors.ts';
-import { nameBeside, removeStale, replaceFile, writeAt } from '../files.ts';
+import { nameBeside, removeStale, replaceFile, writeAt } from '../filesystem/files.ts';
 import { withRetries } from '../concurrency/retry.ts';
 import { isOtherVersion, type ObjectInfo, type S3Folder } from './s3.ts';
 

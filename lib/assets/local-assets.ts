@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { modelNames, towerFiles } from '../clip/model-files.ts';
 import { AppError } from '../errors.ts';
-import { refuseLfsPointer } from '../files.ts';
+import { refuseLfsPointer } from '../filesystem/files.ts';
 import {
   clipName,
   featuresName,

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AppError } from '../errors.ts';
-import { refuseLfsPointer } from '../files.ts';
+import { refuseLfsPointer } from '../filesystem/files.ts';
 import { externalDataOf } from './external-data.ts';
 
 /** Error messages of ONNX Runtime 1.30 and their explanations. `$1` is the captured name. */

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { AppError } from '../errors.ts';
-import { refuseLfsPointer } from '../files.ts';
+import { refuseLfsPointer } from '../filesystem/files.ts';
 import type { Tower } from './model-files.ts';
 
 /**

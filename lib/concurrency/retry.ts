@@ -1,6 +1,6 @@
 import pRetry from 'p-retry';
 import { isAppError } from '../errors.ts';
-import { isDiskError } from '../files.ts';
+import { isDiskError } from '../filesystem/files.ts';
 
 export interface RetryOptions {
   /** Most attempts, including the first. */

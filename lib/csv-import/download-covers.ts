@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit, { type LimitFunction } from 'p-limit';
 import { coverName } from '../assets/covers.ts';
 import { isAppError } from '../errors.ts';
-import { replaceFile } from '../files.ts';
+import { replaceFile } from '../filesystem/files.ts';
 import { asJpeg } from '../imaging/raster.ts';
 import { withRetries } from '../concurrency/retry.ts';
 import { isWebCover, type CsvAlbum } from './csv-catalog.ts';

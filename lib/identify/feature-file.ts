@@ -2,7 +2,7 @@ import { open, type FileHandle } from 'node:fs/promises';
 import pLimit from 'p-limit';
 import { usableCores } from '../concurrency/cores.ts';
 import { AppError } from '../errors.ts';
-import { writeAt } from '../files.ts';
+import { writeAt } from '../filesystem/files.ts';
 import { countOf, type PictureFeatures } from './features.ts';
 import { native } from './native.ts';
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { Catalog } from '../catalog/catalog.ts';
-import { inLockedFolder } from '../folder-lock.ts';
+import { inLockedFolder } from '../filesystem/folder-lock.ts';
 import { writeFeatureFile } from '../identify/feature-file.ts';
 import { featuresName, metadataName } from '../assets/assets.ts';
 import { makeFeatures, type FeatureEvent } from './cover-features.ts';

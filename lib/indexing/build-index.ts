@@ -4,7 +4,7 @@ import { Catalog } from '../catalog/catalog.ts';
 import { joinRows, splitRows } from '../catalog/metadata-rows.ts';
 import { readMetadata } from '../catalog/read-metadata.ts';
 import type { ClipDtype } from '../clip/model-files.ts';
-import { inLockedFolder } from '../folder-lock.ts';
+import { inLockedFolder } from '../filesystem/folder-lock.ts';
 import { writeFeatureFile } from '../identify/feature-file.ts';
 import { canIdentify } from '../identify/native.ts';
 import { VectorIndex } from '../vectors/vector-index.ts';

@@ -9,7 +9,7 @@ import { writeFeatureFile, type CoverFeatures } from '../identify/feature-file.t
 import { FeatureIndex } from '../identify/feature-index.ts';
 import { native } from '../identify/native.ts';
 import { featuresName, indexName, metadataName } from '../assets/assets.ts';
-import { inLockedFolder } from '../folder-lock.ts';
+import { inLockedFolder } from '../filesystem/folder-lock.ts';
 import { openEmbeddings } from '../vectors/open-embeddings.ts';
 import type { VectorIndex } from '../vectors/vector-index.ts';
 import { assembleIndex } from './assemble.ts';

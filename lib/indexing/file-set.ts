@@ -1,6 +1,6 @@
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeSynced } from '../files.ts';
+import { writeSynced } from '../filesystem/files.ts';
 import { featuresName, indexName, manifestName, metadataName } from '../assets/assets.ts';
 import { digestFile, readManifestFile, type FileDigest, type Manifest } from './manifest.ts';
 

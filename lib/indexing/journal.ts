@@ -11,7 +11,7 @@ import {
 import { join } from 'node:path';
 import * as z from 'zod';
 import { AppError } from '../errors.ts';
-import { replaceFile, writeAt } from '../files.ts';
+import { replaceFile, writeAt } from '../filesystem/files.ts';
 
 /** Why a cover has no vector. */
 const skippedCover = z.object({

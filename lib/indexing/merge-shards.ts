@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { joinRows, splitRows } from '../catalog/metadata-rows.ts';
 import { readMetadata } from '../catalog/read-metadata.ts';
 import { AppError } from '../errors.ts';
-import { inLockedFolder } from '../folder-lock.ts';
+import { inLockedFolder } from '../filesystem/folder-lock.ts';
 import { writeFeatureFile, type CoverFeatures } from '../identify/feature-file.ts';
 import { FeatureIndex } from '../identify/feature-index.ts';
 import { featuresName, indexName, metadataName } from '../assets/assets.ts';

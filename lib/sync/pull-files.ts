@@ -1,7 +1,7 @@
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { AppError, isAppError } from '../errors.ts';
-import { writeAt } from '../files.ts';
+import { writeAt } from '../filesystem/files.ts';
 import { mapInOrder } from '../concurrency/map-in-order.ts';
 import { isTransient, withRetries } from '../concurrency/retry.ts';
 import { manifestName } from '../assets/assets.ts';

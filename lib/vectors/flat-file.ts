@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import { AppError } from '../errors.ts';
-import { writeAt } from '../files.ts';
+import { writeAt } from '../filesystem/files.ts';
 import { readFaissHeader } from './file-header.ts';
 
 /** `faiss/impl/index_write.cpp`: `write_index_header` writes this to two fields that are no longer used. */

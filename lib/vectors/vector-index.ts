@@ -1,7 +1,7 @@
 import { rename, rm } from 'node:fs/promises';
 import type { Index, TypedSearchResult } from 'faiss-node';
 import { usableCores } from '../concurrency/cores.ts';
-import { nameBeside } from '../files.ts';
+import { nameBeside } from '../filesystem/files.ts';
 import { AppError } from '../errors.ts';
 import { lazy } from '../concurrency/lazy.ts';
 import {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { AppError } from './errors.ts';
+import { AppError } from '../errors.ts';
 
 /** Whether an error comes from the disk, not from a connection: a retry would not help. */
 export const isDiskError = (error: unknown): boolean =>

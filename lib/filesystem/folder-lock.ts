@@ -1,7 +1,7 @@
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { AppError } from './errors.ts';
+import { AppError } from '../errors.ts';
 import { nameBeside } from './files.ts';
 
 const lockName = '.lock';
