@@ -122,14 +122,14 @@ export default defineConfig(
   },
   {
     files: ['lib/**/*.ts', 'functions/**/*.ts'],
-    ignores: ['lib/config.ts'],
+    ignores: ['lib/config/config.ts'],
     rules: {
       'no-restricted-properties': [
         'error',
         {
           object: 'process',
           property: 'env',
-          message: 'Only lib/config.ts reads the environment.',
+          message: 'Only lib/config/config.ts reads the environment.',
         },
       ],
     },

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { loadConfig } from '../lib/config.ts';
+import { loadConfig } from '../lib/config/config.ts';
 import { createLogger } from '../lib/log.ts';
 import { createServices } from '../lib/services.ts';
 import { starterPaths } from '../lib/assets/local-assets.ts';

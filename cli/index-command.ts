@@ -1,7 +1,7 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import type { Config } from '../lib/config.ts';
+import type { Config } from '../lib/config/config.ts';
 import { replaceFile } from '../lib/filesystem/files.ts';
 import { addFeatures, type AddFeaturesEvent } from '../lib/indexing/add-features.ts';
 import { buildIndex, type BuildEvent } from '../lib/indexing/build-index.ts';

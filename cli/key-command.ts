@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander';
-import { createApiKey, isKeyName, keyNameExpected } from '../lib/api-keys.ts';
+import { createApiKey, isKeyName, keyNameExpected } from '../lib/config/api-keys.ts';
 import { runTask, withJson } from './run.ts';
 
 /** `key create`: creates an API key and its entry for the service's configuration. */

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Option, type Command } from 'commander';
 import { clipDtypes, type ClipDtype } from '../lib/clip/model-files.ts';
-import type { Config } from '../lib/config.ts';
+import type { Config } from '../lib/config/config.ts';
 import type { Output } from './output.ts';
 
 export interface ModelOptions {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { clipDtypes, type ClipDtype } from '../lib/clip/model-files.ts';
-import type { Config } from '../lib/config.ts';
+import type { Config } from '../lib/config/config.ts';
 import type { Remote } from '../lib/sync/remote.ts';
 import { pullFiles, type PullOptions, type PullPlan } from '../lib/sync/pull-files.ts';
 import { catalogPlan, modelPlan, weightsPlan } from '../lib/sync/set-layout.ts';

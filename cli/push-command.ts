@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import type { Config } from '../lib/config.ts';
+import type { Config } from '../lib/config/config.ts';
 import { pushFiles, type PushEvent } from '../lib/sync/push-files.ts';
 import { remoteAt, placeHelp, withAttempts, type RemoteFlags } from './remote-option.ts';
 import { counted, type Output } from './output.ts';

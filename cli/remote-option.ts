@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Config } from '../lib/config.ts';
+import type { Config } from '../lib/config/config.ts';
 import type { Remote } from '../lib/sync/remote.ts';
 import { openRemote } from '../lib/sync/open-remote.ts';
 import { wholeNumber } from './run.ts';

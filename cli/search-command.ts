@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
-import type { Config } from '../lib/config.ts';
+import type { Config } from '../lib/config/config.ts';
 import { toIdentified, toResult } from '../lib/http/search-response.ts';
 import { createLogger } from '../lib/log.ts';
 import type { Hit, Identified, SearchAnswer, SearchService } from '../lib/search/search-service.ts';

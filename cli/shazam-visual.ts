@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import { loadConfig } from '../lib/config.ts';
+import { loadConfig } from '../lib/config/config.ts';
 import { name, version } from '../lib/version.ts';
 import { importCommand } from './import-command.ts';
 import { indexCommand } from './index-command.ts';

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import type { Config } from '../lib/config.ts';
+import type { Config } from '../lib/config/config.ts';
 import { verifyFiles, type Finding } from '../lib/indexing/verify.ts';
 import { modelFolder, withModel, type ModelOptions } from './model-option.ts';
 import { exitCodes } from './output.ts';

@@ -1,6 +1,6 @@
 import { rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { loadConfig } from '../lib/config.ts';
+import { loadConfig } from '../lib/config/config.ts';
 import { buildIndex } from '../lib/indexing/build-index.ts';
 import { starterPaths } from '../lib/assets/local-assets.ts';
 

@@ -1,6 +1,6 @@
 import { pino, type Logger } from 'pino';
-import { withoutKeys } from './api-keys.ts';
-import type { Config } from './config.ts';
+import { withoutKeys } from './config/api-keys.ts';
+import type { Config } from './config/config.ts';
 
 /** One JSON object per line on standard output, with ISO 8601 times. API keys are removed from every line. */
 export const createLogger = (level: Config['logLevel']): Logger =>

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
-import { createApiKey, nameOfKey, parseApiKeys } from '../lib/api-keys.ts';
-import { loadConfig } from '../lib/config.ts';
+import { createApiKey, nameOfKey, parseApiKeys } from '../lib/config/api-keys.ts';
+import { loadConfig } from '../lib/config/config.ts';
 import { isAppError } from '../lib/errors.ts';
 import { openApiDocument } from '../lib/http/openapi.ts';
 import { json } from './support/cases.ts';

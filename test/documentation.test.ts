@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { loadConfig } from '../lib/config.ts';
+import { loadConfig } from '../lib/config/config.ts';
 import { errorCodes } from '../lib/errors.ts';
 import { endpoints, openApiDocument } from '../lib/http/openapi.ts';
 import { frameAncestors, pagePolicy } from '../lib/http/page-policy.ts';
@@ -67,7 +67,7 @@ describe('the documentation matches the code', () => {
   });
 
   test('docs/configuration.md lists exactly the environment variables', () => {
-    const schema = read('lib/config.ts').matchAll(/^ {2}([A-Z][A-Z_]+): /gm);
+    const schema = read('lib/config/config.ts').matchAll(/^ {2}([A-Z][A-Z_]+): /gm);
     const table = read('docs/configuration.md').matchAll(/^\| `([A-Z][A-Z_]+)` +\|/gm);
     assert.deepEqual(
       [...table].map(([, name]) => name),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe as suite, test } from 'node:test';
 import type { Locator, Page } from 'playwright-core';
-import { createApiKey } from '../lib/api-keys.ts';
+import { createApiKey } from '../lib/config/api-keys.ts';
 import { errorCodes } from '../lib/errors.ts';
 import { problems } from '../lib/http/problem.ts';
 import { en, type Words } from '../web/language/en.ts';

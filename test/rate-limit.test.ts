@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { createApiKey } from '../lib/api-keys.ts';
+import { createApiKey } from '../lib/config/api-keys.ts';
 import { json } from './support/cases.ts';
 import { httpDoor, type Door } from './support/doors.ts';
 import { event, invoke } from './support/invoke.ts';

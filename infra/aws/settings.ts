@@ -1,8 +1,8 @@
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import * as z from 'zod';
-import { parseApiKeys } from '../../lib/api-keys.ts';
+import { parseApiKeys } from '../../lib/config/api-keys.ts';
 import { AppError } from '../../lib/errors.ts';
-import { integer, parseFields } from '../../lib/fields.ts';
+import { integer, parseFields } from '../../lib/config/fields.ts';
 import { endpoints, type EndpointName } from './endpoints.ts';
 
 const retentionDays = Object.values(RetentionDays).filter(

@@ -13,7 +13,7 @@ import {
 import { Upload } from '@aws-sdk/lib-storage';
 import { createPresignedPost } from '@aws-sdk/s3-presigned-post';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
-import { withoutSlash } from '../config.ts';
+import { withoutSlash } from '../config/config.ts';
 import { AppError, isAppError, preconditionFailed, rangeNotSatisfiable } from '../errors.ts';
 
 /** Attempts per request, made by the SDK with its own back-off. */

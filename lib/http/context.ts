@@ -1,5 +1,5 @@
 import type { Request, Response } from 'express';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { Services } from '../services.ts';
 import type { Metrics } from './metrics.ts';
 import type { Gate } from '../search/gate.ts';

@@ -1,6 +1,6 @@
 import { Router } from 'express';
 import serverless from 'serverless-http';
-import { loadConfig } from '../config.ts';
+import { loadConfig } from '../config/config.ts';
 import { AppError } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import { createServices, type Services } from '../services.ts';

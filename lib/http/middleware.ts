@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { ErrorRequestHandler, Request, RequestHandler, Response } from 'express';
 import { ipKeyGenerator, rateLimit } from 'express-rate-limit';
 import type { Logger } from 'pino';
-import { nameOfKey, type ApiKey } from '../api-keys.ts';
+import { nameOfKey, type ApiKey } from '../config/api-keys.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
 import { clientLeft } from './context.ts';
 import { problems, sendProblem, toAppError } from './problem.ts';

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { ErrorCode } from '../errors.ts';
 import { name, version } from '../version.ts';
 import { formatList } from '../imaging/refusal.ts';

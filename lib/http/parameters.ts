@@ -1,9 +1,9 @@
 import leven from 'leven';
 import * as z from 'zod';
 import type { AlbumFilter } from '../catalog/filter.ts';
-import { maxDepth } from '../config.ts';
+import { maxDepth } from '../config/config.ts';
 import { AppError } from '../errors.ts';
-import { integer, number, parseFields } from '../fields.ts';
+import { integer, number, parseFields } from '../config/fields.ts';
 import { thumbnailSizes, type ThumbnailSize } from '../imaging/thumbnails.ts';
 
 /** `k` if the request has none. */

@@ -1,4 +1,4 @@
-import { loadConfig, sizeThreadPool } from '../config.ts';
+import { loadConfig, sizeThreadPool } from '../config/config.ts';
 import { isAppError } from '../errors.ts';
 import { createLogger } from '../log.ts';
 import { startServer } from './server.ts';

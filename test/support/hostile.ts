@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { Catalog } from '../../lib/catalog/catalog.ts';
 import { splitRows } from '../../lib/catalog/metadata-rows.ts';
 import { readTokenizer } from '../../lib/clip/tokenizer.ts';
-import { loadConfig } from '../../lib/config.ts';
+import { loadConfig } from '../../lib/config/config.ts';
 import { isAppError } from '../../lib/errors.ts';
 import {
   imageParameterReader,

@@ -2,7 +2,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { parseApiKeys, type ApiKey } from './api-keys.ts';
-import { usableCores } from './concurrency/cores.ts';
+import { usableCores } from '../concurrency/cores.ts';
 import { integer, parseFields } from './fields.ts';
 
 const text = (expected: string) => z.string().trim().min(1).describe(expected);

@@ -1,5 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { AppError } from './errors.ts';
+import { AppError } from '../errors.ts';
 
 /** An API key as configured: its owner's name, and the SHA-256 of the key. */
 export interface ApiKey {

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { AppError, type ErrorCode } from './errors.ts';
+import { AppError, type ErrorCode } from '../errors.ts';
 
 /** Digits only: `Number` would take `''`, `' '`, `0x10` and `1e1` too. */
 const digits = /^[+-]?\d+$/;
