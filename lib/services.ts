@@ -3,7 +3,7 @@ import { Catalog } from './catalog/catalog.ts';
 import { EncoderPool, type EncodedBatch } from './clip/encoder-pool.ts';
 import type { Tower } from './clip/model-files.ts';
 import type { Config } from './config/config.ts';
-import { Corpus } from './corpus.ts';
+import { Corpus } from './search/corpus.ts';
 import { AppError } from './errors.ts';
 import { assertDescribed, readManifestFile } from './indexing/manifest.ts';
 import { FeatureIndex } from './identify/feature-index.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Catalog } from '../lib/catalog/catalog.ts';
-import { Corpus } from '../lib/corpus.ts';
+import { Corpus } from '../lib/search/corpus.ts';
 import { usableCores } from '../lib/concurrency/cores.ts';
 import { AppError } from '../lib/errors.ts';
 import { lazy } from '../lib/concurrency/lazy.ts';

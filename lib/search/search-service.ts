@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache';
 import pLimit from 'p-limit';
 import type { Album } from '../catalog/album.ts';
 import type { AlbumFilter } from '../catalog/filter.ts';
-import type { Corpus } from '../corpus.ts';
+import type { Corpus } from './corpus.ts';
 import type { EncodedPhoto, Photo } from '../clip/encoder-worker.ts';
 import { usableCores } from '../concurrency/cores.ts';
 import { AppError } from '../errors.ts';

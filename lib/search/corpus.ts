@@ -1,7 +1,7 @@
-import type { Catalog } from './catalog/catalog.ts';
-import type { FeatureIndex } from './identify/feature-index.ts';
-import type { Lazy } from './concurrency/lazy.ts';
-import type { VectorIndex } from './vectors/vector-index.ts';
+import type { Catalog } from '../catalog/catalog.ts';
+import type { FeatureIndex } from '../identify/feature-index.ts';
+import type { Lazy } from '../concurrency/lazy.ts';
+import type { VectorIndex } from '../vectors/vector-index.ts';
 
 interface CorpusParts {
   catalog: Lazy<Catalog>;
