@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import type { Config } from '../lib/config/config.ts';
-import { toIdentified, toResult } from '../lib/http/search-response.ts';
+import { toIdentified, toResult } from '../lib/search/result-json.ts';
 import { createLogger } from '../lib/log.ts';
 import type { Hit, Identified, SearchAnswer, SearchService } from '../lib/search/search-service.ts';
 import { createServices } from '../lib/services.ts';

@@ -3,7 +3,8 @@ import { AppError } from '../../errors.ts';
 import type { HttpContext } from '../context.ts';
 import { allowOnly } from '../middleware.ts';
 import { readAlbumId, similarParameterReader } from '../parameters.ts';
-import { albumResponse, answerSearch } from '../search-response.ts';
+import { albumResponse } from '../../search/result-json.ts';
+import { answerSearch } from '../search-response.ts';
 
 const path = '/api/albums/:album_id';
 
