@@ -408,6 +408,8 @@ describe("the user's files", () => {
     const ready = await door(get('/ready'));
     assert.equal(ready.status, 503);
     assert.match(String(json(ready)['detail']), sentence);
+    const asked = await server.logged((line) => line['url'] === '/ready');
+    assert.deepEqual([asked['level'], asked['err']], [30, undefined]); // the cause was logged once, when loading failed
     const search = await door(upload(cover));
     assert.equal(search.status, 503);
     assert.equal(json(search)['code'], code);

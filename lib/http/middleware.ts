@@ -10,6 +10,9 @@ import { problems, sendProblem, toAppError } from './problem.ts';
 /** A request id that is safe to log and to send back. */
 const requestIdPattern = /^[\w.:=-]{1,128}$/;
 
+/** Codes of a service that works as intended: they are not logged as failures. */
+const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['busy', 'starting']);
+
 /** A request that has ended. */
 export interface RequestOver {
   request: Request;
@@ -54,7 +57,7 @@ export const requestLog =
       const left = clientLeft(response);
       const { status, ms } = line;
       onOver?.({ request, status: left ? null : status, ms, code: error?.code, search });
-      const fault = error && problems[error.code].status >= 500 && error.code !== 'busy';
+      const fault = error && problems[error.code].status >= 500 && !passing.has(error.code);
       if (left && !fault) log.warn({ ...line, status: null }, 'client hung up');
       else if (fault) log.error({ ...line, err: error.cause ?? error }, 'failed');
       else log.info(line, error ? 'refused' : 'answered');
