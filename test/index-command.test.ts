@@ -174,7 +174,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     const out = join(folder, 'cut');
     const { vectors, kill } = await buildUpTo(50, out);
     await kill();
-    await truncate(vectors, 17 * 2048 + 1001); // in the middle of a row of the third batch
+    await truncate(vectors, 17 * 2048 + 1001); // in the middle of a row of the second batch
     const { status, output } = await cli(buildArgs(out, '--resume', '--json'));
     assert.equal(status, 0);
     const resumed = eventsOf(output).find((event) => event['type'] === 'resumed');

@@ -431,7 +431,8 @@ export async function shrinkCover(
 const jpegQuality = 92;
 
 /**
- * Converts a picture to JPEG; a JPEG is returned unchanged, byte for byte. Either way it is decoded to its end.
+ * Converts a picture to JPEG; a JPEG is returned unchanged, byte for byte, except for stray bytes before it, which are
+ * removed. Either way it is decoded to its end.
  *
  * @throws AppError `not_an_image`, `unsupported_image` or `unreadable_image`
  */
