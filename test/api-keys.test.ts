@@ -256,8 +256,8 @@ describe('the OpenAPI document', () => {
   const either = [{ bearerKey: [] }, { headerKey: [] }];
 
   for (const [what, env, security] of [
-    ['with keys asks for either header', settings, either],
-    ['without them says that none is needed', {}, [{}, ...either]],
+    ['with keys requires either header', settings, either],
+    ['without keys says that none is required', {}, [{}, ...either]],
   ] as const)
     test(what, () => {
       const document = openApiDocument(loadConfig(env));

@@ -405,7 +405,9 @@ describe('errors of an unreadable model say what was found and what to do', () =
   const python =
     spawnSync('python3', ['-c', 'import onnx']).status === 0 ? 'python3' : '/usr/bin/python3';
   const withoutOnnx =
-    spawnSync(python, ['-c', 'import onnx']).status === 0 ? false : "Python's onnx is not here";
+    spawnSync(python, ['-c', 'import onnx']).status === 0
+      ? false
+      : "Python's onnx is not installed";
 
   const bothInOne = { ...side, 'model.onnx': fixture('exports/combined.onnx') };
 
