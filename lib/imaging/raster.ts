@@ -75,7 +75,7 @@ export interface Grey extends Size {
 
 /**
  * Decodes a picture to grey, upright, and shrinks it to fit a square; a smaller picture keeps its size. A transparent
- * picture is laid over white.
+ * picture is composited over white.
  *
  * @param bytes an encoded picture, in one of `acceptedFormats`
  * @param options.side edge of the square in pixels
