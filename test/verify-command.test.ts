@@ -351,7 +351,7 @@ describe('the command line', () => {
     assert.match(words.errors, made);
     const none = await cli(['search', 'text', 'x', '--year-min', '2999']);
     assert.equal(none.status, 0);
-    assert.match(none.errors, /No album passes/);
+    assert.match(none.errors, /No album matches/);
     const text = await cli(['search', 'image', 'README.md']);
     assert.equal(text.status, 1);
     assert.match(text.errors.replace(made, ''), /^Error: The file is not a picture.*\n$/);
