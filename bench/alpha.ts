@@ -58,22 +58,22 @@ const beyond = ({ x, y }: Point) =>
 const faded = (point: Point, alpha: number): Rgba => [...(alpha > 0 ? point.colour : black), alpha];
 
 const kinds: Kind[] = [
-  cutOut('sleeve cut out, 70 %, black under what is clear', 0.7, () => black),
+  cutOut('sleeve cut out, 70 %, black under the transparent part', 0.7, () => black),
   cutOut('the same, white under it', 0.7, () => white),
   cutOut('the same, a background under it', 0.7, ({ other }) => other),
   { ...cutOut('the first as WebP', 0.7, () => black), format: 'webp' },
-  cutOut('sleeve cut out, 40 %, black under what is clear', 0.4, () => black),
+  cutOut('sleeve cut out, 40 %, black under the transparent part', 0.4, () => black),
   cutOut('the same, a background under it', 0.4, ({ other }) => other),
-  { name: 'black logo on nothing', draw: ({ colour }) => [...black, 255 - luminance(colour)] },
-  { name: 'white logo on nothing', draw: ({ colour }) => [...white, luminance(colour)] },
+  { name: 'black logo on transparency', draw: ({ colour }) => [...black, 255 - luminance(colour)] },
+  { name: 'white logo on transparency', draw: ({ colour }) => [...white, luminance(colour)] },
   { name: 'rounded corners', draw: (point) => faded(point, beyond(point) > 0 ? 0 : 255) },
   {
     name: 'feathered edges',
     draw: (point) => faded(point, 255 * Math.max(0, Math.min(1, -5 * beyond(point)))),
   },
   { name: 'alpha opaque everywhere', draw: ({ colour }) => [...colour, 255] },
-  { name: 'alpha empty everywhere', draw: ({ colour }) => [...colour, 0] },
-  { name: 'alpha nearly empty everywhere', draw: ({ colour }) => [...colour, 2] },
+  { name: 'alpha zero everywhere', draw: ({ colour }) => [...colour, 0] },
+  { name: 'alpha nearly zero everywhere', draw: ({ colour }) => [...colour, 2] },
 ];
 
 const colourAt = (pixels: Buffer, pixel: number): Rgb => [
@@ -129,7 +129,7 @@ const ways = [
   'over white',
   'over white, else dropped',
   'over white, else black, else dropped',
-  'the same, cropped to what shows',
+  'the same, cropped to the visible part',
   'as served',
 ];
 

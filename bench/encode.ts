@@ -95,4 +95,4 @@ await measure('encode a text', () => texts.encode(words));
 await measure('four pictures at a time, 640x640', () =>
   Promise.all([1, 2, 3, 4].map(() => images.encode(square))),
 );
-resident('after all that');
+resident('at the end');

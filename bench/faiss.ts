@@ -51,7 +51,7 @@ const searchAll = async (index: VectorIndex, queries: Float32Array[], searches: 
     else if (i % 101 === 0)
       try {
         await index.search(query, 10, outside);
-        throw new Error('a row beyond the index was taken');
+        throw new Error('a row out of range was accepted');
       } catch (error) {
         if (!(error instanceof RangeError)) throw error;
       }

@@ -250,7 +250,7 @@ const files = await featureFiles(covers, shown.length);
 console.log(machine());
 console.log(`${String(covers.length)} covers; ${basename(folder)}`);
 console.log(
-  '| covers | features a cover | named | wrong | true ones out | KB a cover | all MB | decode / features / find ms | features and find, wall clock ms |',
+  '| covers | features per cover | named | wrong | true covers removed | KB per cover | all MB | decode / features / find ms | features and find, wall clock ms |',
 );
 for (const { amount, all, without } of files) {
   const rowOf = new Map(rowed.slice(0, shown.length).map(({ name, row }) => [name, row]));
@@ -263,7 +263,9 @@ for (const { amount, all, without } of files) {
   console.log(
     `| ${[covers.length, amount, tally.namedShare, tally.wrongShare, out.tally.wrongShare, (size / covers.length / 1024).toFixed(1), (size / 2 ** 20).toFixed(0), [decode, features, find].join(' / '), wall].join(' | ')} |`,
   );
-  console.log(`sureness (1: is named): ${tally.margins}; true ones out: ${out.tally.margins}`);
+  console.log(
+    `sureness (1: is named): ${tally.margins}; true covers removed: ${out.tally.margins}`,
+  );
   for (const [kind, count, of] of [
     ['covers of the photos', Number(values.tables), rowed.slice(0, shown.length)],
     [

@@ -107,7 +107,7 @@ const child = fork(join(root, 'bench', 'load', 'clients.ts'), pictures);
 
 const outcomes = on(child, 'message')[Symbol.asyncIterator]();
 child.once('exit', (status) => {
-  if (status !== 0) throw new Error('The clients ended.');
+  if (status !== 0) throw new Error('The client process exited with an error.');
 });
 
 async function order(orders: Orders): Promise<Outcome> {

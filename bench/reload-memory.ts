@@ -32,7 +32,7 @@ const lines = createInterface({ input: server.stdout })[Symbol.asyncIterator]();
 const until = async (msg: string): Promise<void> => {
   for (let line = await lines.next(); line.done !== true; line = await lines.next())
     if ((JSON.parse(line.value) as { msg: string }).msg === msg) return;
-  throw new Error(`the server ended before it said "${msg}"`);
+  throw new Error(`the server exited before logging "${msg}"`);
 };
 const rssMb = (): string => {
   const status = readFileSync(`/proc/${String(server.pid)}/status`, 'utf8');

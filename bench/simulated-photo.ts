@@ -61,7 +61,7 @@ export type Point = readonly [x: number, y: number];
  * too close, so that part of the cover is cut off.
  *
  * @param cover an encoded square picture
- * @returns a JPEG of 960 x 720 or 720 x 960 pixels; a square one of 720 where nothing happens to its outline
+ * @returns a JPEG of 960 x 720 or 720 x 960 pixels; 720 x 720 if `smallest` is 1 and `crop` is 0
  */
 export async function simulatePhoto(
   cover: Buffer,

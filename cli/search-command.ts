@@ -98,7 +98,7 @@ function printIdentified(identified: readonly Identified[], output: Output): voi
 
 function print(hits: readonly Hit[], starter: boolean, output: Output): void {
   if (hits.length === 0) {
-    output.note({ type: 'none' }, 'No album passes these filters.');
+    output.note({ type: 'none' }, 'No album matches these filters.');
     return;
   }
   for (const [i, hit] of hits.entries()) {

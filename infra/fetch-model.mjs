@@ -39,7 +39,7 @@ async function main([target]) {
     const bytes = await fetchFile(href);
     if (bytes === null)
       throw new Error(
-        `${href} is not there: MODEL_URL needs a folder in transformers.js's layout, with ${names.join(', ')}.`,
+        `${href} is missing: MODEL_URL must be a folder in transformers.js's layout, with ${names.join(', ')}.`,
       );
     const sum = createHash('sha256').update(bytes).digest('hex');
     sums.push(`${sum}  ${name}\n`);

@@ -118,7 +118,7 @@ export function createServices(
         opened.close();
         throw new AppError(
           'assets_inconsistent',
-          `${path} has the features of ${String(opened.size)} covers but the list has ${String(size)} albums: make it again with index features.`,
+          `${path} does not match the metadata (covers: ${String(opened.size)}, albums: ${String(size)}): create it again with index features.`,
         );
       },
       (opened) => ({ identification: opened !== null }),

@@ -73,7 +73,7 @@ describe('a key', () => {
   const { key, entry } = createApiKey('dora');
   const hash = entry.slice('dora:'.length);
   for (const [what, value, wrong] of [
-    ['a key alone', key, 'entry 1 .* it is not two parts with a colon between'],
+    ['a key alone', key, 'entry 1 .* it is not two parts separated by a colon'],
     ['a key for a hash', `${alice.entry},dora:${key}`, 'entry 2 .* its hash is not 64 hexadecimal'],
     ['a key for a name', `${key}:${hash}`, 'entry 1 .* its name is not 1 to 64 letters'],
     ['a hash that is cut', entry.slice(0, -1), 'entry 1 .* its hash is not 64 hexadecimal'],
@@ -83,9 +83,9 @@ describe('a key', () => {
     [
       'a name twice',
       `${entry},${alice.entry},dora:${bob.entry.slice(4)}`,
-      'entry 3 .* its name is that of another',
+      'entry 3 .* its name is a duplicate',
     ],
-    ['a key twice', `${entry},eva:${hash}`, 'entry 2 .* its key is that of another'],
+    ['a key twice', `${entry},eva:${hash}`, 'entry 2 .* its key is a duplicate'],
   ] as const)
     test(`API_KEYS with ${what} is refused, without revealing the key or its hash`, () => {
       assert.throws(
@@ -256,8 +256,8 @@ describe('the OpenAPI document', () => {
   const either = [{ bearerKey: [] }, { headerKey: [] }];
 
   for (const [what, env, security] of [
-    ['with keys asks for either header', settings, either],
-    ['without them says that none is needed', {}, [{}, ...either]],
+    ['with keys requires either header', settings, either],
+    ['without keys says that none is required', {}, [{}, ...either]],
   ] as const)
     test(what, () => {
       const document = openApiDocument(loadConfig(env));

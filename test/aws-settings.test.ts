@@ -99,7 +99,7 @@ describe('the settings', () => {
       given: { logRetentionDays: '2' },
       says: /one of 1, 3, 5, 7, .* for logRetentionDays but received "2"/,
     },
-    { given: { apiKeys: 'alice' }, says: /entry 1 of apiKeys, .* two parts with a colon/ },
+    { given: { apiKeys: 'alice' }, says: /entry 1 of apiKeys, .* two parts separated by a colon/ },
     { given: { throttleRate: '0' }, says: /from 1 to 10000 for throttleRate but received "0"/ },
     { given: { assetsPrefix: '/v1/' }, says: /for assetsPrefix but received "\/v1\/"/ },
     { given: { corsOrigins: 'example.org' }, says: /list of origins for corsOrigins/ },

@@ -49,8 +49,8 @@ describe('ESLint rejects regular expressions that take more than linear time', (
       String.raw`/^\s*(?:<\?xml[^>]*>|<!--[\s\S]*?-->|\s)*<svg[\s>]/i`,
     ],
     ['nested repetition', '/^(a+)+$/'],
-    ['two that can share', String.raw`/^(\d+\.?\d*)$/`],
-    ['one that is begun anew at every character', String.raw`/\/+$/`],
+    ['overlapping quantifiers', String.raw`/^(\d+\.?\d*)$/`],
+    ['a match retried at every character', String.raw`/\/+$/`],
   ])
     test(String(what), async () => {
       const [result] = await eslint.lintText(

@@ -126,7 +126,7 @@ describe('catalog', () => {
       /expected an album with an integer local_id at element 0 but found 1/,
     ],
     ['an album without an id', '[{"local_id": NaN}]', /at element 0 but found \{"local_id":null\}/],
-    ['two albums of one id', '[{"local_id": 3}, {"local_id": 3}]', /local_id 3 stands twice/],
+    ['two albums of one id', '[{"local_id": 3}, {"local_id": 3}]', /local_id 3 occurs twice/],
     ['a file cut short', dirty.slice(0, 700), /it is not valid JSON/],
     ['no JSON at all', 'hello NaN', /it is not valid JSON/],
   ] as const)

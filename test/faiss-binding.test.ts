@@ -23,7 +23,7 @@ describe('an invalid call throws', () => {
     [
       'a constructor',
       'TypeError',
-      /^An index is made by Index\.open or Index\.fromFactory\.$/,
+      /^Create an index with Index\.open or Index\.fromFactory\.$/,
       () => new faiss.Index(4),
     ],
     [
@@ -69,13 +69,13 @@ describe('an invalid call throws', () => {
     [
       'a row beyond',
       'RangeError',
-      'Row 2 is beyond the index.',
+      'Row 2 is out of range.',
       () => make().nearest(query, 1, Uint32Array.of(0, 2)),
     ],
     [
       'the length of a row beyond',
       'RangeError',
-      'Row 2 is beyond the index.',
+      'Row 2 is out of range.',
       () => make().lengths(Uint32Array.of(2)),
     ],
     [

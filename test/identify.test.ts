@@ -268,17 +268,17 @@ describe('identification of albums in photos', { skip }, () => {
       {
         name: 'that is cut short',
         damage: (bytes) => bytes.subarray(0, -1),
-        says: /it has \d+ bytes where what it says it holds takes \d+\.$/,
+        says: /it has \d+ bytes but its header implies \d+\.$/,
       },
       {
         name: 'that is empty',
         damage: () => Buffer.alloc(0),
-        says: /it does not begin as one\.$/,
+        says: /it does not start like one\.$/,
       },
       {
         name: 'that is another',
         damage: (bytes) => Buffer.concat([Buffer.from('IxFI'), bytes]),
-        says: /it does not begin as one\.$/,
+        says: /it does not start like one\.$/,
       },
       {
         name: 'of a later version',

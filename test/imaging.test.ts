@@ -176,10 +176,18 @@ describe('a transparent picture', () => {
   const darkLogo: Colour = (x, y) => [0, 0, 0, wave(x, y)];
   const whiteLogo: Colour = (x, y) => [255, 255, 255, wave(x, y)];
   for (const { what, colour, grey } of [
-    { what: 'with a clear part is laid over white', colour: left, grey: 255 },
-    { what: 'is laid over white before it is resized', colour: speckled, grey: 255 },
-    { what: 'that is a dark logo on nothing is laid over white', colour: darkLogo, grey: 255 },
-    { what: 'that is a white logo on nothing is laid over black', colour: whiteLogo, grey: 0 },
+    { what: 'with a transparent part is composited over white', colour: left, grey: 255 },
+    { what: 'is composited over white before it is resized', colour: speckled, grey: 255 },
+    {
+      what: 'that is a dark logo on transparency is composited over white',
+      colour: darkLogo,
+      grey: 255,
+    },
+    {
+      what: 'that is a white logo on transparency is composited over black',
+      colour: whiteLogo,
+      grey: 0,
+    },
   ])
     for (const size of [20, 100])
       test(`${what} (${String(size)} pixels)`, async () => {
@@ -221,7 +229,7 @@ describe('a transparent picture', () => {
     }
   });
 
-  test('of more than 16 megapixels is laid over white, too', async () => {
+  test('of more than 16 megapixels is composited over white, too', async () => {
     const large = (colour: Colour) =>
       rgba(100, colour)
         .extend({ right: 4100, bottom: 4100, extendWith: 'repeat' })

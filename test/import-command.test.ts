@@ -106,7 +106,10 @@ describe('the command import csv', { timeout: 1_800_000 }, () => {
     await writeFile(list, 'old');
     const { status, errors } = await importCsv(csv, 'none');
     assert.equal(status, 1);
-    assert.match(errors, /^Error: None of the 2 covers could be had, so no list is written to /m);
+    assert.match(
+      errors,
+      /^Error: No covers could be fetched \(0 of 2\), so no list is written to /m,
+    );
     assert.equal(await readFile(list, 'utf8'), 'old');
   });
 
@@ -229,7 +232,7 @@ describe('the command import csv', { timeout: 1_800_000 }, () => {
     assert.equal(made.format, 'jpeg');
     assert.deepEqual(await readFile(join(folder, 'formats', 'images', 'album_1.jpg')), cover(1));
     assert.match(errors, /album 2: .*it was redirected 5 times/);
-    assert.match(errors, /album 3: .*it leads to file:/);
+    assert.match(errors, /album 3: .*it redirects to file:/);
   });
 
   test('private addresses are refused, whether given by number or by name', async () => {
@@ -342,7 +345,7 @@ describe('the command import csv', { timeout: 1_800_000 }, () => {
     const failed = events.filter(({ type }) => type === 'failed');
     assert.equal(failed.length, odd.length + 3);
     for (const { reason } of failed) assert.ok(reason);
-    assert.equal(failed[0]?.['reason'], 'it leads to "http://[", which is no URL');
+    assert.equal(failed[0]?.['reason'], 'it redirects to "http://[", which is not a URL');
     assert.equal(events.find(({ type }) => type === 'imported')?.['albums'], 1);
   });
 
@@ -352,7 +355,7 @@ describe('the command import csv', { timeout: 1_800_000 }, () => {
     assert.equal((await importCsv(first, 'claimed')).status, 0);
     const { status, errors } = await importCsv(second, 'claimed');
     assert.equal(status, 1);
-    assert.match(errors, /was begun with another list/);
+    assert.match(errors, /was created from a different list/);
   });
 
   test('refuses a file that is not a list of albums, with the reason', () => {

@@ -174,7 +174,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     const out = join(folder, 'cut');
     const { vectors, kill } = await buildUpTo(50, out);
     await kill();
-    await truncate(vectors, 17 * 2048 + 1001); // in the middle of a row of the third batch
+    await truncate(vectors, 17 * 2048 + 1001); // in the middle of a row of the second batch
     const { status, output } = await cli(buildArgs(out, '--resume', '--json'));
     assert.equal(status, 0);
     const resumed = eventsOf(output).find((event) => event['type'] === 'resumed');
@@ -408,7 +408,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     const verified = await cli([
       ...['verify', models, '--images', some.imagesDir, '--model', starter.clipDir],
     ]);
-    assert.match(verified.output, /all 6 covers are there and can be read/);
+    assert.match(verified.output, /6 covers, all present and readable/);
 
     await cp(starter.clipDir, join(models, 'clip'), {
       recursive: true,
@@ -817,7 +817,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
       await truncate(join(dir, 'album_covers.index'), 5000);
       server.child.kill('SIGHUP');
       const line = await server.logged((one) => one['code'] === 'index_unreadable');
-      assert.match(line.msg, /The old files go on being served/);
+      assert.match(line.msg, /The old files are still being served/);
       const id = catalog.ids[3] ?? 0;
       assert.equal((await door(upload(coverFile(id), '?k=1'))).status, 200);
       await cp(whole, dir, { recursive: true });
@@ -837,7 +837,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
       for (const name of setFiles.filter((one) => one !== 'valid_metadata_final.json'))
         await cp(join(next, name), join(dir, name));
       const line = await server.logged((one) => one['code'] === 'assets_inconsistent');
-      assert.match(line.msg, /The old files go on being served/);
+      assert.match(line.msg, /The old files are still being served/);
       await cp(join(next, 'valid_metadata_final.json'), join(dir, 'valid_metadata_final.json'));
       await server.logged((one) => one.msg === 'serving the new files');
       assert.equal(await server.stop(), 0);

@@ -76,7 +76,7 @@ describe("indexes written by users' own scripts", () => {
   test('an IVF index saved with one probe is given more, with a warning', async () => {
     const { index, warnings } = await openEmbeddings(fixture('ivf.index'), localIds);
     assert.ok(index.probes > 1);
-    assert.match(warnings.join(), /saved to look into 1 of its 16 cells: \d+ are looked into/);
+    assert.match(warnings.join(), /saved to probe 1 of its 16 cells: \d+ are probed instead/);
   });
 
   test('an IVF index saved with another number of probes keeps it', async () => {
@@ -115,12 +115,12 @@ describe("indexes written by users' own scripts", () => {
     [
       'lsh.index',
       'index_unreadable',
-      /can't be served, since it is a type of index .*make one of type Flat/,
+      /can't be served, since it is a type of index .*create an inner-product index of type Flat/,
     ],
     [
       'pqfs.index',
       'index_unreadable',
-      /can't be served, since it is a type of index .*make one of type Flat/,
+      /can't be served, since it is a type of index .*create an inner-product index of type Flat/,
     ],
     ['on-disk.index', 'index_unreadable', /lists are not in it \(on-disk lists\)/],
     ['binary.index', 'index_unreadable', /a binary index of FAISS/],

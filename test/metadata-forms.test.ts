@@ -201,7 +201,10 @@ describe('album lists in common formats', () => {
       [0, 1, 2, 3].map((row) => catalog.atRow(row).score),
       [8.1, 0.9, 6.4, 10],
     );
-    assert.match(catalog.issues.join(), /Most scores are above 10: all are taken for parts of 100/);
+    assert.match(
+      catalog.issues.join(),
+      /Most scores are above 10: all are read as scores out of 100/,
+    );
     const ten = await open([8.1, 9, 64].map((score, i) => ({ ...usual, local_id: i, score })));
     assert.deepEqual(
       [0, 1, 2].map((row) => ten.atRow(row).score),
@@ -233,9 +236,9 @@ describe('album lists in common formats', () => {
   test('reports fields that no album has', async () => {
     const catalog = await open([{ local_id: 1, artist: 'A', title: 'B' }]);
     assert.deepEqual(catalog.issues, [
-      'No album has a genre: expected a column genre, genres, style or the like.',
-      'No album has a release year: expected a column release_year, year, year_released or the like.',
-      'No album has a score: expected a column score, rating, pitchfork_score or the like.',
+      'No album has a genre: expected a column genre, genres, style or similar.',
+      'No album has a release year: expected a column release_year, year, year_released or similar.',
+      'No album has a score: expected a column score, rating, pitchfork_score or similar.',
       'No album is marked as Best New Music or not: expected a column best_new_music.',
     ]);
   });

@@ -353,16 +353,16 @@ describe('errors of an unreadable model say what was found and what to do', () =
       says: /needs the operator com\.example:FusedThing/,
     },
     {
-      what: 'a pointer of Git LFS in the place of a graph',
+      what: 'a Git LFS pointer in the place of a graph',
       load: graph('version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n'),
       code: 'assets_missing',
-      says: /vision_model\.onnx is a pointer of Git LFS, not the file itself: run git lfs pull\.$/,
+      says: /vision_model\.onnx is a Git LFS pointer, not the file itself: run git lfs pull\.$/,
     },
     {
-      what: 'a pointer of Git LFS in the place of a tokenizer',
+      what: 'a Git LFS pointer in the place of a tokenizer',
       load: texts({ 'tokenizer.json': 'version https://git-lfs.github.com/spec/v1\n' }),
       code: 'assets_missing',
-      says: /tokenizer\.json is a pointer of Git LFS/,
+      says: /tokenizer\.json is a Git LFS pointer/,
     },
     {
       what: 'a file that is no ONNX',
@@ -405,7 +405,9 @@ describe('errors of an unreadable model say what was found and what to do', () =
   const python =
     spawnSync('python3', ['-c', 'import onnx']).status === 0 ? 'python3' : '/usr/bin/python3';
   const withoutOnnx =
-    spawnSync(python, ['-c', 'import onnx']).status === 0 ? false : "Python's onnx is not here";
+    spawnSync(python, ['-c', 'import onnx']).status === 0
+      ? false
+      : "Python's onnx is not installed";
 
   const bothInOne = { ...side, 'model.onnx': fixture('exports/combined.onnx') };
 
@@ -500,7 +502,7 @@ describe('the same layouts are supported everywhere', () => {
     assert.equal(status, 1);
     assert.match(
       said,
-      /optimum\/config\.json is not there: MODEL_URL needs a folder in transformers\.js's layout, with .*onnx\/vision_model_quantized\.onnx/,
+      /optimum\/config\.json is missing: MODEL_URL must be a folder in transformers\.js's layout, with .*onnx\/vision_model_quantized\.onnx/,
     );
   });
 

@@ -205,7 +205,7 @@ suite('the page finds and shows albums', { skip: browserSkip }, () => {
 
   test('says so if no album passes the filters, and one click clears them', () =>
     site.visit('/?query=blue&year_min=1960&year_max=1960&score_min=10', {}, async (page) => {
-      await page.getByText('No album passes these filters.').first().waitFor();
+      await page.getByText('No album matches these filters.').first().waitFor();
       await page.getByRole('button', { name: 'Clear the filters' }).click();
       await results(page);
     }));

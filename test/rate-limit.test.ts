@@ -61,26 +61,30 @@ describe('behind one proxy', () => {
       [200, 200, 429],
     ],
     [
-      'so are networks of one /56',
+      'networks of one /56 are one client',
       ['2001:db8:3:100::1', '2001:db8:3:1ff::1', '2001:db8:3:142::1'],
       [200, 200, 429],
     ],
     [
-      'networks of two are two',
+      'networks of two /56 are two clients',
       ['2001:db8:4:0::1', '2001:db8:4:ff::1', '2001:db8:4:100::1'],
       [200, 200, 200],
     ],
     [
-      'an IPv4 address written as IPv6 is that address',
+      'an IPv4 address written as IPv6 is the same client',
       ['192.0.2.4', '::ffff:192.0.2.4', '::ffff:c000:204'],
       [200, 200, 429],
     ],
     [
-      'IPv4 addresses written as IPv6 are apart',
+      'different IPv4 addresses written as IPv6 are different clients',
       ['::ffff:192.0.2.5', '::ffff:192.0.2.6', '::ffff:192.0.2.7'],
       [200, 200, 200],
     ],
-    ['what is no address does no harm', ['nonsense', 'nonsense', 'nonsense'], [200, 200, 429]],
+    [
+      'values that are not addresses are one client',
+      ['nonsense', 'nonsense', 'nonsense'],
+      [200, 200, 429],
+    ],
   ] as const)
     test(what, async () => {
       assert.deepEqual(await statuses(addresses.map((address) => forwarded(address))), answers);

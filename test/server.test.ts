@@ -285,7 +285,7 @@ describe('the lifecycle of the process', () => {
     const server = await startServer();
     const wire = await beginUpload(server.url, fileHead.length + cover.length + formEnd.length);
     server.child.kill('SIGTERM');
-    await server.logged((line) => line.msg === 'finishing what is in flight');
+    await server.logged((line) => line.msg === 'finishing requests in flight');
     await assert.rejects(fetch(`${server.url}/health`), 'no new connection is taken');
     wire.write(Buffer.concat([cover, Buffer.from(formEnd)]));
     assert.match(await wire.until(/"success":true/), /^HTTP\/1\.1 200 /m);
@@ -388,7 +388,7 @@ describe("the user's files", () => {
     );
     const server = await startServer({ MODELS_DIR: dir }, 'spawned');
     const line = await server.logged((one) => one['code'] === 'assets_missing');
-    assert.match(line.msg, /album_covers\.index is a pointer of Git LFS.*git lfs pull/);
+    assert.match(line.msg, /album_covers\.index is a Git LFS pointer.*git lfs pull/);
     assert.equal(await server.ended, 1);
   });
 

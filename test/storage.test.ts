@@ -267,8 +267,8 @@ describe('assets in S3', { skip: s3Skip, timeout: 1_800_000 }, () => {
     ['reset', 'storage_unavailable', /album_covers\.index could not be read from S3/],
     ['slow_down', 'storage_unavailable', /could not be read from S3 \(SlowDown|503/],
     ['truncate', 'storage_unavailable', /could not be copied here/],
-    ['stall', 'storage_unavailable', /nothing came/],
-    ['lie', 'storage_unavailable', /its md5 is not the one that S3 has/],
+    ['stall', 'storage_unavailable', /received no data/],
+    ['lie', 'storage_unavailable', /its MD5 does not match S3's/],
     ['deny', 'storage_unavailable', /AccessDenied.*must be allowed to read it/],
     ['vanish', 'assets_missing', /album_covers\.index is missing/],
   ] as const)

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 runs=${1:-3}
 shift || true
 command -v stress-ng >/dev/null || {
-  echo "stress-ng is not here (Debian: stress-ng)" >&2
+  echo "stress-ng is not installed (Debian: stress-ng)" >&2
   exit 1
 }
 

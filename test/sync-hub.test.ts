@@ -320,8 +320,8 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
     hub.plan = ({ kind, about }) => (about === cover() && kind === 'storage' ? 'lie' : undefined);
     const { status, errors } = await pull('--attempts', '3');
     assert.equal(status, 1);
-    assert.match(errors, /1 of 63 files could not be fetched: run it again to go on/);
-    assert.match(errors, new RegExp(`${cover()} .*not what the checksum says`));
+    assert.match(errors, /1 of 63 files could not be fetched: run the command again to resume/);
+    assert.match(errors, new RegExp(`${cover()} .*the checksum does not match`));
     assert.ok(!existsSync(join(out, cover())));
     assert.ok(!existsSync(join(out, 'models', 'manifest.json')), 'the set is not whole');
   });
@@ -334,14 +334,11 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
     const config = Buffer.from('{}');
     hub.repos.set('models/me/small', new Map([['config.json', config]]));
     for (const [args, sentence] of [
-      [
-        ['catalog', 'hf:me/nothing'],
-        /404, so there is no such thing, or only for those with a token/,
-      ],
-      [['catalog', 'hf:me/secret'], /401, so HF_TOKEN has to be one that may do this/],
-      [['model', '--from', 'hf:datasets/me/covers'], /has none of the files that are wanted/],
+      [['catalog', 'hf:me/nothing'], /404 \(it does not exist, or requires a token with access\)/],
+      [['catalog', 'hf:me/secret'], /401 \(HF_TOKEN must have permission for this\)/],
+      [['model', '--from', 'hf:datasets/me/covers'], /has none of the required files/],
       [['catalog', 'hf:me'], /^Error: Expected hf:USER\/NAME or hf:spaces\/USER\/NAME/],
-      [['catalog', join(folder, 'nowhere')], /has none of the files that are wanted/],
+      [['catalog', join(folder, 'nowhere')], /has none of the required files/],
       [['catalog', 'https://huggingface.co/me/covers'], /^Error: Expected hf:USER\/NAME or/],
       [['catalog', 'hf:me/half'], /does not have album_covers\.index\.$/m],
       [['model', '--from', 'hf:models/me/small'], /does not have .*_quantized\.onnx/],
@@ -360,7 +357,10 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
     hub.plan = ({ kind }) => (kind === 'resolve' ? 'fail' : undefined);
     const { status, errors } = await pull('--concurrency', '30', '--attempts', '2');
     assert.equal(status, 1);
-    assert.match(errors, /20 of 63 files could not be fetched, so it was given up/);
+    assert.match(
+      errors,
+      /20 of 63 files could not be fetched, so the pull was stopped: run the command again to resume/,
+    );
     assert.match(errors, /the Hub answers 500/);
 
     hub.plan = () => undefined;
@@ -482,7 +482,10 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
       await mkdir(join(out, 'images'));
       const { status, errors } = await push(['--prune']);
       assert.equal(status, 1);
-      assert.match(errors, /There are no covers here: --prune would take all of them away/);
+      assert.match(
+        errors,
+        /There are no local covers: --prune would delete all covers at the target/,
+      );
       sameAsRemote();
     });
 
@@ -517,7 +520,7 @@ describe('pull and push with the Hugging Face Hub', { timeout: 1_800_000 }, () =
     test('reports missing write access and writes nothing', async () => {
       const { status, errors } = await push([], 'hf_of_a_stranger');
       assert.equal(status, 1);
-      assert.match(errors, /403, so HF_TOKEN has to be one that may do this/);
+      assert.match(errors, /403 \(HF_TOKEN must have permission for this\)/);
       assert.ok(!errors.includes('hf_of_a_stranger'), 'the token is not told');
       assert.equal(remote().size, 1);
       const none = await cli(['push', 'hf:me/new'], env());

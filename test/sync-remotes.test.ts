@@ -319,7 +319,7 @@ describe('pull and push', { timeout: 1_800_000 }, () => {
     test('reports denied access and missing files in one sentence', async () => {
       const nothing = await pull();
       assert.equal(nothing.status, 1);
-      assert.match(nothing.errors, /^Error: s3:.* has none of the files that are wanted\.$/m);
+      assert.match(nothing.errors, /^Error: s3:.* has none of the required files\.$/m);
       proxy.plan = () => 'deny';
       for (const denied of [await pull(), await push()]) {
         assert.equal(denied.status, 1);

@@ -116,7 +116,7 @@ describe('vector index', () => {
     await assert.rejects(index.search(new Float32Array(32).fill(NaN), 5), /finite numbers/);
     await assert.rejects(index.search(query, 5, Uint32Array.of(count)), {
       name: 'RangeError',
-      message: 'Row 400 is beyond the index.',
+      message: 'Row 400 is out of range.',
     });
     assert.throws(() => {
       index.add(new Float32Array(33));
@@ -165,7 +165,7 @@ describe('vector index', () => {
     test(`${what} is refused with one sentence that names the file`, async () => {
       const path = join(folder, 'foreign.index');
       await writeFile(path, content);
-      await refused(path, /it does not begin as one\.$/);
+      await refused(path, /it does not start like one\.$/);
     });
 
   test('a missing file and a folder are refused likewise', async () => {
@@ -321,8 +321,8 @@ describe('a search off the JavaScript thread', () => {
       },
       () => index.remove([0]),
     ])
-      assert.throws(change, /can not be changed while it is searched/);
-    await assert.rejects(index.normalise(), /can not be changed while it is searched/);
+      assert.throws(change, /cannot be changed during a search/);
+    await assert.rejects(index.normalise(), /cannot be changed during a search/);
     await searching;
     index.add(own(0));
     assert.equal(index.size, large + 1);

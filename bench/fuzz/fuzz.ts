@@ -93,7 +93,7 @@ await new Promise<void>((resolve, reject) => {
     if (line.msg === 'ready') resolve();
   });
   server.once('exit', () => {
-    reject(new Error('the server ended'));
+    reject(new Error('the server exited'));
     if (!isOver()) fault('server', '', 'the process ended');
   });
 });

@@ -50,7 +50,7 @@ const readers: Record<ReaderName, (bytes: Buffer) => Promise<void>> = {
     await writeFile(path, bytes);
     const { size } = await Catalog.open(path);
     if (splitRows((await readMetadata(path)).text).length !== size)
-      throw new Error('the list has as many rows as albums in one reading and not in the other');
+      throw new Error('splitRows and Catalog disagree on the number of rows');
   },
   csv: (bytes) => {
     readCsvCatalog('list.csv', bytes);

@@ -53,7 +53,7 @@ export class Comparison {
         ]),
       ),
       '',
-      `Medians. A ratio above 1: ${this.#judged} is better, so many times.`,
+      `Medians. A ratio above 1 means that ${this.#judged} is better by that factor.`,
       '',
       'Every value, in the order of the rounds:',
       '',

@@ -36,7 +36,7 @@ export async function measureSingle(
     };
     for (const [name, query] of Object.entries(queries)) {
       const first = await timed(server, query);
-      if (first.cached) throw new Error(`Expected a ${name} that was never asked for.`);
+      if (first.cached) throw new Error(`Expected an uncached ${name}.`);
       const again = await timed(server, query);
       keep(`one client: ${name}, ms`, first.ms);
       keep(`one client: ${name}, ms in the server`, first.inServer);

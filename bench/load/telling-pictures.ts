@@ -29,7 +29,7 @@ export async function tellingPictures(base: string): Promise<{ pictures: Buffer[
     )
     .sort((a, b) => a.rank - b.rank || b.lead - a.lead)
     .slice(0, kept);
-  if (ranked.length === 0) throw new Error('Expected a picture that one album is nearest to.');
+  if (ranked.length === 0) throw new Error('Found no picture with a clear first album.');
   const pictures = ranked.map(({ picture }) => picture);
   const kb = pictures.reduce((sum, { length }) => sum + length, 0) / pictures.length / 1024;
   const lead = Math.min(...ranked.map((one) => one.lead));

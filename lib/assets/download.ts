@@ -135,12 +135,13 @@ async function fetchRange(
     let at = start;
     await pipeline(object.Body, async (chunks: AsyncIterable<Buffer>) => {
       for await (const chunk of chunks) {
-        if (at + chunk.length > end) throw new Error('more came than was asked for');
+        if (at + chunk.length > end) throw new Error('received more bytes than requested');
         await writeAt(file, chunk, at);
         at += chunk.length;
       }
     });
-    if (at !== end) throw new Error(`${String(at - start)} of ${String(end - start)} bytes came`);
+    if (at !== end)
+      throw new Error(`received ${String(at - start)} of ${String(end - start)} bytes`);
   };
   // The SDK retries requests itself, but not a stream that breaks off.
   await withRetries(attempt, rangePolicy);
@@ -160,7 +161,7 @@ async function check(path: string, { size, md5, sha256 }: ObjectInfo): Promise<v
     const hash = createHash(algorithm);
     await pipeline(createReadStream(path), hash);
     if (hash.digest('hex') !== expected.toLowerCase())
-      throw new DamagedError(`its ${algorithm} is not the one that S3 has`);
+      throw new DamagedError(`its ${algorithm.toUpperCase()} does not match S3's`);
     return;
   }
 }

@@ -16,10 +16,10 @@ export async function readWhole(body: Readable, length: number): Promise<Buffer>
   let size = 0;
   for await (const chunk of body as AsyncIterable<Buffer>) {
     size += chunk.length;
-    if (size > length) throw new Error(`more than ${String(length)} bytes came`);
+    if (size > length) throw new Error(`received more than ${String(length)} bytes`);
     chunks.push(chunk);
   }
-  if (size < length) throw new Error(`${String(size)} of ${String(length)} bytes came`);
+  if (size < length) throw new Error(`received ${String(size)} of ${String(length)} bytes`);
   return Buffer.concat(chunks);
 }
 

@@ -266,7 +266,7 @@ export class S3Folder {
       yield* page.Contents ?? [];
       token = page.NextContinuationToken;
       if (token !== undefined && seen.has(token))
-        throw this.#unavailable(name, new Error('its listing begins again and does not end'));
+        throw this.#unavailable(name, new Error('its listing repeats and never ends'));
       seen.add(token ?? '');
     } while (token !== undefined);
   }
@@ -352,7 +352,7 @@ const bufferBytes = 16 * 2 ** 20;
 function withIdleTimeout(body: Readable): Readable {
   const through = new PassThrough({ highWaterMark: bufferBytes });
   const timer = setTimeout(() => {
-    body.destroy(new Error(`nothing came from S3 for ${String(idleTimeoutMs / 1000)} s`));
+    body.destroy(new Error(`received no data from S3 for ${String(idleTimeoutMs / 1000)} s`));
   }, idleTimeoutMs);
   body.on('data', () => timer.refresh());
   pipeline(body, through, () => {

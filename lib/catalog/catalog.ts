@@ -76,7 +76,7 @@ export class Catalog {
       const { album } = read;
       if (rowById.has(album.id))
         throw refuse(
-          `local_id ${String(album.id)} stands twice, the second time at element ${String(index)}`,
+          `local_id ${String(album.id)} occurs twice, the second time at element ${String(index)}`,
         );
       albums.push(album);
       rowById.set(album.id, index);
@@ -86,7 +86,7 @@ export class Catalog {
     const issues = [
       ...notes,
       ...(reader.scoreScale === 100
-        ? ['Most scores are above 10: all are taken for parts of 100.']
+        ? ['Most scores are above 10: all are read as scores out of 100.']
         : []),
       ...absences(albums),
       ...(found.bestNewMusic === undefined
@@ -192,7 +192,7 @@ function absences(albums: readonly Album[]): string[] {
   return wanted
     .filter(([field]) => albums.every((album) => album[field] === null))
     .map(([, what, column]) =>
-      `No album has a ${what}: expected a column ${columns[column].slice(0, 3).join(', ')} or the like.`.replace(
+      `No album has a ${what}: expected a column ${columns[column].slice(0, 3).join(', ')} or similar.`.replace(
         'a artist',
         'an artist',
       ),

@@ -26,7 +26,8 @@ export function* eachRow(text: string): Generator<string> {
       if (row !== '') yield row;
       else if (!isEmptyList) throw new SyntaxError('an element is missing');
       if (character === closeBracket) {
-        if (skipSpace(text, at + 1) < text.length) throw new SyntaxError('the list is not all');
+        if (skipSpace(text, at + 1) < text.length)
+          throw new SyntaxError('there is text after the list');
         return;
       }
       from = at + 1;

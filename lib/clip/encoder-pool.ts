@@ -173,7 +173,7 @@ export class EncoderPool {
     });
     for (const [i, { resolve, reject }] of batch.entries()) {
       const outcome = outcomes[i];
-      if (!outcome) reject(new Error('The worker left a query out'));
+      if (!outcome) reject(new Error('The worker returned no result for a query'));
       else if ('message' in outcome) reject(fromPlainError(outcome));
       else resolve(outcome);
     }
@@ -200,7 +200,7 @@ export class EncoderPool {
     }
     return {
       code: 'encoder_lost',
-      message: 'The model ended twice while it encoded the query: try again in a moment.',
+      message: 'The model crashed twice while encoding the query: try again in a moment.',
       stack: undefined,
     };
   }

@@ -54,7 +54,7 @@ export async function readModelConfig<Config>(
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   const field = issue?.path.join('.') ?? '';
-  const what = `${field && `${field}: `}${issue?.message ?? 'it has another shape'}`;
+  const what = `${field && `${field}: `}${issue?.message ?? 'its structure is different'}`;
   throw new AppError('model_unreadable', `${join(modelDir, name)} is not as expected: ${what}.`);
 }
 

@@ -40,13 +40,12 @@ export function parseApiKeys(text: string, setting: string): readonly ApiKey[] {
       );
     const [name = '', hash, ...rest] = entry.trim().split(':');
     if (hash === undefined || rest.length > 0)
-      throw refuse('it is not two parts with a colon between');
+      throw refuse('it is not two parts separated by a colon');
     if (!isKeyName(name)) throw refuse(`its name is not ${keyNameExpected}`);
     if (!/^[0-9a-f]{64}$/i.test(hash)) throw refuse('its hash is not 64 hexadecimal digits');
     const sha256 = Buffer.from(hash, 'hex');
-    if (keys.some((other) => other.name === name)) throw refuse('its name is that of another');
-    if (keys.some((other) => other.sha256.equals(sha256)))
-      throw refuse('its key is that of another');
+    if (keys.some((other) => other.name === name)) throw refuse('its name is a duplicate');
+    if (keys.some((other) => other.sha256.equals(sha256))) throw refuse('its key is a duplicate');
     keys.push({ name, sha256 });
   }
   return Object.freeze(keys);

@@ -115,7 +115,7 @@ export function readCsvCatalog(path: string, bytes: Uint8Array): CsvCatalog {
   const notes = [
     ...(encoding === 'utf-8' ? [] : [`The file is ${encodingNames[encoding]}, and was converted.`]),
     ...(delimiter === ',' ? [] : [`Its values are separated by ${delimiters[delimiter]}.`]),
-    ...(scale === 100 ? ['Most scores are above 10: all are taken for parts of 100.'] : []),
+    ...(scale === 100 ? ['Most scores are above 10: all are read as scores out of 100.'] : []),
     ...[...strange].map(
       ([column, values]) =>
         `${String(values.length)} ${values.length === 1 ? 'value' : 'values'} of the column ${names[column] ?? column} could not be understood and ${values.length === 1 ? 'is' : 'are'} left out: ${values
@@ -125,7 +125,7 @@ export function readCsvCatalog(path: string, bytes: Uint8Array): CsvCatalog {
     ),
     ...(['artist', 'albumName', 'genre', 'releaseYear', 'score'] as const)
       .filter((column) => names[column] === undefined)
-      .map((column) => `There is no column ${columns[column].slice(0, 3).join(', ')} or the like.`),
+      .map((column) => `There is no column ${columns[column].slice(0, 3).join(', ')} or similar.`),
   ];
   return { albums, withoutCover, notes };
 }

@@ -47,7 +47,7 @@ export async function* importCsv(options: ImportOptions): AsyncGenerator<ImportE
   if (rows.length === 0)
     throw new AppError(
       'assets_missing',
-      `None of the ${String(albums.length)} covers could be had, so no list is written to ${metadataPath}.`,
+      `No covers could be fetched (0 of ${String(albums.length)}), so no list is written to ${metadataPath}.`,
     );
   await replaceFile(metadataPath, joinRows(rows));
   yield {
@@ -67,6 +67,6 @@ async function claim(outDir: string, csvPath: string, bytes: Uint8Array): Promis
   else if (found !== wanted)
     throw new AppError(
       'assets_inconsistent',
-      `${outDir} was begun with another list than ${csvPath}, whose ids are others: take a new folder.`,
+      `${outDir} was created from a different list than ${csvPath}, whose ids may differ: use a new folder.`,
     );
 }

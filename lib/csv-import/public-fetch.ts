@@ -87,12 +87,12 @@ export class PublicFetcher {
         answer.body.on('error', () => undefined).destroy();
         const to = parseUrl(location, at);
         if (!to)
-          throw new FetchError(`it leads to ${JSON.stringify(location)}, which is no URL`, {
+          throw new FetchError(`it redirects to ${JSON.stringify(location)}, which is not a URL`, {
             retry: false,
           });
         at = to;
         if (!['http:', 'https:'].includes(at.protocol))
-          throw new FetchError(`it leads to ${at.protocol}//`, { retry: false });
+          throw new FetchError(`it redirects to ${at.protocol}//`, { retry: false });
         continue;
       }
       return readBody(answer, maxBytes);
@@ -153,9 +153,9 @@ async function readBody(
     }
   } catch (error) {
     if (error instanceof FetchError) throw error;
-    throw new FetchError('it broke off', { retry: true, cause: error });
+    throw new FetchError('the transfer was interrupted', { retry: true, cause: error });
   }
   if (Number.isFinite(expected) && size !== expected)
-    throw new FetchError(`${String(size)} of ${String(expected)} bytes came`, { retry: true });
+    throw new FetchError(`received ${String(size)} of ${String(expected)} bytes`, { retry: true });
   return Buffer.concat(chunks);
 }

@@ -40,7 +40,7 @@ export async function refuseLfsPointer(path: string): Promise<void> {
   if (begin.equals(lfsPointer))
     throw new AppError(
       'assets_missing',
-      `${path} is a pointer of Git LFS, not the file itself: run git lfs pull.`,
+      `${path} is a Git LFS pointer, not the file itself: run git lfs pull.`,
     );
 }
 

@@ -17,7 +17,7 @@ export function createMetrics() {
   collectDefaultMetrics({ register: registry }); // memory, event-loop delay, processor time
   const requests = new Counter({
     name: 'shazam_requests_total',
-    help: 'Requests by route, method and status; "left": the client went before its answer.',
+    help: 'Requests by route, method and status; "left": the client disconnected before the response.',
     labelNames: ['route', 'method', 'status'],
     registers,
   });
@@ -50,7 +50,7 @@ export function createMetrics() {
   });
   const queries = new Counter({
     name: 'shazam_queries_total',
-    help: 'Queries by whether their embedding was kept from an earlier one.',
+    help: 'Queries by whether their embedding was cached.',
     labelNames: ['cached'],
     registers,
   });

@@ -34,7 +34,7 @@ export function watchFiles(services: Services, log: Logger, everySeconds: number
       return true;
     } catch (error) {
       const { code, detail, cause } = toAppError(error);
-      log.error({ code, err: cause ?? error }, `${detail} The old files go on being served.`);
+      log.error({ code, err: cause ?? error }, `${detail} The old files are still being served.`);
       return false;
     }
   };
@@ -65,7 +65,7 @@ export function watchFiles(services: Services, log: Logger, everySeconds: number
   };
   const lookQuietly = () => {
     look().catch((error: unknown) => {
-      log.warn({ err: error }, 'the manifest could not be looked at');
+      log.warn({ err: error }, 'the manifest could not be checked');
     });
   };
   const timer = everySeconds > 0 ? setInterval(lookQuietly, 1000 * everySeconds) : undefined;

@@ -67,7 +67,7 @@ async function passOn(body: Readable, response: Response): Promise<void> {
     if (!clientLeft)
       response.locals['error'] = new AppError(
         'storage_unavailable',
-        'The cover broke off on its way from S3.',
+        'The transfer of the cover from S3 was interrupted.',
         { cause },
       );
     response.destroy();

@@ -18,7 +18,7 @@ export async function run(): Promise<void> {
     process.on('SIGHUP', () => void server.reload());
     for (const signal of ['SIGTERM', 'SIGINT'] as const)
       process.once(signal, () => {
-        log.info({ signal }, 'finishing what is in flight');
+        log.info({ signal }, 'finishing requests in flight');
         void server.close().then((inTime) => {
           log.info({ in_time: inTime }, 'ended');
           process.exit(inTime ? 0 : 1);

@@ -291,7 +291,7 @@ function adviceOn(type: string): string {
   if (type.startsWith('application/x-www-form-urlencoded'))
     return " (as curl's --data-binary sends it: add -H 'Content-Type: image/jpeg', or use -F file=@cover.jpg)";
   if (type.startsWith('application/json'))
-    return ': pictures are not sent as JSON, neither in base64';
+    return ": pictures can't be sent as JSON, not even as base64";
   return '';
 }
 

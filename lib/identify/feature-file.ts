@@ -55,7 +55,7 @@ export async function readHead(path: string): Promise<FeatureFileHead> {
     const bytes = Buffer.alloc(headBytes);
     const { bytesRead } = await file.read(bytes, 0, headBytes, 0);
     if (bytesRead < headBytes || !bytes.subarray(0, magic.length).equals(magic))
-      throw refuse('it does not begin as one');
+      throw refuse('it does not start like one');
     if (bytes.readUInt32LE(8) !== version)
       throw refuse(
         `it is of version ${String(bytes.readUInt32LE(8))}, but ${String(version)} is expected: create it again with index features`,
@@ -67,7 +67,7 @@ export async function readHead(path: string): Promise<FeatureFileHead> {
     };
     const { end } = layoutOf(head);
     if (size !== end)
-      throw refuse(`it has ${String(size)} bytes where what it says it holds takes ${String(end)}`);
+      throw refuse(`it has ${String(size)} bytes but its header implies ${String(end)}`);
     return head;
   } finally {
     await file.close();

@@ -56,7 +56,7 @@ export interface MappedFeatures {
   close: () => void;
 }
 
-/** native/identify/binding.cc. Multi-byte numbers are little-endian, as on every machine that Node runs on. */
+/** native/identify/binding.cc. Multi-byte numbers are little-endian, as on every machine supported here. */
 interface Addon {
   extract: (grey: Uint8Array, width: number, height: number, most: number) => Promise<Features>;
   /** @returns the lists' centres, codes of 32 bytes each */

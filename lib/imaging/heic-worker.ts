@@ -74,7 +74,7 @@ function decode({ bytes, maxPixels }: HeicTask): HeicAnswer {
     ) as { channels: Channel[] },
   );
   const [channel] = channels;
-  if (!channel) throw new Error('There is no colour in it.');
+  if (!channel) throw new Error('The picture has no colour channels.');
   return { type: 'decoded', rgb: packed(channel), width: channel.width, height: channel.height };
 }
 

@@ -75,7 +75,7 @@ export interface Grey extends Size {
 
 /**
  * Decodes a picture to grey, upright, and shrinks it to fit a square; a smaller picture keeps its size. A transparent
- * picture is laid over white.
+ * picture is composited over white.
  *
  * @param bytes an encoded picture, in one of `acceptedFormats`
  * @param options.side edge of the square in pixels
@@ -431,7 +431,8 @@ export async function shrinkCover(
 const jpegQuality = 92;
 
 /**
- * Converts a picture to JPEG; a JPEG is returned unchanged, byte for byte. Either way it is decoded to its end.
+ * Converts a picture to JPEG; a JPEG is returned unchanged, byte for byte, except for stray bytes before it, which are
+ * removed. Either way it is decoded to its end.
  *
  * @throws AppError `not_an_image`, `unsupported_image` or `unreadable_image`
  */

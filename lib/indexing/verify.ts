@@ -246,7 +246,7 @@ function* checkRows(catalog: Catalog): Generator<VerifyEvent> {
     : finding(
         'rows',
         'note',
-        `${plural(dirtyRows, 'dirty row')}, read round: ${[...dataIssues].map(([what, count]) => `${what.replaceAll('_', ' ')} ${String(count)}`).join(', ')}`,
+        `${plural(dirtyRows, 'dirty row')}, tolerated: ${[...dataIssues].map(([what, count]) => `${what.replaceAll('_', ' ')} ${String(count)}`).join(', ')}`,
         Object.fromEntries(dataIssues),
       );
 }
@@ -279,7 +279,7 @@ async function* checkCovers(catalog: Catalog, imagesDir: string): AsyncGenerator
     yield { type: 'progress', check: 'covers', done: from + rows.length, total: catalog.size };
   }
   if (missing.length + unreadable.length === 0)
-    yield finding('covers', 'ok', `all ${plural(catalog.size, 'cover')} are there and can be read`);
+    yield finding('covers', 'ok', `${plural(catalog.size, 'cover')}, all present and readable`);
   if (missing.length > 0)
     yield finding(
       'covers',

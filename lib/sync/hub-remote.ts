@@ -182,7 +182,7 @@ function forListing(send: typeof fetch): typeof fetch {
   const asked = new Set<string>();
   return async (input, init) => {
     const url = input instanceof Request ? input.url : String(input);
-    if (asked.has(url)) throw new Error('its listing begins again and does not end');
+    if (asked.has(url)) throw new Error('its listing repeats and never ends');
     asked.add(url);
     const response = await send(input, init);
     let size = 0;
@@ -198,7 +198,7 @@ function forListing(send: typeof fetch): typeof fetch {
 }
 
 const adviceOn = (status: number): string => {
-  if (status === 401 || status === 403) return ', so HF_TOKEN has to be one that may do this';
-  if (status === 404) return ', so there is no such thing, or only for those with a token';
+  if (status === 401 || status === 403) return ' (HF_TOKEN must have permission for this)';
+  if (status === 404) return ' (it does not exist, or requires a token with access)';
   return '';
 };

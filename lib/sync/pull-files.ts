@@ -81,7 +81,7 @@ export async function* pullFiles(options: PullOptions): AsyncGenerator<PullEvent
   if (failed.length > 0)
     throw new AppError(
       'storage_unavailable',
-      `${String(failed.length)} of ${String(wanted.length)} files could not be fetched${failed.length >= maxFailures ? ', so it was given up' : ''}: run it again to go on. The first: ${failed[0] ?? ''}`,
+      `${String(failed.length)} of ${String(wanted.length)} files could not be fetched${failed.length >= maxFailures ? ', so the pull was stopped' : ''}: run the command again to resume. The first error: ${failed[0] ?? ''}`,
     );
   await putInPlace(together);
   if (together.length > 0)
@@ -108,7 +108,7 @@ async function listWanted({ remote, plan, signal }: PullOptions): Promise<Wanted
       wanted.set(localPath, { ...file, localPath });
   }
   if (wanted.size === 0)
-    throw new AppError('assets_missing', `${remote.name} has none of the files that are wanted.`);
+    throw new AppError('assets_missing', `${remote.name} has none of the required files.`);
   const missing = plan.required.filter((localPath) => !wanted.has(localPath));
   if (missing.length > 0)
     throw new AppError(
@@ -170,7 +170,7 @@ async function fetchFile(file: Wanted, options: PullOptions): Promise<void> {
     await fetchRest(remote, file, part, signal);
     if (await isWhole(part, file)) return;
     await rm(part, { force: true }); // the cause is unknown: start over
-    throw new Error('what came is not what the checksum says');
+    throw new Error('the checksum does not match');
   };
   try {
     await withRetries(attempt, { attempts, signal });
@@ -200,11 +200,11 @@ async function fetchRest(
   try {
     let at = stream.from;
     for await (const chunk of stream.body) {
-      if (at + chunk.length > file.size) throw new Error('more came than there is');
+      if (at + chunk.length > file.size) throw new Error('received more bytes than expected');
       await writeAt(out, chunk, at);
       at += chunk.length;
     }
-    if (at < file.size) throw new Error(`${String(at)} of ${String(file.size)} bytes came`);
+    if (at < file.size) throw new Error(`received ${String(at)} of ${String(file.size)} bytes`);
   } finally {
     await out.close();
   }

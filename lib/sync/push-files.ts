@@ -88,7 +88,7 @@ function goneCovers(
   if (imagesDir === undefined || !local.some(({ path }) => remotePaths.isCover(path)))
     throw new AppError(
       'assets_missing',
-      'There are no covers here: --prune would take all of them away there.',
+      'There are no local covers: --prune would delete all covers at the target.',
     );
   return [...remoteFiles.keys()].filter((path) => remotePaths.isCover(path) && !here.has(path));
 }
@@ -155,7 +155,7 @@ async function coverFiles(catalog: Catalog, imagesDir: string): Promise<Map<stri
     if (isCoverName(file))
       throw new AppError(
         'assets_inconsistent',
-        `The list calls the cover of album ${String(album.id)} ${file}, which is the name of another album's: call it ${name}.`,
+        `The metadata gives album ${String(album.id)} the cover file ${file}, which is another album's name: rename it to ${name}.`,
       );
     files.set(name, file);
   }

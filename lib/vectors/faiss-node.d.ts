@@ -23,12 +23,12 @@ declare module 'faiss-node' {
      * @param x n concatenated vectors; copied
      * @param k neighbours per query; all vectors if there are fewer
      * @param rows searches these only, exactly, whatever the type of the index; copied
-     * @throws RangeError if a row is beyond the index
+     * @throws RangeError if a row is out of range
      */
     nearest(x: Float32Array, k: number, rows?: Uint32Array): Promise<TypedSearchResult>;
     /** Lengths (L2 norms) of the vectors of these rows, as the index stores them; computed in a separate thread. */
     lengths(rows: Uint32Array): Promise<Float64Array>;
-    /** The vector of a row, as the index stores it. @throws RangeError if the row is beyond the index */
+    /** The vector of a row, as the index stores it. @throws RangeError if the row is out of range */
     reconstruct(row: number): Float32Array;
     /** The ids of the vectors in the file (`IndexIDMap`, `add_with_ids`), by row; `undefined` if it has none. */
     ids(): Float64Array | undefined;

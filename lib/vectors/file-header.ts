@@ -55,7 +55,7 @@ const otherFiles: readonly (readonly [RegExp, string])[] = [
   ],
   [/^\x1f\x8b/, 'it is compressed with gzip: unpack it'],
   [/^\x28\xb5\x2f\xfd/, 'it is compressed with zstd: unpack it'],
-  [/^version https:\/\/git-lfs/, 'it is a pointer of Git LFS: fetch the file with git lfs pull'],
+  [/^version https:\/\/git-lfs/, 'it is a Git LFS pointer: fetch the file with git lfs pull'],
   [/^\s*[[{]/, 'it is JSON'],
 ];
 
@@ -83,7 +83,7 @@ export async function whatFileIs(path: string): Promise<string> {
     const metric = metricNames[bytesRead === headerBytes ? head.readInt32LE(33) : -1];
     return /^I[A-Za-z0-9]{3}/.test(text) && metric !== undefined
       ? `its metric is ${metric}, where inner product or L2 is expected`
-      : 'it does not begin as one';
+      : 'it does not start like one';
   } finally {
     await file.close();
   }

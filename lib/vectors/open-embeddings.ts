@@ -182,7 +182,7 @@ async function chooseProbes(index: VectorIndex): Promise<string[]> {
       return probes === 1
         ? []
         : [
-            `The index was saved to look into 1 of its ${String(everything)} cells: ${String(probes)} are looked into, which finds ${(100 * recall).toFixed(1)} % of the ten nearest.`,
+            `The index was saved to probe 1 of its ${String(everything)} cells: ${String(probes)} are probed instead, which finds ${(100 * recall).toFixed(1)} % of the ten nearest.`,
           ];
   }
 }

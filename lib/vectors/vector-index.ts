@@ -51,7 +51,7 @@ const notServed = /^not served: (.*)/;
 
 /** What to do instead. */
 const servedTypes =
-  'make one of type Flat, SQ8, HNSW32, IVF…,Flat, IVF…,SQ8 or the like, of inner products, with index build or with faiss.index_factory';
+  'create an inner-product index of type Flat, SQ8, HNSW32, IVF…,Flat, IVF…,SQ8 or similar with index build or faiss.index_factory';
 
 /**
  * Vectors by row, with nearest-neighbour search. Wraps a FAISS index of any type in docs/index-types.md; each supports
@@ -248,7 +248,7 @@ export class VectorIndex {
         `Expected a query of ${String(this.dimension)} dimensions but received ${String(query.length)}.`,
       );
     if (!query.every(Number.isFinite))
-      throw new RangeError('Expected a query of finite numbers but received one that has others.');
+      throw new RangeError('Expected a query of finite numbers but received NaN or infinity.');
     if (!('nearest' in this.#index)) return this.#searchPrebuilt(query, k, rows);
     const order = this.#order;
     const places = order && rows ? rows.map((row) => order.placeOf[row] ?? 0) : rows;
@@ -340,7 +340,7 @@ export class VectorIndex {
     if (!('reconstruct' in this.#index))
       throw new AppError(
         'index_unreadable',
-        'faiss-node is not built here and gives no vector back: install FAISS and run npm run setup.',
+        'The FAISS binding is not built here, so vectors cannot be read back: install FAISS and run npm run setup.',
       );
     return this.#index.reconstruct(this.#order?.placeOf[row] ?? row);
   }

@@ -75,7 +75,7 @@ namespace
   {
     for (const uint32_t row : rows)
       if (row >= static_cast<uint64_t>(index.ntotal))
-        throw std::out_of_range("Row " + std::to_string(row) + " is beyond the index.");
+        throw std::out_of_range("Row " + std::to_string(row) + " is out of range.");
   }
 
   // A typed array with a copy of the elements.
@@ -128,7 +128,7 @@ namespace
     explicit Index(const Napi::CallbackInfo &info) : ObjectWrap(info)
     {
       if (info.Length() != 1 || !info[0].IsExternal())
-        throw Napi::TypeError::New(info.Env(), "An index is made by Index.open or Index.fromFactory.");
+        throw Napi::TypeError::New(info.Env(), "Create an index with Index.open or Index.fromFactory.");
       auto *content = info[0].As<Napi::External<Content>>().Data();
       index_ = std::move(content->index);
       ids_ = std::move(content->ids);
@@ -163,7 +163,7 @@ namespace
     faiss::Index &changeable(const Napi::CallbackInfo &info) const
     {
       if (index_.use_count() > 1)
-        throw Napi::Error::New(info.Env(), "The index can not be changed while it is searched.");
+        throw Napi::Error::New(info.Env(), "The index cannot be changed during a search.");
       return index(info);
     }
 

@@ -193,7 +193,7 @@ namespace nearest
 
   // The exact k nearest to each query, in an index that stores its vectors unchanged.
   //
-  // FAISS's own search, with a selector for the rows, takes 1.9 to 6.5 times as long (Debian's 1.7.3). CPU time in
+  // FAISS's own search, with a selector for the rows, takes 1.8 to 6.3 times as long (Debian's 1.7.3). CPU time in
   // ms, median of 50, of 25,790 x 512 by inner product, k = 10, one thread of an AMD EPYC with 2 cores (L2 is within
   // 15 %):
   //

@@ -153,7 +153,7 @@ namespace served
     if (const auto *centering = dynamic_cast<const faiss::CenteringTransform *>(transform))
       return expect(!centering->is_trained || centering->mean.size() == size_t(centering->d_in), "a transform");
     if (!dynamic_cast<const faiss::NormalizationTransform *>(transform))
-      throw Unserved("an index behind a transform that can not be undone");
+      throw Unserved("an index behind a transform that cannot be undone");
   }
 
   // Throws `Unserved` if the type is not served, `std::runtime_error` if a part is damaged.

@@ -210,7 +210,7 @@ namespace identify
   };
 
   // The corners of the cover in the photo. Returns false unless their shape is plausible for a sleeve: convex, not
-  // mirrored, at least a hundredth of the photo, the longest edge at most six times the shortest.
+  // mirrored, between a hundredth and 16 times the photo's area, the longest edge at most six times the shortest.
   inline bool outline_of(const Transform &t, double width, double height, double frame, std::array<Point, 4> &corners)
   {
     const double at[4][2] = {{0, 0}, {width, 0}, {width, height}, {0, height}};

@@ -21,7 +21,7 @@ export const imageSkip: string | false =
   process.platform !== 'linux' || process.getuid?.() !== 0
     ? 'building an image without an engine needs Linux and root'
     : spawnSync('buildah', ['--version']).status !== 0
-      ? 'buildah is not here (Debian: buildah crun debootstrap)'
+      ? 'buildah is not installed (Debian: buildah crun debootstrap)'
       : !haveBase()
         ? `neither a registry nor ../shared/tools gives ${baseImage}`
         : false;

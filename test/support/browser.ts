@@ -15,7 +15,7 @@ const program = spawnSync('sh', ['-c', 'command -v chromium'], { encoding: 'utf8
 /** Why tests of the page are skipped, or `false` if Chromium is installed. */
 export const browserSkip: string | false = program
   ? false
-  : 'Chromium is not here (Debian: chromium), so there is no browser to test the page in';
+  : 'Chromium is not installed (Debian: chromium), so there is no browser to test the page in';
 
 /** No background network traffic; a fake camera, without a permission prompt. */
 const flags = [

@@ -468,7 +468,7 @@ export async function contractCases(): Promise<Case[]> {
           /curl's --data-binary .*-H 'Content-Type: image\/jpeg'/,
         ],
         ['multipart/form-data', /without a boundary: let the program/],
-        ['application/json', /pictures are not sent as JSON/],
+        ['application/json', /pictures can't be sent as JSON, not even as base64/],
       ] as const
     ).map(([type, says]) =>
       refused(

@@ -12,7 +12,7 @@ export interface Reference {
 
 const referenceAt = (name: string): Reference => {
   const path = (file: string) => fileURLToPath(new URL(`../../${name}/${file}`, import.meta.url));
-  return { name, path, skip: existsSync(path('golden.json')) ? false : `${name} is not here` };
+  return { name, path, skip: existsSync(path('golden.json')) ? false : `${name} is missing` };
 };
 
 /** A subset that is small enough for the repository. */

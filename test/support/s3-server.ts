@@ -15,7 +15,7 @@ export const s3Skip: string | false = ['radosgw', 'ceph-mon', 'ceph-osd', 'ceph-
   (program) => spawnSync(program, ['--version']).status === 0,
 )
   ? false
-  : 'Ceph is not here (Debian: radosgw ceph-mon ceph-osd ceph-mgr), so there is no S3 server to test against';
+  : 'Ceph is not installed (Debian: radosgw ceph-mon ceph-osd ceph-mgr), so there is no S3 server to test against';
 
 export interface S3Server {
   /** `host:port` on loopback. */

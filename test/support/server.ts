@@ -80,7 +80,10 @@ export async function startServer(
         if (line && !fits(line)) return;
         waiting.delete(tell);
         if (line) resolve(line);
-        else reject(new Error(`the server ended first; it said ${JSON.stringify(log.slice(-3))}`));
+        else
+          reject(
+            new Error(`the server exited early; its last lines: ${JSON.stringify(log.slice(-3))}`),
+          );
       };
       const past = log.find(fits);
       if (past) resolve(past);

@@ -14,7 +14,7 @@ export async function withSmallDisk(
   try {
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=200k', 'tmpfs', dir], { stdio: 'ignore' });
   } catch {
-    return 'a small disk can not be mounted here';
+    return 'cannot mount a small disk';
   }
   try {
     await work();

@@ -456,7 +456,7 @@ const compositions: Record<Layout, (sheet: Sheet) => Composition> = {
 
 /* Decorations */
 
-/** Nothing, a thin frame, two thin rules or a small sticker; always neutral and too small to be the subject. */
+/** Nothing, a thin frame, a thin rule or a small sticker; always neutral and too small to be the subject. */
 function decoration({ random, dark, light: pale }: Sheet): string {
   const ink = random.pick([dark, pale]);
   switch (random.integer(0, 4)) {

@@ -84,7 +84,7 @@ export const en = {
     end: (albums: number) =>
       albums === 1 ? 'That is the only one.' : `That is all: ${String(albums)} albums.`,
     deepest: (albums: number) => `These are the ${String(albums)} closest; no more are shown.`,
-    nothing: 'No album passes these filters.',
+    nothing: 'No album matches these filters.',
     similarity: 'Similarity',
     similar: 'More like this',
     similarTo: (title: string) => `More like ${title}`,
@@ -211,7 +211,7 @@ export const en = {
       },
       route_not_found: {
         title: 'The service was not found',
-        advice: 'The page may use a wrong address: tell its operator.',
+        advice: 'The page may use the wrong address: tell its operator.',
       },
       album_not_found: {
         title: 'There is no such album',
@@ -274,11 +274,11 @@ export const en = {
         advice: 'You cannot fix this: tell the operator of the service.',
       },
       assets_missing: {
-        title: 'Files of the service are missing',
+        title: 'Some of the service’s files are missing',
         advice: 'You cannot fix this: tell the operator of the service.',
       },
       assets_inconsistent: {
-        title: 'Files of the service do not match each other',
+        title: 'The service’s files do not match each other',
         advice: 'You cannot fix this: tell the operator of the service.',
       },
       index_unreadable: {

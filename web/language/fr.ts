@@ -16,7 +16,7 @@ export const fr: Words = {
   starter: {
     title: 'Jeu d’essai',
     short: 'des pochettes inventées, pour essayer',
-    text: 'Ces pochettes sont inventées et le modèle est petit : ils servent à essayer. Pour chercher de vrais albums, placez vos propres fichiers dans models/ et images/.',
+    text: 'Ces pochettes sont inventées et le modèle est petit : ils ne servent qu’à faire des essais. Pour chercher de vrais albums, placez vos propres fichiers dans models/ et images/.',
   },
   finder: {
     title: 'Quel est ce disque ?',
@@ -31,7 +31,7 @@ export const fr: Words = {
     wordsLabel: 'Décrivez une pochette',
     wordsPlaceholder: 'a red circle',
     search: 'Chercher',
-    dropHere: 'Lâchez pour chercher avec cette image',
+    dropHere: 'Relâchez pour chercher avec cette image',
   },
   examples: {
     title: 'Quelques pochettes',
@@ -87,7 +87,7 @@ export const fr: Words = {
     moreFound: (albums, total) => `${String(albums)} de plus, ${String(total)} albums en tout.`,
     end: (albums) => (albums < 2 ? 'C’est le seul.' : `C’est tout : ${String(albums)} albums.`),
     deepest: (albums) => `Voici les ${String(albums)} plus proches ; c’est le maximum affiché.`,
-    nothing: 'Aucun album ne passe ces filtres.',
+    nothing: 'Aucun album ne correspond à ces filtres.',
     similarity: 'Similarité',
     similar: 'Similaires',
     similarTo: (title) => `Similaires à ${title}`,
@@ -100,7 +100,7 @@ export const fr: Words = {
   identified: {
     one: (name) => `C’est ${name}`,
     several: (albums) => `${String(albums)} albums reconnus`,
-    none: 'Pas reconnu',
+    none: 'Non reconnu',
     noneText: 'Aucun album de ce catalogue n’a été trouvé dans l’image.',
     picture: (albums) =>
       albums === 1
@@ -114,7 +114,7 @@ export const fr: Words = {
     saidOne: (name) => `C’est ${name}.`,
     saidSeveral: (names) => `${String(names.length)} albums reconnus : ${names.join(' ; ')}.`,
     saidNone: (first) =>
-      `Pas reconnu : aucun album de ce catalogue n’a été trouvé dans l’image. La pochette la plus proche est celle de ${first}.`,
+      `Non reconnu : aucun album de ce catalogue n’a été trouvé dans l’image. La pochette la plus proche est celle de ${first}.`,
   },
   filters: {
     title: 'Filtres',
@@ -221,7 +221,7 @@ export const fr: Words = {
       },
       cover_not_found: {
         title: 'La pochette de cet album manque',
-        advice: 'Sa fiche a peut-être un lien vers l’originale.',
+        advice: 'Sa fiche contient peut-être un lien vers l’originale.',
       },
       uploads_disabled: {
         title: 'Les envois de ce type sont désactivés',

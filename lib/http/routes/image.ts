@@ -28,7 +28,7 @@ export function imageRouter({ config, services, maxResponseBytes }: HttpContext)
   /** Whether the album or only its cover is missing. Loads the catalog only to find out. */
   const absence = async (id: number): Promise<AppError> =>
     (await services.catalog()).byId(id)
-      ? new AppError('cover_not_found', `The cover of album ${String(id)} is not here.`)
+      ? new AppError('cover_not_found', `The cover of album ${String(id)} is missing.`)
       : new AppError('album_not_found', `No album has the id ${String(id)}.`);
 
   const redirectToCdn = async (response: Response, cdnUrl: string, id: number) => {
