@@ -3,8 +3,9 @@
  *
  *     npx tsx bench/load.ts [pictures] [texts] [single] [build] [overload] --ours [LABEL=]DIR … --models DIR
  *         --images DIR [--dtype q8] [--peer HOME] [--peer-serve SCRIPT] [--rounds 5] [--seconds 10]
- *         [--clients 12] [--covers 1500] [--minutes 10]
+ *         [--clients 12] [--covers 1500] [--minutes 10] [--with LABEL:NAME=VALUE …]
  *
+ * `--with` gives one contender a setting, e.g. `--with now:ENCODER_WORKERS=2`.
  * Runs all scenarios but `overload` by default; `overload` runs on the last checkout only. Each checkout is a folder
  * where `npm run setup` has been run. docs/load.md describes the method. Exits with 1 if any response was wrong.
  */
@@ -41,6 +42,7 @@ const { values, positionals } = parseArgs({
     clients: { type: 'string', default: '12' },
     covers: { type: 'string', default: '1500' },
     minutes: { type: 'string', default: '10' },
+    with: { type: 'string', multiple: true, default: [] },
   },
 });
 const known = ['pictures', 'texts', 'single', 'build', 'overload'];
@@ -64,12 +66,21 @@ const [rounds, seconds, clients] = [values.rounds, values.seconds, values.client
 process.once('SIGINT', () => process.exit(130)); // the exit handlers kill the servers
 process.once('SIGTERM', () => process.exit(143));
 
+/** Settings of one contender, from `--with`. */
+const settingsOf = (label: string) =>
+  Object.fromEntries(
+    values.with
+      .filter((setting) => setting.startsWith(`${label}:`))
+      .map((setting) => setting.slice(label.length + 1).split('=', 2) as [string, string]),
+  );
+
 const checkouts = new Map(values.ours.map(labelled));
 const contenders = [
   ...Array.from(checkouts, ([label, dir]) =>
     checkout(label, dir, {
       ...{ MODELS_DIR: resolve(models), IMAGES_DIR: resolve(images) },
       ...{ CLIP_DTYPE: dtype, LOG_LEVEL: 'info' },
+      ...settingsOf(label),
     }),
   ),
   ...(values.peer === undefined ? [] : [peer(values.peer, values['peer-serve'])]),

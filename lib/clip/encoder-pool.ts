@@ -85,7 +85,8 @@ export class EncoderPool {
   }
 
   /**
-   * Starts the workers and loads the tower in each.
+   * Starts the workers and loads the tower in one of them. The others load it with their first query, or earlier by
+   * {@link loadAll}.
    *
    * @throws AppError `assets_missing` or `model_unreadable`, naming the file
    */
@@ -100,27 +101,26 @@ export class EncoderPool {
         ...{ tower, modelDir, dtype, maxPixels },
         ...{ threads, spin: workers === 1 },
       } satisfies EncoderTask,
-      minThreads: workers,
+      minThreads: 1, // the first picture does not wait for the start of the others
       maxThreads: workers,
+      idleTimeout: Infinity, // none ends for lack of work
       concurrentTasksPerWorker: batchesEach,
       atomics: 'disabled', // would block the worker's event loop between tasks
       recordTiming: false,
     });
     pool.on('error', (error) => options.onWorkerLost?.(error));
     try {
-      const [first] = await Promise.all(
-        Array.from(
-          { length: workers },
-          () => pool.run(undefined, { name: 'load' }) as Promise<LoadedTower | PlainError>,
-        ),
-      );
-      if (!first || 'message' in first)
-        throw fromPlainError(first ?? { message: 'no worker', code: undefined, stack: undefined });
+      const first = await load(pool);
       return new EncoderPool(pool, options, { ...first, workers, threads });
     } catch (error) {
       await pool.destroy();
       throw error;
     }
+  }
+
+  /** Loads the tower in every worker. @throws as {@link open} */
+  async loadAll(): Promise<void> {
+    await Promise.all(Array.from({ length: this.workers }, () => load(this.#pool)));
   }
 
   /** Number of queries waiting for a worker. */
@@ -216,8 +216,15 @@ export class EncoderPool {
   }
 }
 
+/** Loads the tower in an idle worker. @throws AppError `assets_missing` or `model_unreadable` */
+async function load(pool: Piscina): Promise<LoadedTower> {
+  const loaded = (await pool.run(undefined, { name: 'load' })) as LoadedTower | PlainError;
+  if ('message' in loaded) throw fromPlainError(loaded);
+  return loaded;
+}
+
 /**
- * Maximum number of workers, because each holds the model in memory (95 MB as q8, 350 MB as fp32). Further cores become
+ * Maximum number of workers, because each holds the model's packed weights in memory (85 MB as q8, 350 MB as fp32). Further cores become
  * threads of their runs.
  */
 const mostWorkers = 4;
@@ -226,13 +233,16 @@ const mostWorkers = 4;
 export const workersForThroughput = (): number => Math.min(mostWorkers, usableCores());
 
 /**
- * Vision: one worker per two cores. On 2 idle cores (q8), one worker of two threads encodes one picture in 16 ms and
- * 95/s for twelve clients; two workers of one thread 24 ms and 86/s; two of two threads 20 ms and 83/s. When other
- * programs compete for the cores, threads that wait for each other suffer most: two workers of one thread then reach
- * 67/s instead of 27/s. Text: one worker, since a run is short and takes all waiting queries.
+ * Vision: one worker per two cores, but two on two cores. There (q8), two workers of one thread answer 55 pictures a
+ * second to twelve clients on the same cores, one worker of two threads 44: its threads wait for each other whenever
+ * another program has one of the cores. A single picture takes 33 instead of 28 ms (docs/load.md). Text: one worker,
+ * since a run is short and takes all waiting queries.
  */
-const defaultWorkers = (tower: Tower): number =>
-  tower === 'text' ? 1 : Math.max(1, Math.min(mostWorkers, Math.floor(usableCores() / 2)));
+function defaultWorkers(tower: Tower): number {
+  const cores = usableCores();
+  if (tower === 'text' || cores === 1) return 1;
+  return Math.min(mostWorkers, Math.max(2, Math.floor(cores / 2)));
+}
 
 /** Text: one thread; see `text-encoder.ts`. */
 const defaultThreads = (tower: Tower, workers: number): number =>
