@@ -101,9 +101,8 @@ export class EncoderPool {
         ...{ tower, modelDir, dtype, maxPixels },
         ...{ threads, spin: workers === 1 },
       } satisfies EncoderTask,
-      minThreads: 1, // the first picture does not wait for the start of the others
+      minThreads: workers,
       maxThreads: workers,
-      idleTimeout: Infinity, // none ends for lack of work
       concurrentTasksPerWorker: batchesEach,
       atomics: 'disabled', // would block the worker's event loop between tasks
       recordTiming: false,
