@@ -314,7 +314,12 @@ describe('a search off the JavaScript thread', () => {
 
   test('the index cannot be changed during a search', async () => {
     const index = await makeLarge();
-    const searching = index.search(own(8), 1);
+    // every row 200 times: long enough not to end before the changes are tried
+    const searching = index.search(
+      own(8),
+      1,
+      Uint32Array.from({ length: 200 * large }, (_, i) => i % large),
+    );
     for (const change of [
       () => {
         index.add(own(0));
