@@ -107,7 +107,7 @@ describe('the command verify', { timeout: 1_800_000 }, () => {
       const changed = await copy({ manifest: true });
       await cp(join(other, featuresName), join(changed, featuresName));
       for (const [dir, message] of [
-        [cut, /has 20000 bytes where/],
+        [cut, /has 20000 bytes but/],
         [other, /features of 1 cover but the metadata lists 40 albums.*index features/],
         [changed, /features of 1 cover/],
       ] as const) {
