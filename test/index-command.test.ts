@@ -441,7 +441,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
     );
     const mixed = await cli(['push', place, '--models', models, '--images', some.imagesDir]);
     assert.equal(mixed.status, 1);
-    assert.match(mixed.errors, /which is the name of another album's: call it album_/);
+    assert.match(mixed.errors, /which is another album's name: rename it to album_/);
   });
 
   test('a damaged model is reported in one sentence, and the old set is kept', async () => {
