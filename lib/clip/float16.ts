@@ -1,6 +1,6 @@
 /**
- * IEEE 754 half precision, for graphs with float16 inputs or outputs: `Float16Array` exists only from Node 24 on;
- * before that, onnxruntime passes the bits in a `Uint16Array`.
+ * IEEE 754 half precision, for graphs with float16 inputs or outputs: `Float16Array` exists only from Node 24 on, and
+ * onnxruntime-node passes the bits in a `Uint16Array`.
  */
 const float = new Float32Array(1);
 const bits = new Uint32Array(float.buffer);

@@ -189,8 +189,11 @@ export class OnnxGraph {
     const Tensor = this.#tensor;
     const { kind, shape } = feed;
     if (kind === 'float' && type === 'float32') return new Tensor('float32', feed.values, shape);
-    if (kind === 'float' && type === 'float16')
-      return new Tensor('float16', toHalfBits(feed.values), shape);
+    if (kind === 'float' && type === 'float16') {
+      const bits = toHalfBits(feed.values);
+      // From Node 24 on, a tensor wraps its bits in a Float16Array, which onnxruntime-node 1.30 reads as empty.
+      return Object.defineProperty(new Tensor('float16', bits, shape), 'data', { value: bits });
+    }
     if (kind === 'integer' && type === 'int64')
       return new Tensor('int64', BigInt64Array.from(feed.values, BigInt), shape);
     if (kind === 'integer' && type === 'int32')
