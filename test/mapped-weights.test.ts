@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cp, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -70,7 +70,7 @@ describe('an ONNX graph whose weights are mapped', () => {
   };
 
   test('is read without them, and each refers to its place in the file', async () => {
-    const graph = referToWeights(graphPath);
+    const graph = referToWeights(graphPath)?.graph;
     assert.ok(graph && graph.length < 40_000, String(graph?.length));
     assert.ok((await stat(graphPath)).size > 1_000_000);
     assert.ok(graph.includes('vision_model.onnx'));
@@ -84,9 +84,32 @@ describe('an ONNX graph whose weights are mapped', () => {
     test(`gives the same numbers with ${what}`, async () => {
       const path = join(folder, 'graph ü.onnx');
       await writeFile(path, addingGraph(weights(values, ...behind), values.length));
-      assert.match(referToWeights(path)?.toString('latin1') ?? '', /location/);
+      assert.match(referToWeights(path)?.graph.toString('latin1') ?? '', /location/);
       assert.deepEqual(await added(path), values);
     });
+
+  test('is found behind a symbolic link to another folder', async () => {
+    const blobs = join(folder, 'blobs');
+    await mkdir(blobs);
+    await writeFile(join(blobs, 'b10b'), addingGraph(weights(values), values.length));
+    const path = join(folder, 'link.onnx');
+    await symlink(join('blobs', 'b10b'), path);
+    assert.ok(referToWeights(path));
+    assert.deepEqual(await added(path), values);
+  });
+
+  test('is loaded by its path if other weights of it are external', async () => {
+    const path = join(folder, 'external.onnx');
+    const location = message(13, text(1, 'location'), text(2, 'weights.bin'));
+    const elsewhere = Buffer.concat([
+      ...[scalar(1, 1), scalar(1, values.length), scalar(2, 1), text(8, 'weights'), location],
+      scalar(14, 1),
+    ]);
+    await writeFile(join(folder, 'weights.bin'), Buffer.from(values.buffer));
+    await writeFile(path, addingGraph(elsewhere, values.length));
+    assert.equal(referToWeights(path), null);
+    assert.deepEqual(await added(path), values);
+  });
 
   test('is loaded as it is if all its tensors are small', async () => {
     const path = join(folder, 'small.onnx');

@@ -1,5 +1,5 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { basename } from 'node:path';
+import { closeSync, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 
 /*
  * Field numbers of onnx.proto3 (https://github.com/onnx/onnx): `ModelProto.graph`, `GraphProto.initializer`, and of
@@ -21,8 +21,8 @@ const mostGraphBytes = 64 * 2 ** 20;
 /** Bytes read ahead. */
 const windowSize = 2 ** 14;
 
-/** The file is no protobuf message, or a truncated one. */
-class Malformed extends Error {}
+/** The file is not a whole protobuf message, or its weights are not to be referred to. */
+class Unsuited extends Error {}
 
 /** Reads a file at any position; most reads are short and follow each other. */
 class WindowedFile {
@@ -37,12 +37,12 @@ class WindowedFile {
   }
 
   bytes(from: number, to: number): Buffer {
-    if (to > this.size) throw new Malformed();
+    if (to > this.size) throw new Unsuited();
     if (from < this.#start || to > this.#start + this.#window.length) {
       const length = Math.min(Math.max(windowSize, to - from), this.size - from);
       const buffer = Buffer.alloc(length);
       const bytesRead = readSync(this.#file, buffer, 0, length, from);
-      if (bytesRead < to - from) throw new Malformed();
+      if (bytesRead < to - from) throw new Unsuited();
       [this.#window, this.#start] = [buffer.subarray(0, bytesRead), from];
     }
     return this.#window.subarray(from - this.#start, to - this.#start);
@@ -69,7 +69,7 @@ function* fieldsOf(file: WindowedFile, from: number, to: number): Generator<Fiel
       let [value, scale] = [0, 1];
       for (;;) {
         const byte = head[at++];
-        if (byte === undefined) throw new Malformed();
+        if (byte === undefined) throw new Unsuited();
         value += (byte & 0x7f) * scale;
         if (byte < 0x80) return value;
         scale *= 0x80;
@@ -82,10 +82,10 @@ function* fieldsOf(file: WindowedFile, from: number, to: number): Generator<Fiel
     else if (wireType === 1) length = 8;
     else if (wireType === 2) length = varint();
     else if (wireType === 5) length = 4;
-    else throw new Malformed();
+    else throw new Unsuited();
     const value = start + at;
     const end = value + length;
-    if (end > to) throw new Malformed();
+    if (end > to) throw new Unsuited();
     yield { number: Math.floor(tag / 8), start, value, end };
     start = end;
   }
@@ -111,26 +111,29 @@ const entry = (key: string, value: string): Buffer[] =>
  * q8, the text tower loads in 0.6 instead of 2.2 s and takes 130 MB less memory, the vision tower in 0.7 instead of 1.2 s
  * and 75 MB less; workers share the mapped pages. Blocks the thread for some 20 ms.
  *
- * @param path file of the graph
- * @returns `null` if there is nothing to refer to: no large tensor, or not a well-formed graph
+ * @param path file of the graph; may be a symbolic link, as in a cache of the Hugging Face Hub
+ * @returns the graph, and the folder that it refers to; `null` if there is nothing to refer to: no large tensor, weights that
+ *   are external already, or not a well-formed graph
  * @throws the file system's error
  */
-export function referToWeights(path: string): Buffer | null {
-  const handle = openSync(path, 'r');
+export function referToWeights(path: string): { graph: Buffer; folder: string } | null {
+  const target = realpathSync(path); // ONNX Runtime refuses weights that a link leads out of the folder to
+  const handle = openSync(target, 'r');
   try {
     const file = new WindowedFile(handle);
-    const name = basename(path);
+    const name = basename(target);
     let referred = 0;
     let kept = 0;
     const keep = ({ start, end }: Field): Buffer => {
       kept += end - start;
-      if (kept > mostGraphBytes) throw new Malformed();
+      if (kept > mostGraphBytes) throw new Unsuited();
       return file.bytes(start, end);
     };
     const tensor = ({ value, end }: Field): Buffer[] => {
       const parts: Buffer[] = [];
       const reference: Buffer[] = [];
       for (const field of fieldsOf(file, value, end)) {
+        if (field.number === externalData) throw new Unsuited(); // its own file lies beside the link, not the target
         const length = field.end - field.value;
         if (field.number !== rawData || length < fewestBytes) parts.push(keep(field));
         else
@@ -156,9 +159,9 @@ export function referToWeights(path: string): Buffer | null {
         inner.push(...(one.number === initializer ? tensor(one) : [keep(one)]));
       parts.push(...message(graph, inner));
     }
-    return referred > 0 ? Buffer.concat(parts) : null;
+    return referred > 0 ? { graph: Buffer.concat(parts), folder: dirname(target) } : null;
   } catch (error) {
-    if (error instanceof Malformed) return null; // ONNX Runtime says what is wrong with it
+    if (error instanceof Unsuited) return null; // ONNX Runtime loads it by its path, or says what is wrong with it
     throw error;
   } finally {
     closeSync(handle);

@@ -6,8 +6,15 @@ import { fromHalfBits, toHalfBits } from './float16.ts';
 import { loadError } from './load-error.ts';
 import { referToWeights } from './mapped-weights.ts';
 
-/** Chosen by measurement with CLIP ViT-B/32 on 2 cores (Node 20, onnxruntime 1.30); medians for one picture. */
-const sessionOptions = ({ threads, spin }: RunOptions): InferenceSession.SessionOptions => ({
+/**
+ * Chosen by measurement with CLIP ViT-B/32 on 2 cores (Node 20, onnxruntime 1.30); medians for one picture.
+ *
+ * @param weightsFolder folder of the files that a graph in memory refers to
+ */
+const sessionOptions = (
+  { threads, spin }: RunOptions,
+  weightsFolder?: string,
+): InferenceSession.SessionOptions => ({
   intraOpNumThreads: threads,
   // A CLIP tower is a chain: no two of its nodes can run in parallel.
   executionMode: 'sequential',
@@ -25,16 +32,10 @@ const sessionOptions = ({ threads, spin }: RunOptions): InferenceSession.Session
       // same cores decode the next picture.
       force_spinning_stop: '1',
       ...(!spin && { intra_op: { allow_spinning: '0' } }),
+      ...(weightsFolder && { model_external_initializers_file_folder_path: weightsFolder }),
     },
   },
 });
-
-/** For a graph in memory that refers to files in a folder. */
-const withWeightsIn = (folder: string, options: InferenceSession.SessionOptions) => {
-  const { session, ...extra } = options.extra as { session: object };
-  const located = { ...session, model_external_initializers_file_folder_path: folder };
-  return { ...options, extra: { ...extra, session: located } };
-};
 
 /** Values for one input; converted to whatever type the graph declares. */
 export type Feed =
@@ -136,11 +137,11 @@ export class OnnxGraph {
     const { InferenceSession, Tensor } = await import('onnxruntime-node');
     let session: InferenceSession;
     try {
-      const options = sessionOptions({ threads: usableCores(), spin: true, ...contract.run });
-      const graph = referToWeights(path);
-      session = await (graph
-        ? InferenceSession.create(graph, withWeightsIn(dirname(path), options))
-        : InferenceSession.create(path, options));
+      const run = { threads: usableCores(), spin: true, ...contract.run };
+      const mapped = referToWeights(path);
+      session = await (mapped
+        ? InferenceSession.create(mapped.graph, sessionOptions(run, mapped.folder))
+        : InferenceSession.create(path, sessionOptions(run)));
     } catch (cause) {
       throw await loadError(path, cause);
     }
