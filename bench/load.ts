@@ -71,7 +71,7 @@ const settingsOf = (label: string) =>
   Object.fromEntries(
     values.with
       .filter((setting) => setting.startsWith(`${label}:`))
-      .map((setting) => setting.slice(label.length + 1).split('=', 2) as [string, string]),
+      .map((setting) => labelled(setting.slice(label.length + 1))),
   );
 
 const checkouts = new Map(values.ours.map(labelled));

@@ -1,6 +1,6 @@
 // Load cost of the page: bytes transferred and the timings that Lighthouse uses. Each visit has a fresh browser
 // profile; visits alternate between the two machines.
-// usage: npx tsx bench/page.ts [--n 5]        (after npm run setup; needs chromium)
+// usage: npx tsx bench/page.ts [--n 5]        (after npm run setup:dev; needs chromium)
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';

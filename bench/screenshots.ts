@@ -1,5 +1,5 @@
 // Takes screenshots of the page's main states, with the starter set, into docs/screenshots/.
-// usage: npx tsx bench/screenshots.ts        (after npm run setup; needs chromium)
+// usage: npx tsx bench/screenshots.ts        (after npm run setup:dev; needs chromium)
 import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -2,7 +2,7 @@
 // usage: npx tsx bench/fuzz/fuzz.ts [--seconds N | --inputs N] [--seed S]
 //
 // Looks for 5xx responses, stalls of over a second, crashes, memory growth, wrong albums, and errors without a code.
-// Writes the inputs that cause one to a folder and exits with status 1. Needs only the set-up (npm run setup).
+// Writes the inputs that cause one to a folder and exits with status 1. Needs only npm run setup:dev.
 import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync, mkdirSync, cpSync } from 'node:fs';

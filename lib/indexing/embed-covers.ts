@@ -58,9 +58,12 @@ export async function* embedCovers(options: EmbedOptions): AsyncGenerator<EmbedE
   const { albums, imagesDir, modelDir, dtype, outDir, resume, restart, signal } = options;
   const total = albums.length;
   await assertCovers(options);
-  const workers = workersForThroughput();
   const encoder = await EncoderPool.open({
-    ...{ tower: 'vision', modelDir, dtype, workers, batchesEach },
+    tower: 'vision',
+    modelDir,
+    dtype,
+    workers: workersForThroughput(),
+    batchesEach,
   });
   let journal: Journal | undefined;
   try {
@@ -99,8 +102,7 @@ export async function* embedCovers(options: EmbedOptions): AsyncGenerator<EmbedE
     journal = undefined; // the caller's from here on
     return complete;
   } finally {
-    await journal?.close().catch(() => undefined); // it may have been removed
-    await encoder.close();
+    await Promise.all([journal?.close(), encoder.close()]);
   }
 }
 
