@@ -23,6 +23,7 @@ COPY tsconfig.json ./
 COPY infra infra
 COPY functions functions
 COPY lib lib
+COPY pipeline pipeline
 COPY web web
 COPY cli cli
 COPY models/starter models/starter

@@ -8,7 +8,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { loadConfig } from '../lib/config/config.ts';
-import { digestFile } from '../lib/indexing/manifest.ts';
+import { digestFile } from '../lib/assets/manifest.ts';
 import { createLogger } from '../lib/log.ts';
 import { createServices } from '../lib/services.ts';
 import { dimension, makeUpSet } from './made-up-set.ts';

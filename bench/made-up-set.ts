@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeFlatIndex } from '../lib/vectors/flat-file.ts';
+import { writeFlatIndex } from '../pipeline/indexing/flat-file.ts';
 
 export const dimension = 512;
 

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { importCsv } from '../lib/csv-import/import-csv.ts';
+import { importCsv } from '../pipeline/csv-import/import-csv.ts';
 import { counted } from './output.ts';
 import { runTask, wholeNumber, withJson } from './run.ts';
 

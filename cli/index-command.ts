@@ -3,12 +3,16 @@ import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Config } from '../lib/config/config.ts';
 import { replaceFile } from '../lib/filesystem/files.ts';
-import { addFeatures, type AddFeaturesEvent } from '../lib/indexing/add-features.ts';
-import { buildIndex, type BuildEvent } from '../lib/indexing/build-index.ts';
-import { addToIndex, removeFromIndex, type ChangeEvent } from '../lib/indexing/change-index.ts';
-import type { Skipped } from '../lib/indexing/journal.ts';
-import type { Shard } from '../lib/indexing/manifest.ts';
-import { mergeShards } from '../lib/indexing/merge-shards.ts';
+import { addFeatures, type AddFeaturesEvent } from '../pipeline/indexing/add-features.ts';
+import { buildIndex, type BuildEvent } from '../pipeline/indexing/build-index.ts';
+import {
+  addToIndex,
+  removeFromIndex,
+  type ChangeEvent,
+} from '../pipeline/indexing/change-index.ts';
+import type { Skipped } from '../pipeline/indexing/journal.ts';
+import type { Shard } from '../lib/assets/manifest.ts';
+import { mergeShards } from '../pipeline/indexing/merge-shards.ts';
 import { modelFolder, withModel, type ModelOptions } from './model-option.ts';
 import { bytesText, counted, type Output } from './output.ts';
 import { runTask, wholeNumber, withJson } from './run.ts';

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import type { Config } from '../lib/config/config.ts';
-import { pushFiles, type PushEvent } from '../lib/sync/push-files.ts';
+import { pushFiles, type PushEvent } from '../pipeline/sync/push-files.ts';
 import { remoteAt, placeHelp, withAttempts, type RemoteFlags } from './remote-option.ts';
 import { counted, type Output } from './output.ts';
 import { runTask, withJson } from './run.ts';

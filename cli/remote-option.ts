@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Config } from '../lib/config/config.ts';
-import type { Remote } from '../lib/sync/remote.ts';
-import { openRemote } from '../lib/sync/open-remote.ts';
+import type { Remote } from '../pipeline/sync/remote.ts';
+import { openRemote } from '../pipeline/sync/open-remote.ts';
 import { wholeNumber } from './run.ts';
 
 export interface RemoteFlags {

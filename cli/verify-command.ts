@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import type { Config } from '../lib/config/config.ts';
-import { verifyFiles, type Finding } from '../lib/indexing/verify.ts';
+import { verifyFiles, type Finding } from '../pipeline/indexing/verify.ts';
 import { modelFolder, withModel, type ModelOptions } from './model-option.ts';
 import { exitCodes } from './output.ts';
 import { numberWithin, runTask, wholeNumber, withJson } from './run.ts';

@@ -68,7 +68,16 @@ const steps = [
     name: 'bundle',
     says: 'bundle the server and the functions (esbuild)',
     key: () =>
-      digest(['package-lock.json', 'package.json', 'functions', 'lib', 'cli', 'infra', 'web']),
+      digest([
+        'package-lock.json',
+        'package.json',
+        'functions',
+        'lib',
+        'pipeline',
+        'cli',
+        'infra',
+        'web',
+      ]),
     done: () =>
       ['functions/server.cjs', 'cli/shazam-visual.cjs', 'web/index.html'].every((path) =>
         existsSync(join(root, 'dist', path)),
@@ -86,7 +95,7 @@ const steps = [
       digest([
         'lib/imaging',
         'lib/clip',
-        'lib/indexing',
+        'pipeline',
         'lib/identify',
         'native/identify',
         'models/starter/catalog/images',

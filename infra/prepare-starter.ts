@@ -1,7 +1,7 @@
 import { rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { loadConfig } from '../lib/config/config.ts';
-import { buildIndex } from '../lib/indexing/build-index.ts';
+import { buildIndex } from '../pipeline/indexing/build-index.ts';
 import { starterPaths } from '../lib/assets/local-assets.ts';
 
 /**

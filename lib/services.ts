@@ -5,7 +5,7 @@ import type { Tower } from './clip/model-files.ts';
 import type { Config } from './config/config.ts';
 import { Corpus } from './search/corpus.ts';
 import { AppError } from './errors.ts';
-import { assertDescribed, readManifestFile } from './indexing/manifest.ts';
+import { assertDescribed, readManifestFile } from './assets/manifest.ts';
 import { FeatureIndex } from './identify/feature-index.ts';
 import { canIdentify } from './identify/native.ts';
 import { lazy, type Lazy } from './concurrency/lazy.ts';

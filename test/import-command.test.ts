@@ -9,8 +9,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import sharp from 'sharp';
-import { readCsvCatalog } from '../lib/csv-import/csv-catalog.ts';
-import { isPublicAddress } from '../lib/csv-import/public-fetch.ts';
+import { readCsvCatalog } from '../pipeline/csv-import/csv-catalog.ts';
+import { isPublicAddress } from '../pipeline/csv-import/public-fetch.ts';
 import { cli, eventsOf, startCli } from './support/cli.ts';
 import { coverFile, starter, starterIds } from './support/requests.ts';
 

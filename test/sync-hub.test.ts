@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import { retryingFetch } from '../lib/sync/retrying-fetch.ts';
+import { retryingFetch } from '../pipeline/sync/retrying-fetch.ts';
 import { cli, eventsOf, startCli } from './support/cli.ts';
 import { filesUnder } from './support/files.ts';
 import { hubToken, startHubServer, type HubRequest, type HubServer } from './support/hub-server.ts';

@@ -8,9 +8,9 @@ import { splitRows } from '../../lib/catalog/metadata-rows.ts';
 import { createImageEncoder } from '../../lib/clip/image-encoder.ts';
 import { createTextEncoder } from '../../lib/clip/text-encoder.ts';
 import { isAppError } from '../../lib/errors.ts';
-import { readCsvCatalog } from '../../lib/csv-import/csv-catalog.ts';
-import { Journal } from '../../lib/indexing/journal.ts';
-import { readManifestFile } from '../../lib/indexing/manifest.ts';
+import { readCsvCatalog } from '../../pipeline/csv-import/csv-catalog.ts';
+import { Journal } from '../../pipeline/indexing/journal.ts';
+import { readManifestFile } from '../../lib/assets/manifest.ts';
 import { openEmbeddings } from '../../lib/vectors/open-embeddings.ts';
 
 /** The outcome of an input: `read`, `refused` with an error code, or a fault. */

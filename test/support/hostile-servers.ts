@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isAppError } from '../../lib/errors.ts';
-import { HubRemote } from '../../lib/sync/hub-remote.ts';
+import { HubRemote } from '../../pipeline/sync/hub-remote.ts';
 import { revalidateCopy } from '../../lib/assets/download.ts';
 import { S3Folder } from '../../lib/assets/s3.ts';
 import { Uploads } from '../../lib/assets/uploads.ts';

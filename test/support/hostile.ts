@@ -18,9 +18,9 @@ import {
 } from '../../lib/http/parameters.ts';
 import { readUpload } from '../../lib/http/upload.ts';
 import { decodeForModel, sniffImage } from '../../lib/imaging/raster.ts';
-import { readCsvCatalog } from '../../lib/csv-import/csv-catalog.ts';
-import { Journal } from '../../lib/indexing/journal.ts';
-import { readManifestFile } from '../../lib/indexing/manifest.ts';
+import { readCsvCatalog } from '../../pipeline/csv-import/csv-catalog.ts';
+import { Journal } from '../../pipeline/indexing/journal.ts';
+import { readManifestFile } from '../../lib/assets/manifest.ts';
 import { S3Folder } from '../../lib/assets/s3.ts';
 import { readFaissHeader, whatFileIs } from '../../lib/vectors/file-header.ts';
 import { VectorIndex } from '../../lib/vectors/vector-index.ts';

@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
-import { AppError } from '../errors.ts';
-import { writeAt } from '../filesystem/files.ts';
-import { readFaissHeader } from './file-header.ts';
+import { AppError } from '../../lib/errors.ts';
+import { writeAt } from '../../lib/filesystem/files.ts';
+import { readFaissHeader } from '../../lib/vectors/file-header.ts';
 
 /** `faiss/impl/index_write.cpp`: `write_index_header` writes this to two fields that are no longer used. */
 const unused = 1n << 20n;

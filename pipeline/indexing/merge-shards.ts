@@ -1,16 +1,16 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { joinRows, splitRows } from '../catalog/metadata-rows.ts';
-import { readMetadata } from '../catalog/read-metadata.ts';
-import { AppError } from '../errors.ts';
-import { inLockedFolder } from '../filesystem/folder-lock.ts';
-import { writeFeatureFile, type CoverFeatures } from '../identify/feature-file.ts';
-import { FeatureIndex } from '../identify/feature-index.ts';
-import { featuresName, indexName, metadataName } from '../assets/assets.ts';
-import { readFlatIndex } from '../vectors/flat-file.ts';
+import { joinRows, splitRows } from '../../lib/catalog/metadata-rows.ts';
+import { readMetadata } from '../../lib/catalog/read-metadata.ts';
+import { AppError } from '../../lib/errors.ts';
+import { inLockedFolder } from '../folder-lock.ts';
+import { writeFeatureFile, type CoverFeatures } from '../../lib/identify/feature-file.ts';
+import { FeatureIndex } from '../../lib/identify/feature-index.ts';
+import { featuresName, indexName, metadataName } from '../../lib/assets/assets.ts';
+import { readFlatIndex } from './flat-file.ts';
 import { assembleIndex, type AssembleEvent } from './assemble.ts';
 import { FileSet } from './file-set.ts';
-import { readManifest, type Manifest } from './manifest.ts';
+import { readManifest, type Manifest } from '../../lib/assets/manifest.ts';
 
 export interface MergeOptions {
   /** Folders of the parts, in any order. */

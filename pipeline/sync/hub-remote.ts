@@ -7,7 +7,7 @@ import {
   type CommitOperation,
   type RepoType,
 } from '@huggingface/hub';
-import { AppError } from '../errors.ts';
+import { AppError } from '../../lib/errors.ts';
 import type { Remote, RemoteFile, RemoteStream, LocalFile } from './remote.ts';
 import { retryingFetch } from './retrying-fetch.ts';
 import { reasonOf } from './reason.ts';

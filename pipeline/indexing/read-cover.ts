@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { coverFileIn, coverNames, type CoverOwner } from '../assets/covers.ts';
+import { coverFileIn, coverNames, type CoverOwner } from '../../lib/assets/covers.ts';
 import type { Skipped } from './journal.ts';
 
 export type CoverFile = Omit<Skipped, 'reason'> & { bytes: Buffer };

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { VectorIndex } from '../vectors/vector-index.ts';
-import { writeFlatIndex } from '../vectors/flat-file.ts';
-import { digestFile, type Manifest } from './manifest.ts';
+import { VectorIndex } from '../../lib/vectors/vector-index.ts';
+import { writeFlatIndex } from './flat-file.ts';
+import { digestFile, type Manifest } from '../../lib/assets/manifest.ts';
 
 export type AssembleEvent =
   | { type: 'indexing'; indexType: string; vectors: number }

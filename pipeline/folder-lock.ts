@@ -1,8 +1,8 @@
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { AppError } from '../errors.ts';
-import { nameBeside } from './files.ts';
+import { AppError } from '../lib/errors.ts';
+import { nameBeside } from '../lib/filesystem/files.ts';
 
 const lockName = '.lock';
 

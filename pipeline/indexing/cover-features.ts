@@ -1,9 +1,9 @@
-import { usableCores } from '../concurrency/cores.ts';
-import { isAppError } from '../errors.ts';
-import type { CoverFeatures } from '../identify/feature-file.ts';
-import { featuresOfCover } from '../identify/features.ts';
-import { mapInOrder } from '../concurrency/map-in-order.ts';
-import type { CoverOwner } from '../assets/covers.ts';
+import { usableCores } from '../../lib/concurrency/cores.ts';
+import { isAppError } from '../../lib/errors.ts';
+import type { CoverFeatures } from '../../lib/identify/feature-file.ts';
+import { featuresOfCover } from '../../lib/identify/features.ts';
+import { mapInOrder } from '../map-in-order.ts';
+import type { CoverOwner } from '../../lib/assets/covers.ts';
 import { readCover } from './read-cover.ts';
 
 export interface FeatureEvent {

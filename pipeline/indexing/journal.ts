@@ -10,8 +10,8 @@ import {
 } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
-import { AppError } from '../errors.ts';
-import { replaceFile, writeAt } from '../filesystem/files.ts';
+import { AppError } from '../../lib/errors.ts';
+import { replaceFile, writeAt } from '../../lib/filesystem/files.ts';
 
 /** Why a cover has no vector. */
 const skippedCover = z.object({

@@ -8,7 +8,7 @@ import { externalDataOf } from '../clip/external-data.ts';
 import { readModelConfig, readModelJson } from '../clip/model-config.ts';
 import { clipDtypes, findTower, type ClipDtype } from '../clip/model-files.ts';
 import { AppError } from '../errors.ts';
-import { manifestName } from '../assets/assets.ts';
+import { manifestName } from './assets.ts';
 
 const digest = z.object({
   bytes: z.number().int().nonnegative(),

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
-import { Catalog } from '../catalog/catalog.ts';
-import { inLockedFolder } from '../filesystem/folder-lock.ts';
-import { writeFeatureFile } from '../identify/feature-file.ts';
-import { featuresName, metadataName } from '../assets/assets.ts';
+import { Catalog } from '../../lib/catalog/catalog.ts';
+import { inLockedFolder } from '../folder-lock.ts';
+import { writeFeatureFile } from '../../lib/identify/feature-file.ts';
+import { featuresName, metadataName } from '../../lib/assets/assets.ts';
 import { makeFeatures, type FeatureEvent } from './cover-features.ts';
 import { FileSet } from './file-set.ts';
-import { readManifest } from './manifest.ts';
+import { readManifest } from '../../lib/assets/manifest.ts';
 
 export type AddFeaturesEvent =
   FeatureEvent | { type: 'wrote_features'; path: string; covers: number; bytes: number };

@@ -1,11 +1,11 @@
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
-import { AppError, isAppError } from '../errors.ts';
-import { writeAt } from '../filesystem/files.ts';
-import { mapInOrder } from '../concurrency/map-in-order.ts';
-import { isTransient, withRetries } from '../concurrency/retry.ts';
-import { manifestName } from '../assets/assets.ts';
-import { isCoverName } from '../assets/covers.ts';
+import { AppError, isAppError } from '../../lib/errors.ts';
+import { writeAt } from '../../lib/filesystem/files.ts';
+import { mapInOrder } from '../map-in-order.ts';
+import { isTransient, withRetries } from '../../lib/concurrency/retry.ts';
+import { manifestName } from '../../lib/assets/assets.ts';
+import { isCoverName } from '../../lib/assets/covers.ts';
 import { isSame, isWhole } from './content-hash.ts';
 import type { Remote, RemoteFile } from './remote.ts';
 import { reasonOf } from './reason.ts';

@@ -1,7 +1,7 @@
 import pLimit from 'p-limit';
-import { AppError } from '../errors.ts';
-import { mapInOrder } from '../concurrency/map-in-order.ts';
-import { S3Folder } from '../assets/s3.ts';
+import { AppError } from '../../lib/errors.ts';
+import { mapInOrder } from '../map-in-order.ts';
+import { S3Folder } from '../../lib/assets/s3.ts';
 import { hashOf } from './content-hash.ts';
 import type { Remote, RemoteFile, RemoteStream, LocalFile } from './remote.ts';
 import { remotePaths } from './set-layout.ts';

@@ -1,22 +1,22 @@
 import { join } from 'node:path';
 import { createHash } from 'node:crypto';
-import { Catalog } from '../catalog/catalog.ts';
-import { joinRows, splitRows } from '../catalog/metadata-rows.ts';
-import { readMetadata } from '../catalog/read-metadata.ts';
-import type { ClipDtype } from '../clip/model-files.ts';
-import { AppError } from '../errors.ts';
-import { writeFeatureFile, type CoverFeatures } from '../identify/feature-file.ts';
-import { FeatureIndex } from '../identify/feature-index.ts';
-import { native } from '../identify/native.ts';
-import { featuresName, indexName, metadataName } from '../assets/assets.ts';
-import { inLockedFolder } from '../filesystem/folder-lock.ts';
-import { openEmbeddings } from '../vectors/open-embeddings.ts';
-import type { VectorIndex } from '../vectors/vector-index.ts';
+import { Catalog } from '../../lib/catalog/catalog.ts';
+import { joinRows, splitRows } from '../../lib/catalog/metadata-rows.ts';
+import { readMetadata } from '../../lib/catalog/read-metadata.ts';
+import type { ClipDtype } from '../../lib/clip/model-files.ts';
+import { AppError } from '../../lib/errors.ts';
+import { writeFeatureFile, type CoverFeatures } from '../../lib/identify/feature-file.ts';
+import { FeatureIndex } from '../../lib/identify/feature-index.ts';
+import { native } from '../../lib/identify/native.ts';
+import { featuresName, indexName, metadataName } from '../../lib/assets/assets.ts';
+import { inLockedFolder } from '../folder-lock.ts';
+import { openEmbeddings } from '../../lib/vectors/open-embeddings.ts';
+import type { VectorIndex } from '../../lib/vectors/vector-index.ts';
 import { assembleIndex } from './assemble.ts';
 import { makeFeatures, type FeatureEvent } from './cover-features.ts';
 import { embedCovers, type EmbedEvent } from './embed-covers.ts';
 import { FileSet } from './file-set.ts';
-import { identifyModel, readManifest, type Manifest } from './manifest.ts';
+import { identifyModel, readManifest, type Manifest } from '../../lib/assets/manifest.ts';
 
 export type ChangeEvent =
   | EmbedEvent

@@ -1,10 +1,16 @@
 import { readdir } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
-import { Catalog } from '../catalog/catalog.ts';
-import { externalDataOf } from '../clip/external-data.ts';
-import { AppError } from '../errors.ts';
-import { clipName, featuresName, indexName, manifestName, metadataName } from '../assets/assets.ts';
-import { coverFileIn, coverName, isCoverName } from '../assets/covers.ts';
+import { Catalog } from '../../lib/catalog/catalog.ts';
+import { externalDataOf } from '../../lib/clip/external-data.ts';
+import { AppError } from '../../lib/errors.ts';
+import {
+  clipName,
+  featuresName,
+  indexName,
+  manifestName,
+  metadataName,
+} from '../../lib/assets/assets.ts';
+import { coverFileIn, coverName, isCoverName } from '../../lib/assets/covers.ts';
 import { isSame } from './content-hash.ts';
 import type { Remote, RemoteFile, LocalFile } from './remote.ts';
 import { remotePaths, setNames } from './set-layout.ts';

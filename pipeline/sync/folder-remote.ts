@@ -1,8 +1,8 @@
 import { createReadStream } from 'node:fs';
 import { copyFile, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
-import { AppError } from '../errors.ts';
-import { nameBeside } from '../filesystem/files.ts';
+import { AppError } from '../../lib/errors.ts';
+import { nameBeside } from '../../lib/filesystem/files.ts';
 import { hashOf } from './content-hash.ts';
 import type { Remote, RemoteFile, RemoteStream, LocalFile } from './remote.ts';
 

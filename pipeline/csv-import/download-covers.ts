@@ -2,11 +2,11 @@ import { mkdir, readFile, stat } from 'node:fs/promises';
 import { isAbsolute, join, relative, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit, { type LimitFunction } from 'p-limit';
-import { coverName } from '../assets/covers.ts';
-import { isAppError } from '../errors.ts';
-import { replaceFile } from '../filesystem/files.ts';
-import { asJpeg } from '../imaging/raster.ts';
-import { withRetries } from '../concurrency/retry.ts';
+import { coverName } from '../../lib/assets/covers.ts';
+import { isAppError } from '../../lib/errors.ts';
+import { replaceFile } from '../../lib/filesystem/files.ts';
+import { asJpeg } from '../../lib/imaging/raster.ts';
+import { withRetries } from '../../lib/concurrency/retry.ts';
 import { isWebCover, type CsvAlbum } from './csv-catalog.ts';
 import { FetchError, PublicFetcher } from './public-fetch.ts';
 

@@ -10,9 +10,9 @@ import {
   textOf,
   yearOf,
   type Column,
-} from '../catalog/columns.ts';
-import { decodeText } from '../catalog/read-metadata.ts';
-import { AppError } from '../errors.ts';
+} from '../../lib/catalog/columns.ts';
+import { decodeText } from '../../lib/catalog/read-metadata.ts';
+import { AppError } from '../../lib/errors.ts';
 import { parseUrl } from './public-fetch.ts';
 
 /** One row of a CSV, with the fields of the metadata file; pandas writes `null` as NaN. */

@@ -1,18 +1,23 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Catalog } from '../catalog/catalog.ts';
-import { createImageEncoder } from '../clip/image-encoder.ts';
-import type { ClipDtype } from '../clip/model-files.ts';
-import { isAppError } from '../errors.ts';
-import { FeatureIndex } from '../identify/feature-index.ts';
-import { fewestFeatures } from '../identify/features.ts';
-import { canIdentify } from '../identify/native.ts';
-import { shrinkCover } from '../imaging/raster.ts';
-import { featuresName, indexName, manifestName, metadataName } from '../assets/assets.ts';
-import { coverFileIn } from '../assets/covers.ts';
-import { findOddRows, prepareEmbeddings } from '../vectors/open-embeddings.ts';
-import { VectorIndex } from '../vectors/vector-index.ts';
-import { digestFile, identifyModel, readManifest, type Manifest } from './manifest.ts';
+import { Catalog } from '../../lib/catalog/catalog.ts';
+import { createImageEncoder } from '../../lib/clip/image-encoder.ts';
+import type { ClipDtype } from '../../lib/clip/model-files.ts';
+import { isAppError } from '../../lib/errors.ts';
+import { FeatureIndex } from '../../lib/identify/feature-index.ts';
+import { fewestFeatures } from '../../lib/identify/features.ts';
+import { canIdentify } from '../../lib/identify/native.ts';
+import { shrinkCover } from '../../lib/imaging/raster.ts';
+import { featuresName, indexName, manifestName, metadataName } from '../../lib/assets/assets.ts';
+import { coverFileIn } from '../../lib/assets/covers.ts';
+import { findOddRows, prepareEmbeddings } from '../../lib/vectors/open-embeddings.ts';
+import { VectorIndex } from '../../lib/vectors/vector-index.ts';
+import {
+  digestFile,
+  identifyModel,
+  readManifest,
+  type Manifest,
+} from '../../lib/assets/manifest.ts';
 import { nearDuplicates } from './near-duplicates.ts';
 
 export type Level = 'ok' | 'note' | 'warning' | 'error';

@@ -1,9 +1,9 @@
 import { readdir } from 'node:fs/promises';
-import { coverFileIn, coverNames, type CoverOwner } from '../assets/covers.ts';
-import { EncoderPool, workersForThroughput } from '../clip/encoder-pool.ts';
-import type { ClipDtype } from '../clip/model-files.ts';
-import { AppError, fromPlainError } from '../errors.ts';
-import { mapInOrder } from '../concurrency/map-in-order.ts';
+import { coverFileIn, coverNames, type CoverOwner } from '../../lib/assets/covers.ts';
+import { EncoderPool, workersForThroughput } from '../../lib/clip/encoder-pool.ts';
+import type { ClipDtype } from '../../lib/clip/model-files.ts';
+import { AppError, fromPlainError } from '../../lib/errors.ts';
+import { mapInOrder } from '../map-in-order.ts';
 import { Journal, type Skipped } from './journal.ts';
 import { readCover } from './read-cover.ts';
 

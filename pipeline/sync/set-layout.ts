@@ -1,8 +1,14 @@
 import { join, posix } from 'node:path';
-import { externalDataOf } from '../clip/external-data.ts';
-import { modelNames, towerFiles, type ClipDtype } from '../clip/model-files.ts';
-import { clipName, featuresName, indexName, manifestName, metadataName } from '../assets/assets.ts';
-import { isCoverName } from '../assets/covers.ts';
+import { externalDataOf } from '../../lib/clip/external-data.ts';
+import { modelNames, towerFiles, type ClipDtype } from '../../lib/clip/model-files.ts';
+import {
+  clipName,
+  featuresName,
+  indexName,
+  manifestName,
+  metadataName,
+} from '../../lib/assets/assets.ts';
+import { isCoverName } from '../../lib/assets/covers.ts';
 import type { Remote } from './remote.ts';
 import type { PullPlan } from './pull-files.ts';
 

@@ -1,17 +1,17 @@
 import { mkdir } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
-import { Catalog } from '../catalog/catalog.ts';
-import { joinRows, splitRows } from '../catalog/metadata-rows.ts';
-import { readMetadata } from '../catalog/read-metadata.ts';
-import type { ClipDtype } from '../clip/model-files.ts';
-import { inLockedFolder } from '../filesystem/folder-lock.ts';
-import { writeFeatureFile } from '../identify/feature-file.ts';
-import { canIdentify } from '../identify/native.ts';
-import { VectorIndex } from '../vectors/vector-index.ts';
+import { Catalog } from '../../lib/catalog/catalog.ts';
+import { joinRows, splitRows } from '../../lib/catalog/metadata-rows.ts';
+import { readMetadata } from '../../lib/catalog/read-metadata.ts';
+import type { ClipDtype } from '../../lib/clip/model-files.ts';
+import { inLockedFolder } from '../folder-lock.ts';
+import { writeFeatureFile } from '../../lib/identify/feature-file.ts';
+import { canIdentify } from '../../lib/identify/native.ts';
+import { VectorIndex } from '../../lib/vectors/vector-index.ts';
 import { assembleIndex, type AssembleEvent } from './assemble.ts';
 import { makeFeatures, type FeatureEvent } from './cover-features.ts';
 import { batchSize, embedCovers, type EmbedEvent } from './embed-covers.ts';
-import { identifyModel, type Manifest, type Shard } from './manifest.ts';
+import { identifyModel, type Manifest, type Shard } from '../../lib/assets/manifest.ts';
 import { FileSet } from './file-set.ts';
 
 export interface BuildOptions {

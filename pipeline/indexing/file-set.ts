@@ -1,8 +1,13 @@
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeSynced } from '../filesystem/files.ts';
-import { featuresName, indexName, manifestName, metadataName } from '../assets/assets.ts';
-import { digestFile, readManifestFile, type FileDigest, type Manifest } from './manifest.ts';
+import { writeSynced } from '../../lib/filesystem/files.ts';
+import { featuresName, indexName, manifestName, metadataName } from '../../lib/assets/assets.ts';
+import {
+  digestFile,
+  readManifestFile,
+  type FileDigest,
+  type Manifest,
+} from '../../lib/assets/manifest.ts';
 
 /** The files that a manifest describes; the features are optional. */
 const describedNames = [featuresName, indexName, metadataName] as const;

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { joinRows } from '../catalog/metadata-rows.ts';
-import { AppError } from '../errors.ts';
-import { replaceFile } from '../filesystem/files.ts';
-import { metadataName } from '../assets/assets.ts';
+import { joinRows } from '../../lib/catalog/metadata-rows.ts';
+import { AppError } from '../../lib/errors.ts';
+import { replaceFile } from '../../lib/filesystem/files.ts';
+import { metadataName } from '../../lib/assets/assets.ts';
 import { pandasRow, readCsvCatalog } from './csv-catalog.ts';
 import { downloadCovers, type DownloadEvent, type DownloadOptions } from './download-covers.ts';
 

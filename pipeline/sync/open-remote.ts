@@ -1,4 +1,4 @@
-import { AppError } from '../errors.ts';
+import { AppError } from '../../lib/errors.ts';
 import type { Remote } from './remote.ts';
 import { FolderRemote } from './folder-remote.ts';
 import { HubRemote, type HubOptions } from './hub-remote.ts';

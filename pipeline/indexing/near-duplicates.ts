@@ -1,4 +1,4 @@
-import type { VectorIndex } from '../vectors/vector-index.ts';
+import type { VectorIndex } from '../../lib/vectors/vector-index.ts';
 
 /** Neighbours compared per cover; larger groups are joined through their members. */
 const neighbours = 8;
