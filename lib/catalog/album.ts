@@ -43,20 +43,17 @@ export type DataIssue =
 /** `Electronic / Rock` is both; `Pop/R&B` is one genre. */
 export const genresOf = (album: Album): string[] => album.genre?.split(' / ') ?? [];
 
-/** How to read a list: the names of its columns, and the maximum of its scores. */
-export interface AlbumReader {
-  columns: Partial<Record<Column, string>>;
-  scoreScale: 10 | 100;
-}
-
 /**
  * Reads one element of the metadata file.
  *
+ * @param columns the names of the list's columns
+ * @param scoreScale the maximum of its plain scores
  * @returns the album and the defects found, or `null` if the element is not an album (no integer id of 0 or more)
  */
 export function readAlbum(
   row: unknown,
-  { columns, scoreScale }: AlbumReader,
+  columns: Partial<Record<Column, string>>,
+  scoreScale: number,
 ): { album: Album; dataIssues: DataIssue[] } | null {
   if (typeof row !== 'object' || row === null) return null;
   const field = (column: Column): unknown => {

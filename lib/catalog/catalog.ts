@@ -1,10 +1,9 @@
 import { closestMatch } from 'leven';
-import { AppError } from '../errors.ts';
 import { readAlbum, type Album, type DataIssue } from './album.ts';
 import { inTurns } from '../concurrency/in-turns.ts';
-import { albumMatcher, isEmptyFilter, type AlbumFilter } from './filter.ts';
+import { albumMatcher, type AlbumFilter } from './filter.ts';
 import { columns, findColumns, scoreScale } from './columns.ts';
-import { readMetadata } from './read-metadata.ts';
+import { readMetadata, unreadableList } from './read-metadata.ts';
 import { catalogStatistics, genreCounts, yearRange } from './statistics.ts';
 
 /**
@@ -44,31 +43,20 @@ export class Catalog {
    *   have the same id; names the file and what was expected
    */
   static async open(path: string): Promise<Catalog> {
-    const refuse = (why: string, cause?: unknown) =>
-      new AppError('catalog_unreadable', `${path} is not a readable list of albums: ${why}.`, {
-        cause,
-      });
+    const refuse = (why: string) => unreadableList(path, why);
     const { rows, notes } = await readMetadata(path);
     if (rows.length === 0) throw refuse('the list is empty');
-    return Catalog.#fromRows(rows, notes, refuse);
-  }
-
-  static async #fromRows(
-    rows: readonly unknown[],
-    notes: readonly string[],
-    refuse: (why: string) => AppError,
-  ): Promise<Catalog> {
     const found = findColumns(namesIn(rows));
     if (found.id === undefined && rows.some(isObject))
       throw refuse(`none of its columns is the albums' id (${columns.id.join(', ')})`);
     const scores = rows.map((row) => (row as Record<string, unknown> | null)?.[found.score ?? '']);
-    const reader = { columns: found, scoreScale: scoreScale(scores) };
+    const scale = scoreScale(scores);
     const albums: Album[] = [];
     const rowById = new Map<number, number>();
     const dataIssues = new Map<DataIssue, number>();
     let dirtyRows = 0;
     await inTurns(rows, (row, index) => {
-      const read = readAlbum(row, reader);
+      const read = readAlbum(row, found, scale);
       if (!read)
         throw refuse(
           `expected an album with an integer ${found.id ?? 'local_id'} at element ${String(index)} but found ${excerpt(row)}`,
@@ -85,14 +73,11 @@ export class Catalog {
     });
     const issues = [
       ...notes,
-      ...(reader.scoreScale === 100
-        ? ['Most scores are above 10: all are read as scores out of 100.']
-        : []),
+      scale === 100 && 'Most scores are above 10: all are read as scores out of 100.',
       ...absences(albums),
-      ...(found.bestNewMusic === undefined
-        ? ['No album is marked as Best New Music or not: expected a column best_new_music.']
-        : []),
-    ];
+      found.bestNewMusic === undefined &&
+        'No album is marked as Best New Music or not: expected a column best_new_music.',
+    ].filter((issue) => issue !== false);
     return new Catalog(albums, rowById, { dataIssues, dirtyRows, issues });
   }
 
@@ -119,8 +104,7 @@ export class Catalog {
 
   /** The album of a public id, or `undefined`. */
   byId(id: number): Album | undefined {
-    const row = this.#rowById.get(id);
-    return row === undefined ? undefined : this.#albums[row];
+    return this.#albums[this.#rowById.get(id) ?? -1];
   }
 
   /** The row of a public id, or `undefined`. */
@@ -134,7 +118,7 @@ export class Catalog {
    * @param except a row to exclude
    */
   rowsMatching(filter: AlbumFilter, except?: number): Uint32Array | undefined {
-    if (isEmptyFilter(filter) && except === undefined) return undefined;
+    if ([...Object.values(filter), except].every((value) => value === undefined)) return undefined;
     const matches = albumMatcher(filter);
     const rows: number[] = [];
     for (const [row, album] of this.#albums.entries())
@@ -183,19 +167,17 @@ const namesIn = (rows: readonly unknown[]): string[] => [
 /** Reports fields that no album has, which filters and titles would otherwise present as fact. */
 function absences(albums: readonly Album[]): string[] {
   const wanted = [
-    ['artist', 'artist', 'artist'],
-    ['albumName', 'title', 'albumName'],
-    ['genre', 'genre', 'genre'],
-    ['releaseYear', 'release year', 'releaseYear'],
-    ['score', 'score', 'score'],
+    ['artist', 'an artist'],
+    ['albumName', 'a title'],
+    ['genre', 'a genre'],
+    ['releaseYear', 'a release year'],
+    ['score', 'a score'],
   ] as const;
   return wanted
     .filter(([field]) => albums.every((album) => album[field] === null))
-    .map(([, what, column]) =>
-      `No album has a ${what}: expected a column ${columns[column].slice(0, 3).join(', ')} or similar.`.replace(
-        'a artist',
-        'an artist',
-      ),
+    .map(
+      ([field, what]) =>
+        `No album has ${what}: expected a column ${columns[field].slice(0, 3).join(', ')} or similar.`,
     );
 }
 

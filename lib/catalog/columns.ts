@@ -53,22 +53,10 @@ const plainName = (name: string): string =>
     .replaceAll(/ {1,50}/g, '_');
 
 /** Values that pandas' `read_csv` treats as missing (its `na_values`), except numbers. */
-const missing = new Set(
-  [
-    '',
-    '#N/A',
-    '#N/A N/A',
-    '#NA',
-    '-NaN',
-    '-nan',
-    '<NA>',
-    'N/A',
-    'NA',
-    'NULL',
-    'NaN',
-    'None',
-  ].concat(['n/a', 'nan', 'null', 'none']),
-);
+const missing = new Set([
+  '',
+  ...'#N/A,#N/A N/A,#NA,-NaN,-nan,<NA>,N/A,NA,NULL,NaN,None,n/a,nan,null,none'.split(','),
+]);
 
 /** Trimmed text; a number becomes its digits (pandas reads the band 311 as a number); `null` if missing. */
 export function textOf(value: unknown): string | null {
@@ -136,15 +124,12 @@ export function outOfTen({ value, of }: Score, scale: number): number | undefine
 }
 
 /** Maximum of a column's plain scores: 100 if most of them are above 10, else 10. */
-export function scoreScale(values: Iterable<unknown>): 10 | 100 {
-  let [all, above] = [0, 0];
-  for (const value of values) {
-    const score = scoreOf(value);
-    if (!score || score.of !== undefined) continue;
-    all += 1;
-    if (score.value > 10) above += 1;
-  }
-  return above > all / 2 ? 100 : 10;
+export function scoreScale(values: readonly unknown[]): 10 | 100 {
+  const plain = values
+    .map(scoreOf)
+    .flatMap((score) => (score && score.of === undefined ? [score.value] : []));
+  const above = plain.filter((value) => value > 10);
+  return above.length > plain.length / 2 ? 100 : 10;
 }
 
 /** Whether a flag is set: 1, true, yes, y or x. */

@@ -10,9 +10,6 @@ export interface AlbumFilter {
   readonly bestNewMusic?: boolean;
 }
 
-export const isEmptyFilter = (filter: AlbumFilter): boolean =>
-  Object.values(filter).every((value) => value === undefined);
-
 /** Compiles a filter. An album without a year or score fails a filter on it. */
 export function albumMatcher(filter: AlbumFilter): (album: Album) => boolean {
   const wanted = filter.genres && new Set(filter.genres.map((genre) => genre.toLowerCase()));
@@ -26,17 +23,12 @@ export function albumMatcher(filter: AlbumFilter): (album: Album) => boolean {
     }
     return found;
   };
-  const yearMin = filter.yearMin ?? -Infinity;
-  const yearMax = filter.yearMax ?? Infinity;
-  const byYear = filter.yearMin !== undefined || filter.yearMax !== undefined;
-  return (album) => {
-    if (wanted && !isWanted(album)) return false;
-    if (byYear) {
-      const year = album.releaseYear;
-      if (year === null || year < yearMin || year > yearMax) return false;
-    }
-    if (filter.scoreMin !== undefined && (album.score === null || album.score < filter.scoreMin))
-      return false;
-    return filter.bestNewMusic === undefined || album.bestNewMusic === filter.bestNewMusic;
-  };
+  const { yearMin = -Infinity, yearMax = Infinity, scoreMin, bestNewMusic } = filter;
+  const anyYear = filter.yearMin === undefined && filter.yearMax === undefined;
+  const inYears = (year: number | null) => year !== null && year >= yearMin && year <= yearMax;
+  return (album) =>
+    (!wanted || isWanted(album)) &&
+    (anyYear || inYears(album.releaseYear)) &&
+    (scoreMin === undefined || (album.score !== null && album.score >= scoreMin)) &&
+    (bestNewMusic === undefined || album.bestNewMusic === bestNewMusic);
 }

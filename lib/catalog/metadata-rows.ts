@@ -9,26 +9,23 @@ export const splitRows = (text: string): string[] => [...eachRow(text)];
 
 /** Like {@link splitRows}, one element at a time. */
 export function* eachRow(text: string): Generator<string> {
-  let at = skipSpace(text, 0);
-  if (text[at] !== '[') throw new SyntaxError('expected a JSON list');
-  const start = at + 1;
+  const start = text.search(/\S/) + 1;
+  if (text[start - 1] !== '[') throw new SyntaxError('expected a JSON list');
   let from = start;
   let depth = 0;
-  for (at = from; at < text.length; at += 1) {
+  for (let at = start; at < text.length; at += 1) {
     const character = text.charCodeAt(at);
     if (character === quote) at = endOfString(text, at);
     else if (character === openBrace || character === openBracket) depth += 1;
-    else if (character === closeBrace) depth -= 1;
-    else if (character === closeBracket && depth > 0) depth -= 1;
+    else if (character === closeBrace || (character === closeBracket && depth > 0)) depth -= 1;
     else if ((character === comma && depth === 0) || character === closeBracket) {
       const row = text.slice(from, at).trim();
       const isEmptyList = character === closeBracket && from === start;
       if (row !== '') yield row;
       else if (!isEmptyList) throw new SyntaxError('an element is missing');
       if (character === closeBracket) {
-        if (skipSpace(text, at + 1) < text.length)
-          throw new SyntaxError('there is text after the list');
-        return;
+        if (text.slice(at + 1).trim() === '') return;
+        throw new SyntaxError('there is text after the list');
       }
       from = at + 1;
     }
@@ -42,12 +39,6 @@ export const joinRows = (rows: readonly string[]): string =>
 
 const [quote, backslash, comma] = [0x22, 0x5c, 0x2c];
 const [openBrace, closeBrace, openBracket, closeBracket] = [0x7b, 0x7d, 0x5b, 0x5d];
-
-const skipSpace = (text: string, from: number): number => {
-  let at = from;
-  while (at < text.length && /[\s\uFEFF]/.test(text.charAt(at))) at += 1;
-  return at;
-};
 
 /** Position of the closing quote of the string that begins at `from`. */
 function endOfString(text: string, from: number): number {

@@ -9,7 +9,8 @@ export function parsePandasJson(text: string): unknown {
     return JSON.parse(text);
   } catch (error) {
     if (!/NaN|Infinity/.test(text)) throw error;
-    return JSON.parse(withoutNaN(text));
+    const keepString = (match: string) => (match.startsWith('"') ? match : 'null');
+    return JSON.parse(text.replace(stringOrLiteral, keepString));
   }
 }
 
@@ -18,6 +19,3 @@ export function parsePandasJson(text: string): unknown {
  * the end of the text, so that the search does not restart at each quote in it.
  */
 const stringOrLiteral = /"(?:[^"\\]|\\.|\\$)*(?:"|$)|-?Infinity|NaN/gs;
-
-const withoutNaN = (text: string): string =>
-  text.replace(stringOrLiteral, (match) => (match.startsWith('"') ? match : 'null'));

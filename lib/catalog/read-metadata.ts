@@ -19,6 +19,12 @@ export interface Metadata {
   notes: string[];
 }
 
+/** @param why the file is refused: a clause without a full stop */
+export const unreadableList = (path: string, why: string, cause?: unknown): AppError =>
+  new AppError('catalog_unreadable', `${path} is not a readable list of albums: ${why}.`, {
+    cause,
+  });
+
 /** The recommended pandas call to write a list. */
 const howToWrite = "write it with df.to_json(path, orient='records')";
 
@@ -29,23 +35,17 @@ const howToWrite = "write it with df.to_json(path, orient='records')";
  * @throws AppError `catalog_unreadable`, naming the format found if it is another
  */
 export async function readMetadata(path: string): Promise<Metadata> {
-  const refuse = (why: string, cause?: unknown) =>
-    new AppError('catalog_unreadable', `${path} is not a readable list of albums: ${why}.`, {
-      cause,
-    });
-  let bytes: Buffer;
-  try {
-    bytes = await readFile(path);
-  } catch (error) {
+  const refuse = (why: string, cause?: unknown) => unreadableList(path, why, cause);
+  let bytes = await readFile(path).catch((error: unknown) => {
     const reason = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
     throw refuse(`it could not be read (${reason})`, error);
-  }
+  });
   if (bytes[0] === 0x1f && bytes[1] === 0x8b)
-    try {
-      bytes = await promisify(gunzip)(bytes, { maxOutputLength: mostBytes });
-    } catch (error) {
-      throw refuse('it is compressed with gzip, and damaged or too large', error);
-    }
+    bytes = await promisify(gunzip)(bytes, { maxOutputLength: mostBytes }).catch(
+      (error: unknown) => {
+        throw refuse('it is compressed with gzip, and damaged or too large', error);
+      },
+    );
   const { text, encoding } = decodeText(bytes);
   const notes =
     encoding === 'windows-1252'
@@ -103,8 +103,7 @@ function rowsOf(parsed: unknown): unknown[] | string {
   if (lists.length === 1 && list?.every((row) => typeof row === 'object' && row !== null))
     return list;
   const values = Object.values(parsed) as unknown[];
-  const nested = values.length > 0 && values.every(isObject);
-  if (nested)
+  if (values.length > 0 && values.every(isObject))
     return `it is pandas' orient="columns" or "index", whose rows have no sure order: ${howToWrite}`;
   if ('local_id' in parsed) return 'expected a JSON list of albums but found an object, one album';
   return `expected a JSON list of albums but found an object: ${howToWrite}`;
@@ -130,19 +129,14 @@ function whereItEnds(error: unknown, text: string): string {
   return `; it ends too early, after ${text.length.toLocaleString('en')} characters`;
 }
 
-export interface DecodedText {
-  text: string;
-  encoding: 'utf-8' | 'utf-16le' | 'utf-16be' | 'windows-1252';
-}
-
 /**
  * Decodes text in the encoding that its first bytes indicate, else as UTF-8 if valid, else as Windows-1252, a superset
  * of Latin-1. Removes a byte order mark.
  */
-export function decodeText(bytes: Uint8Array): DecodedText {
+export function decodeText(bytes: Uint8Array) {
   const [first, second] = bytes;
-  const decode = (encoding: DecodedText['encoding']) => ({
-    text: new TextDecoder(encoding).decode(bytes),
+  const decode = (encoding: 'utf-8' | 'utf-16le' | 'utf-16be' | 'windows-1252', fatal = false) => ({
+    text: new TextDecoder(encoding, { fatal }).decode(bytes),
     encoding,
   });
   if (first === 0xff && second === 0xfe) return decode('utf-16le');
@@ -151,7 +145,7 @@ export function decodeText(bytes: Uint8Array): DecodedText {
   if (second === 0 && first !== 0) return decode('utf-16le');
   if (first === 0 && second !== 0 && second !== undefined) return decode('utf-16be');
   try {
-    return { text: new TextDecoder('utf-8', { fatal: true }).decode(bytes), encoding: 'utf-8' };
+    return decode('utf-8', true);
   } catch {
     return decode('windows-1252');
   }

@@ -1,25 +1,16 @@
 import { genresOf, type Album } from './album.ts';
 
-export interface CatalogStatistics {
-  totalAlbums: number;
-  /** The ten most common genres, most albums first; an album with two genres counts in both. */
-  topGenres: { genre: string; albums: number }[];
-  firstYear: number | null;
-  lastYear: number | null;
-  /** Mean Pitchfork score over the albums that have one, to two decimals. */
-  meanScore: number | null;
-  bestNewMusic: number;
-}
-
-export function catalogStatistics(albums: readonly Album[]): CatalogStatistics {
+export function catalogStatistics(albums: readonly Album[]) {
   const scores = albums.flatMap((album) => album.score ?? []);
   const sum = scores.reduce((total, score) => total + score, 0);
   const { first, last } = yearRange(albums);
   return {
     totalAlbums: albums.length,
+    /** The ten most common, most albums first; an album with two genres counts in both. */
     topGenres: genreCounts(albums).slice(0, 10),
     firstYear: first,
     lastYear: last,
+    /** Mean Pitchfork score over the albums that have one, to two decimals; `null` if none has. */
     meanScore: scores.length === 0 ? null : Math.round((100 * sum) / scores.length) / 100,
     bestNewMusic: albums.filter((album) => album.bestNewMusic).length,
   };
@@ -37,12 +28,10 @@ export function genreCounts(albums: readonly Album[]): { genre: string; albums: 
 
 /** First and last release year; `null` where no album has one. */
 export function yearRange(albums: readonly Album[]): { first: number | null; last: number | null } {
-  let first: number | null = null;
-  let last: number | null = null;
+  let [first, last] = [Infinity, -Infinity];
   for (const { releaseYear } of albums) {
-    if (releaseYear === null) continue;
-    first = first === null ? releaseYear : Math.min(first, releaseYear);
-    last = last === null ? releaseYear : Math.max(last, releaseYear);
+    first = Math.min(first, releaseYear ?? first);
+    last = Math.max(last, releaseYear ?? last);
   }
-  return { first, last };
+  return first > last ? { first: null, last: null } : { first, last };
 }
