@@ -42,13 +42,16 @@ export function layoutOf({ covers, lists, features }: FeatureFileHead) {
   return { sizes, starts, centres, codes, rows, places, end: places + 6 * features };
 }
 
+/** @param why the file is refused: a clause without a full stop */
+export const unreadableFeatures = (path: string, why: string, cause?: unknown): AppError =>
+  new AppError('index_unreadable', `${path} is not a readable feature file: ${why}.`, { cause });
+
 /**
  * @throws AppError `index_unreadable`: one sentence that names the file
  * @throws the file system's error if it cannot be read
  */
 export async function readHead(path: string): Promise<FeatureFileHead> {
-  const refuse = (why: string) =>
-    new AppError('index_unreadable', `${path} is not a readable feature file: ${why}.`);
+  const refuse = (why: string) => unreadableFeatures(path, why);
   const file = await open(path);
   try {
     const { size } = await file.stat();
@@ -94,13 +97,17 @@ export async function writeFeatureFile(
 ): Promise<FeatureFileHead> {
   const all: CoverFeatures[] = [];
   for await (const cover of covers) all.push(inOrder(cover));
-  const lists = centres ?? (await trainLists(all));
-  const head = {
-    covers: all.length,
-    lists: lists.length / 32,
-    features: all.reduce((sum, cover) => sum + countOf(cover), 0),
-  };
-  const listOf = await assignLists(all, lists, centres !== undefined);
+  const features = all.reduce((sum, cover) => sum + countOf(cover), 0);
+  const lists = centres ?? (await trainLists(all, features));
+  const head = { covers: all.length, lists: lists.length / 32, features };
+  const limit = pLimit(usableCores());
+  const listOf = await Promise.all(
+    all.map(async (cover) =>
+      centres && cover.lists
+        ? cover.lists
+        : limit(async () => numbersIn(await native().assign(cover.codes, lists))),
+    ),
+  );
   const file = await open(path, 'w');
   try {
     await writeParts(file, head, all, lists, listOf);
@@ -126,33 +133,25 @@ function inOrder(cover: CoverFeatures): CoverFeatures {
   const order = [...keys.keys()].sort(
     (a, b) => (keys[a] ?? 0) - (keys[b] ?? 0) || Buffer.compare(code(a), code(b)),
   );
-  const sorted = {
+  return {
     ...cover,
-    codes: new Uint8Array(codes.length),
-    places: new Uint8Array(places.length),
+    codes: Buffer.concat(order.map(code)),
+    places: Buffer.concat(order.map((i) => places.subarray(6 * i, 6 * i + 6))),
+    ...(lists && { lists: Uint32Array.from(order, (i) => lists[i] ?? 0) }),
   };
-  for (const [to, from] of order.entries()) {
-    sorted.codes.set(code(from), 32 * to);
-    sorted.places.set(places.subarray(6 * from, 6 * from + 6), 6 * to);
-  }
-  if (lists) sorted.lists = Uint32Array.from(order, (from) => lists[from] ?? 0);
-  return sorted;
 }
 
-/** A search scans all centres and the codes of `probes` lists: with this number of lists both take the same time. */
-export const suitableLists = (features: number, probes: number): number =>
-  Math.max(1, Math.min(Math.round(Math.sqrt(probes * features)), Math.floor(features / 32)));
-
-/** Number of lists that a search scans, for {@link suitableLists}. */
-export const usualProbes = 8;
+/** Number of lists that a search scans. */
+const usualProbes = 8;
 /** Codes sampled per centre: more gain nothing. */
 const sampledPerList = 32;
 
 /** Trains the lists' centres on codes sampled evenly from all. */
-async function trainLists(covers: readonly CoverFeatures[]): Promise<Uint8Array> {
-  const features = covers.reduce((sum, cover) => sum + countOf(cover), 0);
+async function trainLists(covers: readonly CoverFeatures[], features: number): Promise<Uint8Array> {
   if (features === 0) return new Uint8Array(32);
-  const lists = suitableLists(features, usualProbes);
+  // A search scans all centres and the codes of some lists: with this number of lists both take the same time.
+  const balanced = Math.round(Math.sqrt(usualProbes * features));
+  const lists = Math.max(1, Math.min(balanced, Math.floor(features / 32)));
   const wanted = Math.min(features, lists * sampledPerList);
   const sample = new Uint8Array(wanted * 32);
   let taken = 0;
@@ -164,19 +163,6 @@ async function trainLists(covers: readonly CoverFeatures[]): Promise<Uint8Array>
         taken += 1;
       }
   return native().train(sample.subarray(0, taken * 32), Math.min(lists, taken));
-}
-
-/** The list of each feature, cover by cover. */
-async function assignLists(
-  covers: readonly CoverFeatures[],
-  centres: Uint8Array,
-  known: boolean,
-): Promise<Uint32Array[]> {
-  const limit = pLimit(usableCores());
-  const assign = async (codes: Uint8Array) => numbersIn(await native().assign(codes, centres));
-  return Promise.all(
-    covers.map(async ({ codes, lists }) => (known && lists ? lists : limit(() => assign(codes)))),
-  );
 }
 
 /** Bytes from the addon as 32-bit numbers. */

@@ -1,11 +1,10 @@
 import { open } from 'node:fs/promises';
-import { AppError } from '../errors.ts';
 import {
   layoutOf,
   numbersIn,
   readHead,
+  unreadableFeatures,
   type CoverFeatures,
-  type FeatureFileHead,
 } from './feature-file.ts';
 import { fewestFeatures, type PictureFeatures } from './features.ts';
 import { native, type MappedFeatures, type Sighting, type SightingOptions } from './native.ts';
@@ -16,20 +15,13 @@ const blockSize = 1024;
 /** The features of a set's covers, stored in `album_covers.features`: memory-mapped, so it is read on demand. */
 export class FeatureIndex {
   readonly #file: MappedFeatures;
-  readonly #head: FeatureFileHead;
   /** 8 bytes per cover: width, height, number of features. */
   readonly #sizes: Buffer;
   /** 32 bytes per list; features added later go into the same lists. */
   readonly centres: Uint8Array;
 
-  private constructor(
-    file: MappedFeatures,
-    head: FeatureFileHead,
-    sizes: Buffer,
-    centres: Uint8Array,
-  ) {
+  private constructor(file: MappedFeatures, sizes: Buffer, centres: Uint8Array) {
     this.#file = file;
-    this.#head = head;
     this.#sizes = sizes;
     this.centres = centres;
   }
@@ -49,20 +41,16 @@ export class FeatureIndex {
       await handle.read(read.sizes, 0, read.sizes.length, sizes);
       await handle.read(read.centres, 0, read.centres.length, centres);
       await handle.close();
-      return new FeatureIndex(file, head, read.sizes, read.centres);
+      return new FeatureIndex(file, read.sizes, read.centres);
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : 'unknown error';
-      throw new AppError(
-        'index_unreadable',
-        `${path} is not a readable feature file: ${why.replace(/\.$/, '')}.`,
-        { cause },
-      );
+      throw unreadableFeatures(path, why.replace(/\.$/, ''), cause);
     }
   }
 
   /** Number of covers, including plain ones. */
   get size(): number {
-    return this.#head.covers;
+    return this.#sizes.length / 8;
   }
 
   /** Number of features of a cover. */

@@ -1,5 +1,4 @@
-import { decodeGrey } from '../imaging/raster.ts';
-import type { Grey } from '../imaging/raster.ts';
+import { decodeGrey, type Grey } from '../imaging/raster.ts';
 import { native, type Features } from './native.ts';
 
 /** A picture's features, and the size in pixels that their places refer to. */
@@ -13,7 +12,7 @@ export interface Amount {
   side: number;
   features: number;
 }
-export const coverAmount: Amount = { side: 500, features: 500 };
+const coverAmount: Amount = { side: 500, features: 500 };
 export const photoAmount: Amount = { side: 1280, features: 4000 };
 
 /** A cover with fewer features is too plain to be distinguished from others. */
@@ -24,16 +23,15 @@ export const fewestFeatures = 40;
  *
  * @throws AppError as `decodeGrey`, and `index_unreadable` if the addon is not built
  */
-export const featuresOfCover = (bytes: Buffer, amount = coverAmount): Promise<PictureFeatures> =>
-  featuresOfPicture(bytes, amount);
+export async function featuresOfCover(
+  bytes: Buffer,
+  { side, features } = coverAmount,
+): Promise<PictureFeatures> {
+  return featuresOfGrey(await decodeGrey(bytes, { side }), features);
+}
 
 /** Features of a photo in which covers are to be found, the strongest first. */
-export const featuresOfPhoto = (bytes: Buffer, amount = photoAmount): Promise<PictureFeatures> =>
-  featuresOfPicture(bytes, amount);
-
-async function featuresOfPicture(bytes: Buffer, amount: Amount): Promise<PictureFeatures> {
-  return featuresOfGrey(await decodeGrey(bytes, { side: amount.side }), amount.features);
-}
+export const featuresOfPhoto = (bytes: Buffer) => featuresOfCover(bytes, photoAmount);
 
 /** Features of a decoded picture: the `most` strongest. */
 export async function featuresOfGrey(grey: Grey, most: number): Promise<PictureFeatures> {

@@ -1,15 +1,12 @@
 import type { FeatureIndex } from './feature-index.ts';
 import type { PictureFeatures } from './features.ts';
-import type { Outline, Point, Sighting, SightingOptions } from './native.ts';
+import type { Outline, Point, Sighting } from './native.ts';
 
 /** A sleeve found in a photo, and its album. */
-export interface Finding {
-  row: number;
-  /** Number of the cover's feature points found at their expected places. */
-  points: number;
+export interface Finding extends Pick<Sighting, 'row' | 'points'> {
   /**
-   * Corners of the cover as fractions of the photo's width and height, clockwise from its upper left corner; outside 0
-   * to 1 if part of the cover is outside the photo.
+   * Corners of the cover as fractions of the upright photo's width and height, clockwise from the upper left; outside
+   * 0 to 1 if part of the cover is outside the photo.
    */
   outline: Outline;
   /** Rows of other covers that fit nearly as well at the same place: other editions, singles with the same artwork. */
@@ -17,12 +14,7 @@ export interface Finding {
 }
 
 /** The best settings according to docs/identify.md. */
-export const usualSearch: SightingOptions = {
-  voters: 1500,
-  probes: 8,
-  neighbours: 30,
-  candidates: 200,
-};
+export const usualSearch = { voters: 1500, probes: 8, neighbours: 30, candidates: 200 };
 
 /** Minimum points of a cover, in addition to a share of its features that are visible in the photo. */
 const fewestPoints = 10;
@@ -30,15 +22,13 @@ const fewestShare = 1 / 32;
 /** Minimum cells that contain the points: covers that share only a label's logo or a word agree in fewer. */
 const fewestCells = 8;
 
+type Evidence = Pick<Sighting, 'points' | 'cells' | 'visible'>;
+
 /**
  * How certain it is that a cover is in the photo; it is reported from 1 on. docs/identify.md has the values of covers
  * that are in the photo and of those that are not.
  */
-export const surenessOf = ({
-  points,
-  cells,
-  visible,
-}: Pick<Sighting, 'points' | 'cells' | 'visible'>): number =>
+export const surenessOf = ({ points, cells, visible }: Evidence): number =>
   Math.min(points / (fewestPoints + fewestShare * visible), cells / fewestCells);
 
 /** An alternative has at least this share of the best cover's points. */
@@ -55,9 +45,8 @@ export async function identify(
   index: FeatureIndex,
   photo: PictureFeatures,
   candidates: readonly number[] = [],
-  search = usualSearch,
 ): Promise<Finding[]> {
-  return findingsIn(await index.sightings(photo, search, candidates), photo);
+  return findingsIn(await index.sightings(photo, usualSearch, candidates), photo);
 }
 
 /** Findings that are certain enough, largest first. */
@@ -65,14 +54,13 @@ export function findingsIn(
   sightings: readonly Sighting[],
   { width, height }: { width: number; height: number },
 ): Finding[] {
+  const scale = ([x, y]: Point): Point => [x / width, y / height];
   return mergeSightings(sightings)
-    .map((finding) => ({ finding, area: areaOf(finding.outline) }))
-    .sort((a, b) => b.area - a.area)
-    .map(({ finding: { outline, ...rest } }) => {
-      const scale = ([x, y]: Point): Point => [x / width, y / height];
-      const [a, b, c, d] = outline;
-      return { ...rest, outline: [scale(a), scale(b), scale(c), scale(d)] };
-    });
+    .sort((a, b) => areaOf(b.outline) - areaOf(a.outline))
+    .map(({ outline: [a, b, c, d], ...rest }) => ({
+      ...rest,
+      outline: [scale(a), scale(b), scale(c), scale(d)],
+    }));
 }
 
 /**
@@ -95,10 +83,7 @@ export function mergeSightings(sightings: readonly Sighting[]): Finding[] {
 }
 
 /** The points of a sighting outside all findings' outlines. */
-function outsideOf(
-  findings: readonly Finding[],
-  { spots }: Sighting,
-): { points: number; cells: number } {
+function outsideOf(findings: readonly Finding[], { spots }: Sighting) {
   const cells = new Set<number>();
   let points = 0;
   for (let at = 0; at < spots.length; at += 3) {
@@ -110,15 +95,15 @@ function outsideOf(
   return { points, cells: cells.size };
 }
 
-const isInside = (corners: Outline, [x, y]: Point): boolean =>
-  corners.every(([ax, ay], i) => {
-    const [bx, by] = corners[(i + 1) % 4] ?? [ax, ay];
-    return (bx - ax) * (y - ay) - (by - ay) * (x - ax) >= 0;
-  });
+/** Negative where a point is outside the edge from a to b of a polygon with its corners in clockwise order. */
+const sideOf = ([ax, ay]: Point, [bx, by]: Point, [x, y]: Point): number =>
+  (bx - ax) * (y - ay) - (by - ay) * (x - ax);
 
-function isSamePlace(a: Outline, b: Outline): boolean {
-  return areaOf(intersection(a, b)) >= samePlace * Math.min(areaOf(a), areaOf(b));
-}
+const isInside = (corners: Outline, point: Point): boolean =>
+  corners.every((corner, i) => sideOf(corner, corners[(i + 1) % 4] ?? corner, point) >= 0);
+
+const isSamePlace = (a: Outline, b: Outline): boolean =>
+  areaOf(intersection(a, b)) >= samePlace * Math.min(areaOf(a), areaOf(b));
 
 /** Area of a polygon with its corners in clockwise order (y points down). */
 function areaOf(corners: readonly Point[]): number {
@@ -133,13 +118,12 @@ function areaOf(corners: readonly Point[]): number {
 /** Intersection of two convex polygons: one is clipped at each edge of the other (Sutherland and Hodgman, 1974). */
 function intersection(subject: readonly Point[], clip: readonly Point[]): readonly Point[] {
   let kept = subject;
-  for (const [i, [ax, ay]] of clip.entries()) {
-    const [bx, by] = clip[(i + 1) % clip.length] ?? [ax, ay];
-    const side = ([x, y]: Point) => (bx - ax) * (y - ay) - (by - ay) * (x - ax);
+  for (const [i, corner] of clip.entries()) {
+    const next = clip[(i + 1) % clip.length] ?? corner;
     const cut: Point[] = [];
     for (const [j, to] of kept.entries()) {
       const from = kept[(j + kept.length - 1) % kept.length] ?? to;
-      const [before, after] = [side(from), side(to)];
+      const [before, after] = [sideOf(corner, next, from), sideOf(corner, next, to)];
       if (before * after < 0) {
         const share = before / (before - after);
         cut.push([from[0] + share * (to[0] - from[0]), from[1] + share * (to[1] - from[1])]);
