@@ -8,7 +8,7 @@ import { AppError } from './errors.ts';
 import { assertDescribed, readManifestFile } from './assets/manifest.ts';
 import { FeatureIndex } from './identify/feature-index.ts';
 import { canIdentify } from './identify/native.ts';
-import { lazy, type Lazy } from './concurrency/lazy.ts';
+import { lazy } from './concurrency/lazy.ts';
 import { SearchService } from './search/search-service.ts';
 import { featuresName, indexName, metadataName } from './assets/assets.ts';
 import { locateLocalAssets } from './assets/local-assets.ts';
@@ -28,18 +28,12 @@ export function createServices(
   log: Logger,
   onBatch?: (tower: Tower, batch: EncodedBatch) => void,
 ) {
-  const stage = <T>(
-    name: string,
-    load: () => Promise<T>,
-    describe: (value: T) => object,
-  ): Lazy<T> =>
+  const stage = <T>(name: string, load: () => Promise<T>, describe: (value: T) => object) =>
     lazy(async () => {
       const start = performance.now();
       const value = await load();
-      log.info(
-        { stage: name, ms: Math.round(performance.now() - start), ...describe(value) },
-        'loaded',
-      );
+      const ms = Math.round(performance.now() - start);
+      log.info({ stage: name, ms, ...describe(value) }, 'loaded');
       return value;
     });
 

@@ -3,17 +3,11 @@ import type { FeatureIndex } from '../identify/feature-index.ts';
 import type { Lazy } from '../concurrency/lazy.ts';
 import type { VectorIndex } from '../vectors/vector-index.ts';
 
-interface CorpusParts {
-  catalog: Lazy<Catalog>;
-  index: Lazy<VectorIndex>;
-  features: Lazy<FeatureIndex | null>;
-}
-
 /**
  * The albums, their vectors and their covers' features, as one consistent set. When the files change, a new corpus
  * replaces it; searches in progress finish with the old one, whose memory is then freed.
  */
-export class Corpus implements CorpusParts {
+export class Corpus {
   readonly catalog: Lazy<Catalog>;
   /** Checked against the catalog when it is loaded. */
   readonly index: Lazy<VectorIndex>;
@@ -24,7 +18,7 @@ export class Corpus implements CorpusParts {
   #users = 0;
   #retired = false;
 
-  constructor(parts: CorpusParts) {
+  constructor(parts: Pick<Corpus, 'catalog' | 'index' | 'features'>) {
     this.catalog = parts.catalog;
     this.index = parts.index;
     this.features = parts.features;

@@ -10,7 +10,6 @@ import { AppError } from '../errors.ts';
 import type { FeatureIndex } from '../identify/feature-index.ts';
 import { photoAmount } from '../identify/features.ts';
 import { identify, type Finding } from '../identify/identify.ts';
-import type { Outline } from '../identify/native.ts';
 import { Gate } from './gate.ts';
 
 export interface SearchOptions {
@@ -31,12 +30,8 @@ export interface Hit {
 }
 
 /** An album recognised in a picture. */
-export interface Identified {
+export interface Identified extends Pick<Finding, 'points' | 'outline'> {
   album: Album;
-  /** Number of the cover's feature points found at their expected places. */
-  points: number;
-  /** Corners of the cover as fractions of the upright picture's width and height, clockwise from the upper left. */
-  outline: Outline;
   /** Other albums whose covers fit nearly as well: other editions, singles with the same artwork. */
   alternatives: Album[];
 }
