@@ -118,7 +118,8 @@ export class Catalog {
    * @param except a row to exclude
    */
   rowsMatching(filter: AlbumFilter, except?: number): Uint32Array | undefined {
-    if ([...Object.values(filter), except].every((value) => value === undefined)) return undefined;
+    if (except === undefined && Object.values(filter).every((value) => value === undefined))
+      return undefined;
     const matches = albumMatcher(filter);
     const rows: number[] = [];
     for (const [row, album] of this.#albums.entries())
