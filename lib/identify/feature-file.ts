@@ -124,11 +124,8 @@ export async function writeFeatureFile(
  */
 function inOrder(cover: CoverFeatures): CoverFeatures {
   const { codes, places, lists } = cover;
-  const view = new DataView(places.buffer, places.byteOffset, places.byteLength);
-  const keys = Array.from(
-    { length: countOf(cover) },
-    (_, i) => view.getUint32(6 * i) * 2 ** 16 + view.getUint16(6 * i + 4),
-  );
+  const bytes = Buffer.from(places.buffer, places.byteOffset, places.byteLength);
+  const keys = Array.from({ length: countOf(cover) }, (_, i) => bytes.readUIntBE(6 * i, 6));
   const code = (i: number) => codes.subarray(32 * i, 32 * i + 32);
   const order = [...keys.keys()].sort(
     (a, b) => (keys[a] ?? 0) - (keys[b] ?? 0) || Buffer.compare(code(a), code(b)),

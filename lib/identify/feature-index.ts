@@ -36,12 +36,10 @@ export class FeatureIndex {
     const { FeatureFile } = native();
     try {
       const file = new FeatureFile(path, head, [sizes, starts, centres, codes, rows, places]);
-      const read = { sizes: Buffer.alloc(starts - sizes), centres: Buffer.alloc(codes - centres) };
+      const front = Buffer.alloc(codes);
       const handle = await open(path);
-      await handle.read(read.sizes, 0, read.sizes.length, sizes);
-      await handle.read(read.centres, 0, read.centres.length, centres);
-      await handle.close();
-      return new FeatureIndex(file, read.sizes, read.centres);
+      await handle.read(front, 0, codes, 0).finally(() => handle.close());
+      return new FeatureIndex(file, front.subarray(sizes, starts), front.subarray(centres));
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : 'unknown error';
       throw unreadableFeatures(path, why.replace(/\.$/, ''), cause);
