@@ -21,11 +21,7 @@ export class Gate {
       );
   }
 
-  /**
-   * Runs the work, or refuses at once.
-   *
-   * @throws AppError `busy` if the limit is reached
-   */
+  /** Runs the work, or refuses at once. @throws AppError `busy` if the limit is reached */
   async admit<T>(work: () => Promise<T>): Promise<T> {
     this.assertRoom();
     this.#inside += 1;

@@ -82,7 +82,7 @@ export interface SearchParts {
 /** The core of the app: encodes the query, finds the nearest covers, and looks up their albums. */
 export class SearchService {
   readonly #parts: SearchParts;
-  /** Limits concurrent searches that cannot be batched: running searches share the cores. */
+  /** Limits concurrent searches that cannot be batched, over given rows and over features: each takes a core. */
   readonly #indexTurns = pLimit(usableCores());
   readonly #pictures: Gate;
   readonly #texts: Gate;
@@ -174,7 +174,6 @@ export class SearchService {
     });
   }
 
-  /** Limits concurrent searches over given rows and over features: each takes a core. */
   #inTurn<T>(signal: AbortSignal | undefined, search: () => Promise<T>): Promise<T> {
     return this.#indexTurns(() => {
       signal?.throwIfAborted();
