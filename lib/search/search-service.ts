@@ -129,10 +129,8 @@ export class SearchService {
         const photo = await encoder.encode({ picture, amount: photoAmount }, signal);
         const encoded = performance.now();
         const findings = await this.#recognise(corpus, features, photo, signal);
-        const query = {
-          embedding: photo.embedding,
-          recognised: { version: corpus.version, findings },
-        };
+        const recognised = { version: corpus.version, findings };
+        const query = { embedding: photo.embedding, recognised };
         this.#kept?.set(key, query);
         const identifyMs = performance.now() - encoded;
         return this.#nearest(corpus, query, options, { start, identifyMs });
