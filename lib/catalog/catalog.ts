@@ -183,7 +183,4 @@ function absences(albums: readonly Album[]): string[] {
 }
 
 /** The start of a value as JSON, for a message. */
-const excerpt = (value: unknown): string => {
-  const json = JSON.stringify(value);
-  return json.length > 60 ? `${json.slice(0, 60)}…` : json;
-};
+const excerpt = (value: unknown): string => JSON.stringify(value).replace(/^(.{60}).+/s, '$1…');

@@ -88,14 +88,12 @@ function rowsOf(parsed: unknown): unknown[] | string {
   const { columns, data } = parsed as Record<string, unknown>;
   if (Array.isArray(columns) && Array.isArray(data)) {
     // orient="split". Filling up shorter rows could make the list far larger than the file.
-    const isRow = (row: unknown): row is unknown[] =>
-      Array.isArray(row) && row.length === columns.length;
-    const strange = data.findIndex((row) => !isRow(row));
+    const strange = data.findIndex((row) => !Array.isArray(row) || row.length !== columns.length);
     if (strange >= 0)
       return `expected a list of ${String(columns.length)} values, one for each of its columns, at element ${String(strange)} of its data`;
-    return data
-      .filter(isRow)
-      .map((row) => Object.fromEntries(columns.map((name, i) => [String(name), row[i]])));
+    return (data as unknown[][]).map((row) =>
+      Object.fromEntries(columns.map((name, i) => [String(name), row[i]])),
+    );
   }
   // orient="table", or an object with a single list
   const lists = Object.values(parsed).filter((value) => Array.isArray(value) && value.length > 0);

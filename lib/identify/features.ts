@@ -8,10 +8,7 @@ export interface PictureFeatures extends Features {
 }
 
 /** Longest edge in pixels to which a picture is shrunk, and the maximum number of features: docs/identify.md. */
-export interface Amount {
-  side: number;
-  features: number;
-}
+export type Amount = Record<'side' | 'features', number>;
 const coverAmount: Amount = { side: 500, features: 500 };
 export const photoAmount: Amount = { side: 1280, features: 4000 };
 
