@@ -1,11 +1,13 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as z from 'zod';
-import { parseApiKeys, type ApiKey } from './api-keys.ts';
+import { parseApiKeys } from './api-keys.ts';
 import { usableCores } from '../concurrency/cores.ts';
 import { integer, parseFields } from './fields.ts';
 
 const text = (expected: string) => z.string().trim().min(1).describe(expected);
+const folder = text('a folder');
+const httpUrl = z.url({ protocol: /^https?$/ }).describe('an http(s) URL');
 
 /** Number of best results that are available by paging. */
 export const maxDepth = 200;
@@ -27,29 +29,23 @@ const environment = z.object({
   PORT: integer(0, 65_535).default(7860),
   HOST: text('a host name or address').default('0.0.0.0'),
   METRICS_PORT: integer(0, 65_535).optional(),
-  MODELS_DIR: text('a folder').default('models'),
-  IMAGES_DIR: text('a folder').default('images'),
-  STARTER_DIR: text('a folder').default('models/starter'),
-  WEB_DIR: text('a folder').default('dist/web'),
+  MODELS_DIR: folder.default('models'),
+  IMAGES_DIR: folder.default('images'),
+  STARTER_DIR: folder.default('models/starter'),
+  WEB_DIR: folder.default('dist/web'),
   BASE_PATH: z
     .string()
     .trim()
     .regex(/^(\/[\w.~-]+)+\/?$/)
     .describe('a path such as /prod')
-    .optional(),
+    .default(''),
   ASSETS_URI: s3Uri.optional(),
   UPLOADS_URI: s3Uri.optional(),
-  CACHE_DIR: text('a folder').default(join(tmpdir(), 'shazam-visual')),
-  CDN_URL: z
-    .url({ protocol: /^https?$/ })
-    .describe('an http(s) URL')
-    .optional(),
+  CACHE_DIR: folder.default(join(tmpdir(), 'shazam-visual')),
+  CDN_URL: httpUrl.optional(),
   S3_PATH_STYLE: flag.optional(),
   CLIP_DTYPE: z.enum(['fp32', 'fp16', 'q8']).describe('fp32, fp16 or q8').optional(),
-  HF_ENDPOINT: z
-    .url({ protocol: /^https?$/ })
-    .describe('an http(s) URL')
-    .default('https://huggingface.co'),
+  HF_ENDPOINT: httpUrl.default('https://huggingface.co'),
   HF_TOKEN: text('a token').optional(),
   IDENTIFY: flag.optional(),
   ENCODER_WORKERS: integer(1, 64).optional(),
@@ -81,79 +77,14 @@ export function withoutSlash(text: string): string {
   return text.slice(0, end);
 }
 
-export type Config = Readonly<{
-  server: Readonly<{
-    port: number;
-    host: string;
-    /** Port of `/metrics`; `undefined`: the main port. */
-    metricsPort: number | undefined;
-    /** Prefix of all paths, e.g. `/prod`, or empty. No trailing slash. */
-    basePath: string;
-    /** Time for requests in flight to finish after SIGTERM, in seconds. */
-    shutdownSeconds: number;
-    /** Interval at which the manifest is checked for new files, in seconds; 0: never. */
-    reloadSeconds: number;
-    /** Number of reverse proxies whose `X-Forwarded-For` is trusted. */
-    trustProxyHops: number;
-    /** Requests to `/api/` need one of these keys; if empty, it is open to all. */
-    apiKeys: readonly ApiKey[];
-    /** Requests a minute per key or client address; 0 is no limit. */
-    rateLimitPerMinute: number;
-    /** `*`, or the origins that a browser may call from. */
-    corsOrigins: '*' | readonly string[];
-  }>;
-  assets: Readonly<{ modelsDir: string; imagesDir: string; starterDir: string }>;
-  /** Folder of the built page. */
-  webDir: string;
-  s3: Readonly<{
-    /** `s3://bucket/prefix` that holds `models/` and `images/`, instead of the two folders. */
-    assetsUri: string | undefined;
-    /** `s3://bucket/prefix` for uploads that are too large for a request. */
-    uploadsUri: string | undefined;
-    /** Folder for files downloaded from S3. */
-    cacheDir: string;
-    /** Buckets in the path instead of the host name. */
-    pathStyle: boolean;
-  }>;
-  /** The Hugging Face Hub, for the command line. */
-  hub: Readonly<{
-    /** No trailing slash. */
-    endpoint: string;
-    token: string | undefined;
-  }>;
-  /** Base URL of the covers on a CDN: the image endpoint redirects to it. No trailing slash. */
-  cdnUrl: string | undefined;
-  /** `undefined`: the first present of fp32, fp16, q8. */
-  dtype: 'fp32' | 'fp16' | 'q8' | undefined;
-  /** Whether albums are recognised in pictures, if the set has features; `undefined`: not on Lambda. */
-  identify: boolean | undefined;
-  /** Workers that encode pictures, and threads of each; `undefined`: by the number of cores. */
-  encoder: Readonly<{ workers: number | undefined; threads: number | undefined }>;
-  limits: Readonly<{
-    uploadBytes: number;
-    imagePixels: number;
-    /** Largest k that a search accepts. */
-    k: number;
-    /** Most pictures, and most texts, being encoded or queued at a time. */
-    waitingSearches: number;
-    /** Uploads read at a time. */
-    uploads: number;
-    /** An upload that takes longer than this is aborted, in seconds. */
-    uploadSeconds: number;
-    /** An upload that sends nothing for this long is aborted, in seconds. */
-    uploadIdleSeconds: number;
-  }>;
-  /** Number of queries whose embeddings are cached. */
-  queryCache: number;
-  logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
-}>;
+export type Config = ReturnType<typeof loadConfig>;
 
 /**
  * Reads and checks the environment once. An empty variable counts as unset.
  *
  * @throws AppError `invalid_config`, naming each wrong variable, its value and what was expected.
  */
-export function loadConfig(env: Record<string, string | undefined> = process.env): Config {
+export function loadConfig(env: Record<string, string | undefined> = process.env) {
   const given = Object.fromEntries(
     Object.entries(env).filter(([, value]) => value !== undefined && value.trim() !== ''),
   );
@@ -162,13 +93,21 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     server: Object.freeze({
       port: value.PORT,
       host: value.HOST,
+      /** Port of `/metrics`; `undefined`: the main port. */
       metricsPort: value.METRICS_PORT,
-      basePath: withoutSlash(value.BASE_PATH ?? ''),
+      /** Prefix of all paths, e.g. `/prod`, or empty. No trailing slash. */
+      basePath: withoutSlash(value.BASE_PATH),
+      /** Time for requests in flight to finish after SIGTERM, in seconds. */
       shutdownSeconds: value.SHUTDOWN_SECONDS,
+      /** Interval at which the manifest is checked for new files, in seconds; 0: never. */
       reloadSeconds: value.RELOAD_SECONDS,
+      /** Number of reverse proxies whose `X-Forwarded-For` is trusted. */
       trustProxyHops: value.TRUST_PROXY_HOPS,
+      /** Requests to `/api/` need one of these keys; if empty, it is open to all. */
       apiKeys: value.API_KEYS === undefined ? [] : parseApiKeys(value.API_KEYS, 'API_KEYS'),
+      /** Requests a minute per key or client address; 0 is no limit. */
       rateLimitPerMinute: value.RATE_LIMIT_PER_MINUTE,
+      /** `*`, or the origins that a browser may call from. */
       corsOrigins:
         value.CORS_ORIGINS === '*'
           ? '*'
@@ -179,29 +118,44 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
       imagesDir: value.IMAGES_DIR,
       starterDir: value.STARTER_DIR,
     }),
+    /** Folder of the built page. */
     webDir: value.WEB_DIR,
     s3: Object.freeze({
+      /** `s3://bucket/prefix` that holds `models/` and `images/`, instead of the two folders. */
       assetsUri: value.ASSETS_URI,
+      /** `s3://bucket/prefix` for uploads that are too large for a request. */
       uploadsUri: value.UPLOADS_URI,
+      /** Folder for files downloaded from S3. */
       cacheDir: value.CACHE_DIR,
-      // A custom endpoint usually has no DNS name for each bucket.
+      /** Buckets in the path instead of the host name: a custom endpoint usually has no DNS name for each. */
       pathStyle:
         value.S3_PATH_STYLE ?? ('AWS_ENDPOINT_URL_S3' in given || 'AWS_ENDPOINT_URL' in given),
     }),
+    /** The Hugging Face Hub, for the command line. No trailing slash. */
     hub: Object.freeze({ endpoint: withoutSlash(value.HF_ENDPOINT), token: value.HF_TOKEN }),
+    /** Base URL of the covers on a CDN: the image endpoint redirects to it. No trailing slash. */
     cdnUrl: value.CDN_URL && withoutSlash(value.CDN_URL),
+    /** `undefined`: the first present of fp32, fp16, q8. */
     dtype: value.CLIP_DTYPE,
+    /** Whether albums are recognised in pictures, if the set has features; `undefined`: not on Lambda. */
     identify: value.IDENTIFY,
+    /** Workers that encode pictures, and threads of each; `undefined`: by the number of cores. */
     encoder: Object.freeze({ workers: value.ENCODER_WORKERS, threads: value.ENCODER_THREADS }),
     limits: Object.freeze({
       uploadBytes: value.MAX_UPLOAD_MB * 1024 * 1024,
       imagePixels: value.MAX_IMAGE_MEGAPIXELS * 1_000_000,
+      /** Largest k that a search accepts. */
       k: value.MAX_K,
+      /** Most pictures, and most texts, being encoded or queued at a time. */
       waitingSearches: value.MAX_WAITING_SEARCHES,
+      /** Uploads read at a time. */
       uploads: value.MAX_UPLOADS,
+      /** An upload that takes longer than this is aborted, in seconds. */
       uploadSeconds: value.UPLOAD_SECONDS,
+      /** An upload that sends nothing for this long is aborted, in seconds. */
       uploadIdleSeconds: value.UPLOAD_IDLE_SECONDS,
     }),
+    /** Number of queries whose embeddings are cached. */
     queryCache: value.QUERY_CACHE,
     logLevel: value.LOG_LEVEL,
   });

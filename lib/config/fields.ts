@@ -1,29 +1,21 @@
 import * as z from 'zod';
 import { AppError, type ErrorCode } from '../errors.ts';
 
-/** Digits only: `Number` would take `''`, `' '`, `0x10` and `1e1` too. */
-const digits = /^[+-]?\d+$/;
-const decimal = /^[+-]?(\d+(\.\d*)?|\.\d+)$/;
+/** A pattern comes first: `Number` would take `''`, `' '`, `0x10` and `1e1` too. */
+const numeric = (pattern: RegExp, value: z.ZodNumber) =>
+  z.string().trim().regex(pattern).transform(Number).pipe(value);
 
 /** An integer written as text. */
 export const integer = (min: number, max: number) =>
-  z
-    .string()
-    .trim()
-    .regex(digits)
-    .transform(Number)
-    .pipe(z.number().int().min(min).max(max))
-    .describe(`an integer from ${String(min)} to ${String(max)}`);
+  numeric(/^[+-]?\d+$/, z.number().int().min(min).max(max)).describe(
+    `an integer from ${String(min)} to ${String(max)}`,
+  );
 
 /** A decimal number written as text. */
 export const number = (min: number, max: number) =>
-  z
-    .string()
-    .trim()
-    .regex(decimal)
-    .transform(Number)
-    .pipe(z.number().min(min).max(max))
-    .describe(`a number from ${String(min)} to ${String(max)}`);
+  numeric(/^[+-]?(\d+(\.\d*)?|\.\d+)$/, z.number().min(min).max(max)).describe(
+    `a number from ${String(min)} to ${String(max)}`,
+  );
 
 /**
  * Parses named text values (an environment, a query string, a form) by a schema. The description of each field says
@@ -49,13 +41,9 @@ export function parseFields<Shape extends z.ZodRawShape>(
 
 /** What a field expects: its outermost description. */
 const expectation = (field: unknown): string => {
-  let schema = field;
-  while (schema instanceof z.ZodType) {
-    if (schema.description !== undefined) return schema.description;
-    if (!(schema instanceof z.ZodDefault) && !(schema instanceof z.ZodOptional)) break;
-    schema = schema.unwrap();
-  }
-  return 'another value';
+  if (field instanceof z.ZodType && field.description !== undefined) return field.description;
+  const isWrapper = field instanceof z.ZodDefault || field instanceof z.ZodOptional;
+  return isWrapper ? expectation(field.unwrap()) : 'another value';
 };
 
 const received = (value: unknown): string => {
