@@ -12,7 +12,7 @@ import { CreateBucketCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { createImageEncoder } from '../lib/clip/image-encoder.ts';
 import { createTextEncoder } from '../lib/clip/text-encoder.ts';
 import { isAppError, type AppError } from '../lib/errors.ts';
-import { identifyModel } from '../lib/assets/manifest.ts';
+import { identifyModel } from '../pipeline/indexing/identify-model.ts';
 import { locateLocalAssets } from '../lib/assets/local-assets.ts';
 import { remoteAssets } from '../lib/assets/remote-assets.ts';
 import { cli } from './support/cli.ts';

@@ -1,11 +1,17 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { mkdir, open, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { AppError, isAppError } from '../errors.ts';
-import { nameBeside, removeStale, replaceFile, writeAt } from '../filesystem/files.ts';
+import { AppError } from '../errors.ts';
+import {
+  hashFile,
+  nameBeside,
+  removeStale,
+  replaceFile,
+  writeAt,
+  writeSynced,
+} from '../filesystem/files.ts';
 import { withRetries } from '../concurrency/retry.ts';
+import { orUnavailable } from './read-whole.ts';
 import { isOtherVersion, type ObjectInfo, type S3Folder } from './s3.ts';
 
 /** Size of a range, in bytes. S3 gives each connection about 85 MB/s, so a few in parallel saturate the link. */
@@ -37,15 +43,15 @@ export async function revalidateCopy(
     await replaceCopy(folder, name, path, info);
     return true;
   };
-  try {
-    return await withRetries(refresh, {
-      ...filePolicy,
-      // replaced meanwhile, or damaged in transit: start over
-      retryOn: (error) => isOtherVersion(error) || error instanceof DamagedError,
-    });
-  } catch (error) {
-    throw asAppError(error, folder.uri(name));
-  }
+  const refreshed = withRetries(refresh, {
+    ...filePolicy,
+    // replaced meanwhile, or damaged in transit: start over
+    retryOn: (error) => isOtherVersion(error) || error instanceof DamagedError,
+  });
+  return orUnavailable(
+    refreshed,
+    (reason) => `${folder.uri(name)} could not be copied here: ${reason}.`,
+  );
 }
 
 interface Note {
@@ -77,13 +83,7 @@ async function replaceCopy(
   await removeStale(path);
   const unfinished = nameBeside(path);
   try {
-    const file = await open(unfinished, 'w');
-    try {
-      await fetchRanges(folder, name, info, file);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+    await writeSynced(unfinished, (file) => fetchRanges(folder, name, info, file));
     await check(unfinished, info);
     const { mtimeMs } = await stat(unfinished);
     // The old note is deleted first: a copy without a note is fetched again, one with a wrong note would be trusted.
@@ -96,36 +96,39 @@ async function replaceCopy(
   }
 }
 
+interface ByteRange {
+  start: number;
+  /** Exclusive. */
+  end: number;
+}
+
+function* rangesOf(size: number): Generator<ByteRange> {
+  for (let start = 0; start < size; start += rangeBytes)
+    yield { start, end: Math.min(start + rangeBytes, size) };
+}
+
 async function fetchRanges(
   folder: S3Folder,
   name: string,
   { size, etag }: ObjectInfo,
   file: FileHandle,
 ): Promise<void> {
-  let next = 0;
-  let failed = false;
+  const ranges = rangesOf(size);
   const work = async () => {
-    while (next < size && !failed) {
-      const range = { start: next, end: Math.min(next + rangeBytes, size) };
-      next = range.end;
-      await fetchRange(folder, name, etag, file, range).catch((error: unknown) => {
-        failed = true;
-        throw error;
-      });
-    }
+    // A failure ends the generator, and with it the others' work.
+    for (const range of ranges) await fetchRange(folder, name, etag, file, range);
   };
   // Wait for all of them before the file is closed.
   const outcomes = await Promise.allSettled(Array.from({ length: rangesAtATime }, work));
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
 }
 
-/** Fetches one range; `end` is exclusive. */
 async function fetchRange(
   folder: S3Folder,
   name: string,
   etag: string,
   file: FileHandle,
-  { start, end }: { start: number; end: number },
+  { start, end }: ByteRange,
 ): Promise<void> {
   const range = `bytes=${String(start)}-${String(end - 1)}`;
   const attempt = async () => {
@@ -153,23 +156,8 @@ class DamagedError extends Error {}
 async function check(path: string, { size, md5, sha256 }: ObjectInfo): Promise<void> {
   const found = (await stat(path)).size;
   if (found !== size) throw new DamagedError(`it has ${String(found)} of ${String(size)} bytes`);
-  for (const [algorithm, expected] of [
-    ['sha256', sha256],
-    ['md5', md5],
-  ] as const) {
-    if (expected === undefined) continue;
-    const hash = createHash(algorithm);
-    await pipeline(createReadStream(path), hash);
-    if (hash.digest('hex') !== expected.toLowerCase())
-      throw new DamagedError(`its ${algorithm.toUpperCase()} does not match S3's`);
-    return;
-  }
-}
-
-function asAppError(error: unknown, uri: string): AppError {
-  if (isAppError(error)) return error;
-  const reason = error instanceof Error ? error.message : 'unknown error';
-  return new AppError('storage_unavailable', `${uri} could not be copied here: ${reason}.`, {
-    cause: error,
-  });
+  const [algorithm, expected] =
+    sha256 === undefined ? (['md5', md5] as const) : (['sha256', sha256] as const);
+  if (expected !== undefined && (await hashFile(path, algorithm)) !== expected.toLowerCase())
+    throw new DamagedError(`its ${algorithm.toUpperCase()} does not match S3's`);
 }

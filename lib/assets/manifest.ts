@@ -1,13 +1,9 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
-import { pipeline } from 'node:stream/promises';
+import { join } from 'node:path';
 import * as z from 'zod';
-import { externalDataOf } from '../clip/external-data.ts';
-import { readModelConfig, readModelJson } from '../clip/model-config.ts';
-import { clipDtypes, findTower, type ClipDtype } from '../clip/model-files.ts';
+import { clipDtypes } from '../clip/model-files.ts';
 import { AppError } from '../errors.ts';
+import { hashFile } from '../filesystem/files.ts';
 import { manifestName } from './assets.ts';
 
 const digest = z.object({
@@ -53,12 +49,8 @@ export const readManifest = (dir: string): Promise<Manifest | null> =>
 
 /** The same by the file's path. */
 export async function readManifestFile(path: string): Promise<Manifest | null> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch {
-    return null;
-  }
+  const text = await readFile(path, 'utf8').catch(() => null);
+  if (text === null) return null;
   try {
     return manifest.parse(JSON.parse(text));
   } catch (cause) {
@@ -70,9 +62,8 @@ export async function readManifestFile(path: string): Promise<Manifest | null> {
 
 /** The size and checksum of a file. */
 export async function digestFile(path: string): Promise<FileDigest> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(path), hash);
-  return { bytes: (await stat(path)).size, sha256: hash.digest('hex') };
+  const sha256 = await hashFile(path, 'sha256');
+  return { bytes: (await stat(path)).size, sha256 };
 }
 
 /**
@@ -90,33 +81,10 @@ export async function assertDescribed(
   if (!expected) return;
   const same =
     (await stat(path)).size === expected.bytes &&
-    (await digestFile(path)).sha256 === expected.sha256;
+    (await hashFile(path, 'sha256')) === expected.sha256;
   if (!same)
     throw new AppError(
       'assets_inconsistent',
       `${path} is not the file that its manifest.json describes: they do not belong together, or are being replaced. (Without a manifest this is not checked.)`,
     );
-}
-
-/**
- * Identifies a model's image tower: name, dtype, checksums, pre-processing.
- *
- * @throws AppError `assets_missing` or `model_unreadable`
- */
-export async function identifyModel(
-  modelDir: string,
-  dtype?: ClipDtype,
-): Promise<Pick<Manifest, 'model' | 'preprocessing'>> {
-  const { path, graph, config, side, ...tower } = await findTower(modelDir, 'vision', dtype);
-  const json = await readModelConfig(modelDir, config, () => z.record(z.string(), z.unknown()));
-  const names = [json['_name_or_path'], json['model_type']];
-  const name = names.find((one) => typeof one === 'string' && one !== '') as string | undefined;
-  const weights = await externalDataOf(path);
-  const files: Record<string, string> = {};
-  for (const file of [...side, graph, ...weights.map((one) => join(dirname(graph), one))])
-    files[file] = (await digestFile(join(modelDir, file))).sha256;
-  return {
-    model: { name: name ?? basename(resolve(modelDir)), dtype: tower.dtype, files },
-    preprocessing: await readModelJson(modelDir, side[0]),
-  };
 }

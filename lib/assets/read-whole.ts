@@ -29,14 +29,22 @@ export async function readWhole(body: Readable, length: number): Promise<Buffer>
  * @param uri for the message
  * @throws AppError any that `ask` throws, at once; `storage_unavailable` if all attempts failed
  */
-export async function retryRead<T>(uri: string, ask: () => Promise<T>): Promise<T> {
+export const retryRead = <T>(uri: string, ask: () => Promise<T>): Promise<T> =>
+  orUnavailable(
+    withRetries(ask, policy),
+    (reason) => `${uri} could not be read from S3 (${reason}).`,
+  );
+
+/** @throws AppError as it is; any other error as `storage_unavailable` with this text */
+export async function orUnavailable<T>(
+  result: Promise<T>,
+  explain: (reason: string) => string,
+): Promise<T> {
   try {
-    return await withRetries(ask, policy);
-  } catch (error) {
-    if (isAppError(error)) throw error;
-    const reason = error instanceof Error ? error.message : 'unknown error';
-    throw new AppError('storage_unavailable', `${uri} could not be read from S3 (${reason}).`, {
-      cause: error,
-    });
+    return await result;
+  } catch (cause) {
+    if (isAppError(cause)) throw cause;
+    const reason = cause instanceof Error ? cause.message : 'unknown error';
+    throw new AppError('storage_unavailable', explain(reason), { cause });
   }
 }

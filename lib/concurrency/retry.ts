@@ -1,6 +1,5 @@
 import pRetry from 'p-retry';
 import { isAppError } from '../errors.ts';
-import { isDiskError } from '../filesystem/files.ts';
 
 export interface RetryOptions {
   /** Most attempts, including the first. */
@@ -25,5 +24,10 @@ export const withRetries = <T>(
     shouldRetry: ({ error }) => signal?.aborted !== true && retryOn(error),
   });
 
+/** Errors of the disk: a retry would not help. */
+const diskErrors = ['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EIO', 'EFBIG'];
+
 /** Whether an error comes from a connection: neither an `AppError` nor an error of the disk. */
-export const isTransient = (error: unknown): boolean => !isAppError(error) && !isDiskError(error);
+export const isTransient = (error: unknown): boolean =>
+  !isAppError(error) &&
+  !(error instanceof Error && 'code' in error && diskErrors.includes(String(error.code)));

@@ -1,13 +1,9 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { AppError } from '../errors.ts';
-
-/** Whether an error comes from the disk, not from a connection: a retry would not help. */
-export const isDiskError = (error: unknown): boolean =>
-  error instanceof Error &&
-  'code' in error &&
-  ['ENOSPC', 'EDQUOT', 'EROFS', 'EACCES', 'EIO', 'EFBIG'].includes(String(error.code));
 
 /** A unique name beside a file for its unfinished replacement; no other call or process uses it. */
 export const nameBeside = (path: string): string => `${path}.${randomUUID()}.new`;
@@ -57,11 +53,14 @@ export async function writeAt(
   }
 }
 
-/** Writes a whole file and syncs it to disk. */
-export async function writeSynced(path: string, content: string | Uint8Array): Promise<void> {
+/** Writes a whole file and syncs it to disk. @param content or what writes it */
+export async function writeSynced(
+  path: string,
+  content: string | Uint8Array | ((file: FileHandle) => Promise<void>),
+): Promise<void> {
   const file = await open(path, 'w');
   try {
-    await file.writeFile(content);
+    await (typeof content === 'function' ? content(file) : file.writeFile(content));
     await file.sync();
   } finally {
     await file.close();
@@ -78,4 +77,11 @@ export async function replaceFile(path: string, content: string | Uint8Array): P
     await rm(beside, { force: true });
     throw error;
   }
+}
+
+/** The checksum of a file, in hex. */
+export async function hashFile(path: string, algorithm: 'sha256' | 'md5'): Promise<string> {
+  const hash = createHash(algorithm);
+  await pipeline(createReadStream(path), hash);
+  return hash.digest('hex');
 }

@@ -11,8 +11,9 @@ import { VectorIndex } from '../../lib/vectors/vector-index.ts';
 import { assembleIndex, type AssembleEvent } from './assemble.ts';
 import { makeFeatures, type FeatureEvent } from './cover-features.ts';
 import { batchSize, embedCovers, type EmbedEvent } from './embed-covers.ts';
-import { identifyModel, type Manifest, type Shard } from '../../lib/assets/manifest.ts';
+import type { Manifest, Shard } from '../../lib/assets/manifest.ts';
 import { FileSet } from './file-set.ts';
+import { identifyModel } from './identify-model.ts';
 
 export interface BuildOptions {
   metadataPath: string;

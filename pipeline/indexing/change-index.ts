@@ -16,7 +16,8 @@ import { assembleIndex } from './assemble.ts';
 import { makeFeatures, type FeatureEvent } from './cover-features.ts';
 import { embedCovers, type EmbedEvent } from './embed-covers.ts';
 import { FileSet } from './file-set.ts';
-import { identifyModel, readManifest, type Manifest } from '../../lib/assets/manifest.ts';
+import { identifyModel } from './identify-model.ts';
+import { readManifest, type Manifest } from '../../lib/assets/manifest.ts';
 
 export type ChangeEvent =
   | EmbedEvent

@@ -12,12 +12,8 @@ import { featuresName, indexName, manifestName, metadataName } from '../../lib/a
 import { coverFileIn } from '../../lib/assets/covers.ts';
 import { findOddRows, prepareEmbeddings } from '../../lib/vectors/open-embeddings.ts';
 import { VectorIndex } from '../../lib/vectors/vector-index.ts';
-import {
-  digestFile,
-  identifyModel,
-  readManifest,
-  type Manifest,
-} from '../../lib/assets/manifest.ts';
+import { digestFile, readManifest, type Manifest } from '../../lib/assets/manifest.ts';
+import { identifyModel } from './identify-model.ts';
 import { nearDuplicates } from './near-duplicates.ts';
 
 export type Level = 'ok' | 'note' | 'warning' | 'error';
