@@ -78,13 +78,9 @@ export const isAppError = (error: unknown): error is AppError =>
   (errorCodes as readonly unknown[]).includes(error.code);
 
 /** An error passed between threads, where an `Error` would lose its code. */
-export interface PlainError {
-  message: string;
-  code: ErrorCode | undefined;
-  stack: string | undefined;
-}
+export type PlainError = ReturnType<typeof toPlainError>;
 
-export const toPlainError = (error: unknown): PlainError => ({
+export const toPlainError = (error: unknown) => ({
   message: error instanceof Error ? error.message : String(error),
   code: isAppError(error) ? error.code : undefined,
   stack: error instanceof Error ? error.stack : undefined,

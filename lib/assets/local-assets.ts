@@ -12,46 +12,42 @@ import {
   type Assets,
 } from './assets.ts';
 
-/** A set of files on this machine. */
-export interface AssetPaths {
-  readonly indexPath: string;
-  readonly metadataPath: string;
-  /** Folder of the model, in one of the layouts of `lib/clip/model-files.ts`. */
-  readonly clipDir: string;
-  /** Folder of `album_{local_id}.jpg`. */
-  readonly imagesDir: string;
-}
-
 /**
  * The starter set: model, covers and metadata from the repository, and the index built by `infra/prepare-starter.ts`.
  */
-export function starterPaths(starterDir: string): AssetPaths {
+export function starterPaths(starterDir: string) {
   const catalogDir = join(starterDir, 'catalog');
   return {
     indexPath: join(catalogDir, 'index', indexName),
     metadataPath: join(catalogDir, metadataName),
+    /** Folder of the model, in one of the layouts of `lib/clip/model-files.ts`. */
     clipDir: starterDir,
+    /** Folder of `album_{local_id}.jpg`. */
     imagesDir: join(catalogDir, 'images'),
   };
 }
 
-const manifestOf = ({ indexPath }: AssetPaths) => join(dirname(indexPath), manifestName);
-const featuresOf = ({ indexPath }: AssetPaths) => join(dirname(indexPath), featuresName);
+/** A set of files on this machine. */
+type AssetPaths = Readonly<ReturnType<typeof starterPaths>>;
 
-const localAssets = (origin: Assets['origin'], place: string, paths: AssetPaths): Assets => ({
-  origin,
-  place,
-  manifest: async () => ((await isFile(manifestOf(paths))) ? manifestOf(paths) : null),
-  version: async () => {
-    const found = await stat(manifestOf(paths)).catch(() => null);
-    return found ? `${String(found.mtimeMs)} ${String(found.size)} ${String(found.ino)}` : '';
-  },
-  index: () => Promise.resolve(paths.indexPath),
-  metadata: () => Promise.resolve(paths.metadataPath),
-  features: async () => ((await isFile(featuresOf(paths))) ? featuresOf(paths) : null),
-  clip: () => Promise.resolve(paths.clipDir),
-  covers: { kind: 'folder', dir: paths.imagesDir },
-});
+function localAssets(origin: Assets['origin'], place: string, paths: AssetPaths): Assets {
+  const manifest = join(dirname(paths.indexPath), manifestName);
+  const features = join(dirname(paths.indexPath), featuresName);
+  return {
+    origin,
+    place,
+    manifest: async () => ((await isFile(manifest)) ? manifest : null),
+    version: async () => {
+      const found = await stat(manifest).catch(() => null);
+      return found ? `${String(found.mtimeMs)} ${String(found.size)} ${String(found.ino)}` : '';
+    },
+    index: () => Promise.resolve(paths.indexPath),
+    metadata: () => Promise.resolve(paths.metadataPath),
+    features: async () => ((await isFile(features)) ? features : null),
+    clip: () => Promise.resolve(paths.clipDir),
+    covers: { kind: 'folder', dir: paths.imagesDir },
+  };
+}
 
 /**
  * Decides once what is served: the user's files if all of them are in `modelsDir`, the starter set if none is.
@@ -65,54 +61,46 @@ export async function locateLocalAssets(folders: {
   starterDir: string;
 }): Promise<Assets> {
   const { modelsDir, imagesDir, starterDir } = folders;
-  if (!(await isFolder(modelsDir)))
+  if ((await stat(modelsDir).catch(() => null))?.isDirectory() !== true)
     throw new AppError(
       'assets_missing',
       `MODELS_DIR is ${modelsDir}, which is not a folder: create it, or point MODELS_DIR at the folder of ${indexName}.`,
     );
-  const clipDir = join(modelsDir, clipName);
-  const names = await modelNames(clipDir);
-  const ofModel = (['vision', 'text'] as const).flatMap((tower) => towerFiles(names, tower));
-  const wanted = await present([
-    join(modelsDir, indexName),
-    join(modelsDir, metadataName),
-    ...ofModel.map((name) => join(clipDir, name)),
+  const user = {
+    indexPath: join(modelsDir, indexName),
+    metadataPath: join(modelsDir, metadataName),
+    clipDir: join(modelsDir, clipName),
+    imagesDir,
+  };
+  const names = await modelNames(user.clipDir);
+  const ofModel = [...towerFiles(names, 'vision'), ...towerFiles(names, 'text')];
+  const wanted = new Set([
+    user.indexPath,
+    user.metadataPath,
+    ...ofModel.map((name) => join(user.clipDir, name)),
   ]);
-  for (const [path, there] of wanted) if (there) await refuseLfsPointer(path);
-  const missing = [...wanted].filter(([, there]) => !there).map(([path]) => path);
-  if (missing.length === 0)
-    return localAssets('user', modelsDir, {
-      indexPath: join(modelsDir, indexName),
-      metadataPath: join(modelsDir, metadataName),
-      clipDir,
-      imagesDir,
-    });
+  const missing = await missingOf([...wanted]);
+  for (const path of wanted) if (!missing.includes(path)) await refuseLfsPointer(path);
+  if (missing.length === 0) return localAssets('user', modelsDir, user);
   if (missing.length < wanted.size)
     throw new AppError(
       'assets_missing',
       `MODELS_DIR (${modelsDir}) holds some of the files and not others. Missing: ${missing.join(', ')}. ` +
         'Add them, or remove the rest to run on the starter set.',
     );
-  return preparedStarter(starterDir);
-}
-
-const preparedStarter = async (starterDir: string): Promise<Assets> => {
-  const paths = starterPaths(starterDir);
-  const wanted = await present([
-    paths.indexPath,
-    paths.metadataPath,
-    join(starterDir, 'config.json'),
-  ]);
-  if ([...wanted.values()].every(Boolean)) return localAssets('starter', starterDir, paths);
+  const starter = starterPaths(starterDir);
+  const { indexPath, metadataPath } = starter;
+  const unprepared = await missingOf([indexPath, metadataPath, join(starterDir, 'config.json')]);
+  if (unprepared.length === 0) return localAssets('starter', starterDir, starter);
   throw new AppError(
     'assets_missing',
     `MODELS_DIR holds none of the user's files, and the starter set in ${starterDir} is not prepared: run npm run setup.`,
   );
-};
+}
 
-const present = async (paths: readonly string[]): Promise<Map<string, boolean>> =>
-  new Map(await Promise.all(paths.map(async (path) => [path, await isFile(path)] as const)));
+async function missingOf(paths: readonly string[]): Promise<string[]> {
+  const present = await Promise.all(paths.map(isFile));
+  return paths.filter((_path, i) => present[i] !== true);
+}
 
 const isFile = async (path: string) => (await stat(path).catch(() => null))?.isFile() === true;
-const isFolder = async (path: string) =>
-  (await stat(path).catch(() => null))?.isDirectory() === true;
