@@ -2,16 +2,12 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { readWhole } from './read-whole.ts';
+import type { Conditions } from './s3.ts';
 
-/** A client's request for a cover, with the values of its HTTP headers. */
-export interface CoverRequest {
+/** A client's request for a cover. */
+export interface CoverRequest extends Conditions {
   /** `HEAD`: no body. */
   head: boolean;
-  ifMatch?: string | undefined;
-  ifNoneMatch?: string | undefined;
-  ifModifiedSince?: string | undefined;
-  ifUnmodifiedSince?: string | undefined;
-  range?: string | undefined;
   /** An ETag or a date: the range applies only if the cover still matches it. */
   ifRange?: string | undefined;
 }
@@ -44,13 +40,8 @@ export interface RemoteCovers {
   signedUrl(albumId: number, seconds: number): Promise<string>;
 }
 
-/** Covers in a local folder, which Express can serve itself. */
-export interface LocalCovers {
-  readonly kind: 'folder';
-  readonly dir: string;
-}
-
-export type Covers = LocalCovers | RemoteCovers;
+/** In a local folder, Express can serve covers itself. */
+export type Covers = { readonly kind: 'folder'; readonly dir: string } | RemoteCovers;
 
 /** The fields of an album that identify its cover. */
 export interface CoverOwner {

@@ -13,10 +13,7 @@ import {
 import { coverName, type CoverRequest, type CoverStream, type RemoteCovers } from './covers.ts';
 import { revalidateCopy } from './download.ts';
 import { readWhole, retryRead } from './read-whole.ts';
-import { isOtherVersion, S3Folder, type GetOptions, type ObjectStream } from './s3.ts';
-
-/** Called for each requested file: either fetched, or found up to date in the cache. */
-export type OnFetch = (event: { uri: string; fetched: boolean; ms: number }) => void;
+import { isOtherVersion, S3Folder, type Conditions, type ObjectStream } from './s3.ts';
 
 /**
  * The user's files in S3, under `models/` and `images/`. Index, metadata and model are copied to the cache when they
@@ -27,7 +24,8 @@ export function remoteAssets(options: {
   uri: string;
   cacheDir: string;
   pathStyle: boolean;
-  onFetch: OnFetch;
+  /** Called for each requested file: either fetched, or found up to date in the cache. */
+  onFetch: (event: { uri: string; fetched: boolean; ms: number }) => void;
 }): Assets {
   const { uri, cacheDir, pathStyle, onFetch } = options;
   const root = S3Folder.open(uri, { pathStyle });
@@ -86,7 +84,7 @@ const remoteCovers = (images: S3Folder): RemoteCovers => ({
 
 /** S3 does not support `If-Range`: requests the range conditionally, and the whole cover if the condition fails. */
 async function askForRange<T>(
-  ask: (options: GetOptions) => Promise<T>,
+  ask: (conditions: Conditions) => Promise<T>,
   range: string,
   ifRange: string,
 ): Promise<T> {
@@ -106,22 +104,21 @@ async function openCover(
   { head, ifRange, range, ...conditions }: CoverRequest,
 ): Promise<CoverStream | 'not_modified' | null> {
   const name = coverName(albumId);
-  const ask = (more: GetOptions): Promise<Partial<ObjectStream> | 'not_modified' | null> =>
-    head
-      ? images.headers(name, { ...conditions, ...more })
-      : images.open(name, { ...conditions, ...more });
+  const ask = (more: Conditions): Promise<Partial<ObjectStream> | 'not_modified' | null> => {
+    const all = { ...conditions, ...more };
+    return head ? images.headers(name, all) : images.open(name, all);
+  };
   const found = await (range === undefined || ifRange === undefined
     ? ask({ range })
     : askForRange(ask, range, ifRange));
   if (found === null || found === 'not_modified') return found;
-  const length = found.ContentLength ?? 0;
-  const whole = found.Body !== undefined && length <= wholeBytes;
+  const { Body: body, ContentLength: length = 0 } = found;
   return {
     status: found.ContentRange === undefined ? 200 : 206,
     length,
     etag: found.ETag,
     lastModified: found.LastModified,
     contentRange: found.ContentRange,
-    body: whole && found.Body ? await readWhole(found.Body, length) : found.Body,
+    body: body && length <= wholeBytes ? await readWhole(body, length) : body,
   };
 }

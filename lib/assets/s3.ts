@@ -6,12 +6,11 @@ import {
   HeadObjectCommand,
   ListObjectsV2Command,
   S3Client,
-  type _Object,
   type GetObjectCommandOutput,
   type HeadObjectCommandOutput,
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
-import { createPresignedPost } from '@aws-sdk/s3-presigned-post';
+import { createPresignedPost, type PresignedPost } from '@aws-sdk/s3-presigned-post';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { withoutSlash } from '../config/config.ts';
 import { AppError, isAppError, preconditionFailed, rangeNotSatisfiable } from '../errors.ts';
@@ -43,14 +42,13 @@ export interface ObjectInfo {
   sha256: string | undefined;
 }
 
-export interface GetOptions {
+/** Values of HTTP headers with which an object is requested. */
+export interface Conditions {
   range?: string | undefined;
   ifMatch?: string | undefined;
   ifNoneMatch?: string | undefined;
   ifModifiedSince?: string | undefined;
   ifUnmodifiedSince?: string | undefined;
-  /** Aborts the request. */
-  signal?: AbortSignal | undefined;
 }
 
 export interface PutOptions {
@@ -63,17 +61,13 @@ export interface PutOptions {
   signal?: AbortSignal | undefined;
 }
 
-export type ObjectHeaders = Pick<
+export type ObjectStream = Pick<
   GetObjectCommandOutput,
   'ContentLength' | 'ContentRange' | 'ETag' | 'LastModified'
->;
-export type ObjectStream = ObjectHeaders & { Body: Readable };
+> & { Body: Readable };
 
 /** A form with which a browser uploads one file directly to S3. */
-export interface UploadForm {
-  url: string;
-  fields: Record<string, string>;
-}
+export type UploadForm = PresignedPost;
 
 /** The objects under a prefix of a bucket. The only user of the AWS SDK. */
 export class S3Folder {
@@ -118,27 +112,24 @@ export class S3Folder {
   }
 
   /**
-   * Names of the objects directly in a folder below this one.
-   *
-   * @throws AppError `storage_unavailable`
-   */
-  async list(folder: string): Promise<string[]> {
-    const prefix = `${this.#key(folder)}/`;
-    const names: string[] = [];
-    for await (const { Key = '' } of this.#objects(`${folder}/`, '/'))
-      names.push(Key.slice(prefix.length));
-    return names.filter((name) => name !== '');
-  }
-
-  /**
-   * Every object under the prefix.
+   * Every object under the prefix, listed page by page.
    *
    * @throws AppError `storage_unavailable`
    */
   async *all(): AsyncGenerator<{ name: string; size: number; md5: string | undefined }> {
-    const prefix = this.#key('');
-    for await (const { Key = '', Size = 0, ETag = '' } of this.#objects(''))
-      yield { name: Key.slice(prefix.length), size: Size, md5: plainMd5(ETag) };
+    const { Bucket, Key: Prefix } = this.#at('');
+    const seen = new Set<string>();
+    let token: string | undefined;
+    do {
+      const command = new ListObjectsV2Command({ Bucket, Prefix, ContinuationToken: token });
+      const page = await this.#ask('', () => this.#client.send(command));
+      for (const { Key = '', Size = 0, ETag = '' } of page.Contents ?? [])
+        yield { name: Key.slice(Prefix.length), size: Size, md5: plainMd5(ETag) };
+      token = page.NextContinuationToken;
+      if (token !== undefined && seen.has(token))
+        throw this.#unavailable('', new Error('its listing repeats and never ends'));
+      seen.add(token ?? '');
+    } while (token !== undefined);
   }
 
   /**
@@ -146,13 +137,15 @@ export class S3Folder {
    *
    * @throws AppError `storage_unavailable`
    */
-  async put(name: string, path: string, options: PutOptions): Promise<void> {
-    const { signal, type: ContentType, cacheControl: CacheControl, sha256 } = options;
+  async put(
+    name: string,
+    path: string,
+    { signal, type: ContentType, cacheControl: CacheControl, sha256 }: PutOptions,
+  ): Promise<void> {
     const upload = new Upload({
       client: this.#client,
       params: {
-        Bucket: this.#bucket,
-        Key: this.#key(name),
+        ...this.#at(name),
         Body: createReadStream(path),
         ContentType,
         CacheControl,
@@ -168,7 +161,7 @@ export class S3Folder {
 
   /** @returns `null` if there is no such object @throws AppError `storage_unavailable` */
   async info(name: string): Promise<ObjectInfo | null> {
-    const head = await this.#head(name, {});
+    const head = await this.headers(name, {});
     if (head === null || head === 'not_modified') return null;
     const etag = head.ETag ?? '';
     const encrypted = head.ServerSideEncryption?.startsWith('aws:') === true;
@@ -188,9 +181,10 @@ export class S3Folder {
    */
   headers(
     name: string,
-    options: Omit<GetOptions, 'signal'>,
-  ): Promise<ObjectHeaders | 'not_modified' | null> {
-    return this.#head(name, options);
+    conditions: Conditions,
+  ): Promise<HeadObjectCommandOutput | 'not_modified' | null> {
+    const command = new HeadObjectCommand({ ...this.#at(name), ...asInput(conditions) });
+    return this.#find(name, () => this.#client.send(command));
   }
 
   /**
@@ -199,17 +193,13 @@ export class S3Folder {
    * @returns `not_modified` if the conditions say so, `null` if there is no such object
    * @throws AppError `storage_unavailable`, `range_not_satisfiable` or `precondition_failed`
    */
-  async open(name: string, options: GetOptions): Promise<ObjectStream | 'not_modified' | null> {
-    const { signal, ...conditions } = options;
+  async open(
+    name: string,
+    { signal, ...conditions }: Conditions & { signal?: AbortSignal | undefined },
+  ): Promise<ObjectStream | 'not_modified' | null> {
+    const command = new GetObjectCommand({ ...this.#at(name), ...asInput(conditions) });
     const answer = await this.#find(name, () =>
-      this.#client.send(
-        new GetObjectCommand({
-          Bucket: this.#bucket,
-          Key: this.#key(name),
-          ...asInput(conditions),
-        }),
-        { ...(signal && { abortSignal: signal }) },
-      ),
+      this.#client.send(command, { ...(signal && { abortSignal: signal }) }),
     );
     if (answer === null || answer === 'not_modified') return answer;
     return { ...answer, Body: withIdleTimeout(answer.Body as Readable) };
@@ -217,15 +207,13 @@ export class S3Folder {
 
   /** Deletes an object; a missing one is no error. @throws AppError `storage_unavailable` */
   async delete(name: string): Promise<void> {
-    await this.#ask(name, () =>
-      this.#client.send(new DeleteObjectCommand({ Bucket: this.#bucket, Key: this.#key(name) })),
-    );
+    const command = new DeleteObjectCommand(this.#at(name));
+    await this.#ask(name, () => this.#client.send(command));
   }
 
   /** A URL that gives anybody access to the object for this many seconds. Sends no request to S3. */
   signedUrl(name: string, seconds: number): Promise<string> {
-    const command = new GetObjectCommand({ Bucket: this.#bucket, Key: this.#key(name) });
-    return getSignedUrl(this.#client, command, { expiresIn: seconds });
+    return getSignedUrl(this.#client, new GetObjectCommand(this.#at(name)), { expiresIn: seconds });
   }
 
   /**
@@ -237,8 +225,7 @@ export class S3Folder {
   uploadForm(name: string, type: string, most: number, seconds: number): Promise<UploadForm> {
     // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- its own copy of the type
     return createPresignedPost(this.#client, {
-      Bucket: this.#bucket,
-      Key: this.#key(name),
+      ...this.#at(name),
       Fields: { 'Content-Type': type },
       Conditions: [
         ['content-length-range', 1, most],
@@ -248,46 +235,12 @@ export class S3Folder {
     });
   }
 
-  /** Lists objects page by page. @param name prefix @param delimiter names with it after the prefix are skipped */
-  async *#objects(name: string, delimiter?: string): AsyncGenerator<_Object> {
-    const seen = new Set<string>();
-    let token: string | undefined;
-    do {
-      const page = await this.#ask(name, () =>
-        this.#client.send(
-          new ListObjectsV2Command({
-            Bucket: this.#bucket,
-            Prefix: this.#key(name),
-            Delimiter: delimiter,
-            ContinuationToken: token,
-          }),
-        ),
-      );
-      yield* page.Contents ?? [];
-      token = page.NextContinuationToken;
-      if (token !== undefined && seen.has(token))
-        throw this.#unavailable(name, new Error('its listing repeats and never ends'));
-      seen.add(token ?? '');
-    } while (token !== undefined);
-  }
-
   #key(name: string): string {
     return this.#prefix === '' ? name : `${this.#prefix}/${name}`;
   }
 
-  #head(
-    name: string,
-    conditions: Omit<GetOptions, 'signal'>,
-  ): Promise<HeadObjectCommandOutput | 'not_modified' | null> {
-    return this.#find(name, () =>
-      this.#client.send(
-        new HeadObjectCommand({
-          Bucket: this.#bucket,
-          Key: this.#key(name),
-          ...asInput(conditions),
-        }),
-      ),
-    );
+  #at(name: string): { Bucket: string; Key: string } {
+    return { Bucket: this.#bucket, Key: this.#key(name) };
   }
 
   async #find<T>(name: string, ask: () => Promise<T>): Promise<T | 'not_modified' | null> {
@@ -316,13 +269,12 @@ export class S3Folder {
   }
 
   #unavailable(name: string, cause: unknown, operation: Operation = 'read from'): AppError {
-    const reason = nameOf(cause);
     const right = operation === 'read from' ? 'read' : 'write';
     const advice =
       statusOf(cause) === 403 ? `; the role or key must be allowed to ${right} it` : '';
     return new AppError(
       'storage_unavailable',
-      `${this.uri(name)} could not be ${operation} S3 (${reason}${advice}).`,
+      `${this.uri(name)} could not be ${operation} S3 (${nameOf(cause)}${advice}).`,
       { cause },
     );
   }
@@ -335,9 +287,8 @@ const nameOf = (error: unknown): string => {
   return 'code' in error ? String(error.code) : error.message;
 };
 
-const silent = Object.fromEntries(
-  (['trace', 'debug', 'info', 'warn', 'error'] as const).map((level) => [level, () => undefined]),
-) as Record<'trace' | 'debug' | 'info' | 'warn' | 'error', () => void>;
+const ignore = () => undefined;
+const silent = { trace: ignore, debug: ignore, info: ignore, warn: ignore, error: ignore };
 
 /** An ETag that looks like an MD5 is that of the content; the ETag of a multipart upload has another form. */
 const plainMd5 = (etag: string): string | undefined => /^"([0-9a-f]{32})"$/.exec(etag)?.[1];
@@ -361,7 +312,7 @@ function withIdleTimeout(body: Readable): Readable {
   return through;
 }
 
-const asInput = (options: Omit<GetOptions, 'signal'>) => ({
+const asInput = (options: Conditions) => ({
   Range: options.range,
   IfMatch: options.ifMatch,
   IfNoneMatch: options.ifNoneMatch,
@@ -373,11 +324,9 @@ const asInput = (options: Omit<GetOptions, 'signal'>) => ({
 const dateOf = (header: string | undefined): Date | undefined =>
   header === undefined || Number.isNaN(Date.parse(header)) ? undefined : new Date(header);
 
-const statusOf = (error: unknown): number | undefined => {
-  if (typeof error !== 'object' || error === null || !('$metadata' in error)) return undefined;
-  const { httpStatusCode } = error.$metadata as { httpStatusCode?: number };
-  return httpStatusCode;
-};
+const statusOf = (error: unknown): number | undefined =>
+  (error as { $metadata?: { httpStatusCode?: number } } | null | undefined)?.$metadata
+    ?.httpStatusCode;
 
 /** Whether S3 reported that the object is no longer the requested version (`If-Match`). */
 export const isOtherVersion = (error: unknown): boolean =>
