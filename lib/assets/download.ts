@@ -1,15 +1,8 @@
-import { mkdir, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { AppError } from '../errors.ts';
-import {
-  hashFile,
-  nameBeside,
-  removeStale,
-  replaceFile,
-  writeAt,
-  writeSynced,
-} from '../filesystem/files.ts';
+import { hashFile, nameBeside, removeStale, replaceFile, writeAt } from '../filesystem/files.ts';
 import { withRetries } from '../concurrency/retry.ts';
 import { orUnavailable } from './read-whole.ts';
 import { isOtherVersion, type ObjectInfo, type S3Folder } from './s3.ts';
@@ -83,7 +76,13 @@ async function replaceCopy(
   await removeStale(path);
   const unfinished = nameBeside(path);
   try {
-    await writeSynced(unfinished, (file) => fetchRanges(folder, name, info, file));
+    const file = await open(unfinished, 'w');
+    try {
+      await fetchRanges(folder, name, info, file);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
     await check(unfinished, info);
     const { mtimeMs } = await stat(unfinished);
     // The old note is deleted first: a copy without a note is fetched again, one with a wrong note would be trusted.
@@ -96,27 +95,20 @@ async function replaceCopy(
   }
 }
 
-interface ByteRange {
-  start: number;
-  /** Exclusive. */
-  end: number;
-}
-
-function* rangesOf(size: number): Generator<ByteRange> {
-  for (let start = 0; start < size; start += rangeBytes)
-    yield { start, end: Math.min(start + rangeBytes, size) };
+function* startsOfRanges(size: number) {
+  for (let start = 0; start < size; start += rangeBytes) yield start;
 }
 
 async function fetchRanges(
   folder: S3Folder,
   name: string,
-  { size, etag }: ObjectInfo,
+  info: ObjectInfo,
   file: FileHandle,
 ): Promise<void> {
-  const ranges = rangesOf(size);
+  const starts = startsOfRanges(info.size);
   const work = async () => {
-    // A failure ends the generator, and with it the others' work.
-    for (const range of ranges) await fetchRange(folder, name, etag, file, range);
+    // A failure ends the generator, and with it the work of the others.
+    for (const start of starts) await fetchRange(folder, name, info, file, start);
   };
   // Wait for all of them before the file is closed.
   const outcomes = await Promise.allSettled(Array.from({ length: rangesAtATime }, work));
@@ -126,10 +118,11 @@ async function fetchRanges(
 async function fetchRange(
   folder: S3Folder,
   name: string,
-  etag: string,
+  { size, etag }: ObjectInfo,
   file: FileHandle,
-  { start, end }: ByteRange,
+  start: number,
 ): Promise<void> {
+  const end = Math.min(start + rangeBytes, size);
   const range = `bytes=${String(start)}-${String(end - 1)}`;
   const attempt = async () => {
     const object = await folder.open(name, { range, ifMatch: etag });

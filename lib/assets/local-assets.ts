@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { modelNames, towerFiles } from '../clip/model-files.ts';
+import type { Config } from '../config/config.ts';
 import { AppError } from '../errors.ts';
 import { refuseLfsPointer } from '../filesystem/files.ts';
 import {
@@ -55,12 +56,11 @@ function localAssets(origin: Assets['origin'], place: string, paths: AssetPaths)
  * @throws AppError `assets_missing` if only some are present, naming the missing ones (never a silent fallback), if
  *   `modelsDir` is no folder, or if the starter set is not prepared
  */
-export async function locateLocalAssets(folders: {
-  modelsDir: string;
-  imagesDir: string;
-  starterDir: string;
-}): Promise<Assets> {
-  const { modelsDir, imagesDir, starterDir } = folders;
+export async function locateLocalAssets({
+  modelsDir,
+  imagesDir,
+  starterDir,
+}: Config['assets']): Promise<Assets> {
   if ((await stat(modelsDir).catch(() => null))?.isDirectory() !== true)
     throw new AppError(
       'assets_missing',

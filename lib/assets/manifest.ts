@@ -12,8 +12,6 @@ const digest = z.object({
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
 });
 
-const shard = z.object({ number: z.number().int().min(1), of: z.number().int().min(1) });
-
 const manifest = z.object({
   format: z.literal(1),
   model: z.object({
@@ -35,13 +33,13 @@ const manifest = z.object({
   /** Ids of the albums without a vector, because their cover is missing or unreadable. */
   skipped: z.array(z.number().int()),
   /** Which part of a larger set this is. */
-  shard: shard.optional(),
+  shard: z.object({ number: z.number().int().min(1), of: z.number().int().min(1) }).optional(),
   files: z.record(z.string(), digest),
 });
 
 export type Manifest = z.output<typeof manifest>;
 export type FileDigest = z.output<typeof digest>;
-export type Shard = z.output<typeof shard>;
+export type Shard = NonNullable<Manifest['shard']>;
 
 /** @returns `null` if the set has no manifest @throws AppError `assets_inconsistent` if the file is not a manifest */
 export const readManifest = (dir: string): Promise<Manifest | null> =>

@@ -85,9 +85,9 @@ const remoteCovers = (images: S3Folder): RemoteCovers => ({
 /** S3 does not support `If-Range`: requests the range conditionally, and the whole cover if the condition fails. */
 async function askForRange<T>(
   ask: (conditions: Conditions) => Promise<T>,
-  range: string,
-  ifRange: string,
+  { range, ifRange }: Pick<CoverRequest, 'range' | 'ifRange'>,
 ): Promise<T> {
+  if (range === undefined || ifRange === undefined) return ask({ range });
   if (ifRange.startsWith('W/')) return ask({}); // a weak ETag does not guarantee identical bytes
   try {
     const same = ifRange.startsWith('"') ? { ifMatch: ifRange } : { ifUnmodifiedSince: ifRange };
@@ -108,9 +108,7 @@ async function openCover(
     const all = { ...conditions, ...more };
     return head ? images.headers(name, all) : images.open(name, all);
   };
-  const found = await (range === undefined || ifRange === undefined
-    ? ask({ range })
-    : askForRange(ask, range, ifRange));
+  const found = await askForRange(ask, { range, ifRange });
   if (found === null || found === 'not_modified') return found;
   const { Body: body, ContentLength: length = 0 } = found;
   return {

@@ -30,17 +30,7 @@ const partsAtATime = 2;
 
 type Operation = 'read from' | 'written to';
 
-/** Metadata of an object. */
-export interface ObjectInfo {
-  /** Bytes. */
-  size: number;
-  /** With its quotes. */
-  etag: string;
-  /** MD5 of the content in hex, if the ETag is one: not for multipart uploads, nor with a KMS key. */
-  md5: string | undefined;
-  /** SHA-256 of the content in hex, if the uploader stored it (`x-amz-meta-sha256`). */
-  sha256: string | undefined;
-}
+export type ObjectInfo = NonNullable<Awaited<ReturnType<S3Folder['info']>>>;
 
 /** Values of HTTP headers with which an object is requested. */
 export interface Conditions {
@@ -65,9 +55,6 @@ export type ObjectStream = Pick<
   GetObjectCommandOutput,
   'ContentLength' | 'ContentRange' | 'ETag' | 'LastModified'
 > & { Body: Readable };
-
-/** A form with which a browser uploads one file directly to S3. */
-export type UploadForm = PresignedPost;
 
 /** The objects under a prefix of a bucket. The only user of the AWS SDK. */
 export class S3Folder {
@@ -111,11 +98,7 @@ export class S3Folder {
     return `s3://${this.#bucket}/${this.#key(name)}`;
   }
 
-  /**
-   * Every object under the prefix, listed page by page.
-   *
-   * @throws AppError `storage_unavailable`
-   */
+  /** Every object under the prefix, listed page by page. @throws AppError `storage_unavailable` */
   async *all(): AsyncGenerator<{ name: string; size: number; md5: string | undefined }> {
     const { Bucket, Key: Prefix } = this.#at('');
     const seen = new Set<string>();
@@ -137,11 +120,8 @@ export class S3Folder {
    *
    * @throws AppError `storage_unavailable`
    */
-  async put(
-    name: string,
-    path: string,
-    { signal, type: ContentType, cacheControl: CacheControl, sha256 }: PutOptions,
-  ): Promise<void> {
+  async put(name: string, path: string, options: PutOptions): Promise<void> {
+    const { signal, type: ContentType, cacheControl: CacheControl, sha256 } = options;
     const upload = new Upload({
       client: this.#client,
       params: {
@@ -159,26 +139,26 @@ export class S3Folder {
     await this.#ask(name, () => upload.done(), 'written to');
   }
 
-  /** @returns `null` if there is no such object @throws AppError `storage_unavailable` */
-  async info(name: string): Promise<ObjectInfo | null> {
+  /** An object's metadata, `null` if there is no such object. @throws AppError `storage_unavailable` */
+  async info(name: string) {
     const head = await this.headers(name, {});
     if (head === null || head === 'not_modified') return null;
     const etag = head.ETag ?? '';
     const encrypted = head.ServerSideEncryption?.startsWith('aws:') === true;
     const customerKey = head.SSECustomerAlgorithm !== undefined;
     return {
+      /** Bytes. */
       size: head.ContentLength ?? 0,
+      /** With its quotes. */
       etag,
+      /** MD5 of the content in hex, if the ETag is one: not for multipart uploads, nor with a KMS key. */
       md5: encrypted || customerKey ? undefined : plainMd5(etag),
+      /** SHA-256 of the content in hex, if the uploader stored it (`x-amz-meta-sha256`). */
       sha256: head.Metadata?.['sha256'],
     };
   }
 
-  /**
-   * The headers of an object.
-   *
-   * @returns `not_modified` if the conditions say so, `null` if there is no such object
-   */
+  /** The headers of an object; `not_modified` if the conditions say so, `null` if there is no such object. */
   headers(
     name: string,
     conditions: Conditions,
@@ -222,7 +202,7 @@ export class S3Folder {
    * @param most largest size, in bytes
    * @param seconds until the form expires
    */
-  uploadForm(name: string, type: string, most: number, seconds: number): Promise<UploadForm> {
+  uploadForm(name: string, type: string, most: number, seconds: number): Promise<PresignedPost> {
     // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- its own copy of the type
     return createPresignedPost(this.#client, {
       ...this.#at(name),
@@ -256,11 +236,7 @@ export class S3Folder {
     }
   }
 
-  async #ask<T>(
-    name: string,
-    ask: () => Promise<T>,
-    operation: Operation = 'read from',
-  ): Promise<T> {
+  async #ask<T>(name: string, ask: () => Promise<T>, operation?: Operation): Promise<T> {
     try {
       return await ask();
     } catch (error) {

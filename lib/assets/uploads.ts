@@ -1,19 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { AppError } from '../errors.ts';
 import { readWhole, retryRead } from './read-whole.ts';
-import { S3Folder, type UploadForm } from './s3.ts';
+import { S3Folder } from './s3.ts';
 
 /** Lifetime of a form, in seconds. */
 const formSeconds = 300;
-
-/** A form and an id for uploading one picture that is too large for a request. */
-export interface UploadTicket extends UploadForm {
-  uploadId: string;
-  /** Largest size of the picture, in bytes. */
-  maxBytes: number;
-  /** Until the form expires, in seconds. */
-  expiresIn: number;
-}
 
 /** Pictures that clients upload to S3 themselves, each for one search. */
 export class Uploads {
@@ -26,8 +17,13 @@ export class Uploads {
     this.#maxBytes = maxBytes;
   }
 
-  /** @param type the picture's media type, e.g. `image/jpeg`; the client must send exactly this one */
-  async invite(type: string): Promise<UploadTicket> {
+  /**
+   * A form and an id for uploading one picture that is too large for a request.
+   *
+   * @param type the picture's media type, e.g. `image/jpeg`; the client must send exactly this one
+   * @returns the form, `maxBytes`: largest size of the picture, `expiresIn`: lifetime of the form in seconds
+   */
+  async invite(type: string) {
     const uploadId = randomUUID();
     const form = await this.#folder.uploadForm(uploadId, type, this.#maxBytes, formSeconds);
     return { ...form, uploadId, maxBytes: this.#maxBytes, expiresIn: formSeconds };

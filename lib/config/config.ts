@@ -5,6 +5,8 @@ import { parseApiKeys } from './api-keys.ts';
 import { usableCores } from '../concurrency/cores.ts';
 import { integer, parseFields } from './fields.ts';
 
+const matching = (pattern: RegExp, expected: string) =>
+  z.string().trim().regex(pattern).describe(expected);
 const text = (expected: string) => z.string().trim().min(1).describe(expected);
 const folder = text('a folder');
 const httpUrl = z.url({ protocol: /^https?$/ }).describe('an http(s) URL');
@@ -17,12 +19,10 @@ const flag = z
   .transform((word) => word === 'true')
   .describe('true or false');
 
-/** A bucket with an optional prefix. */
-const s3Uri = z
-  .string()
-  .trim()
-  .regex(/^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/.*)?$/)
-  .describe('s3://bucket or s3://bucket/prefix');
+const s3Uri = matching(
+  /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/.*)?$/,
+  's3://bucket or s3://bucket/prefix',
+);
 
 /** Every variable that the service reads, with its default. docs/configuration.md has the same table. */
 const environment = z.object({
@@ -33,12 +33,7 @@ const environment = z.object({
   IMAGES_DIR: folder.default('images'),
   STARTER_DIR: folder.default('models/starter'),
   WEB_DIR: folder.default('dist/web'),
-  BASE_PATH: z
-    .string()
-    .trim()
-    .regex(/^(\/[\w.~-]+)+\/?$/)
-    .describe('a path such as /prod')
-    .default(''),
+  BASE_PATH: matching(/^(\/[\w.~-]+)+\/?$/, 'a path such as /prod').default(''),
   ASSETS_URI: s3Uri.optional(),
   UPLOADS_URI: s3Uri.optional(),
   CACHE_DIR: folder.default(join(tmpdir(), 'shazam-visual')),

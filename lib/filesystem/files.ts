@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { open, readdir, rename, rm, stat, writeFile, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { AppError } from '../errors.ts';
@@ -53,19 +53,9 @@ export async function writeAt(
   }
 }
 
-/** Writes a whole file and syncs it to disk. @param content or what writes it */
-export async function writeSynced(
-  path: string,
-  content: string | Uint8Array | ((file: FileHandle) => Promise<void>),
-): Promise<void> {
-  const file = await open(path, 'w');
-  try {
-    await (typeof content === 'function' ? content(file) : file.writeFile(content));
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
+/** Writes a whole file and syncs it to disk. */
+export const writeSynced = (path: string, content: string | Uint8Array): Promise<void> =>
+  writeFile(path, content, { flush: true });
 
 /** Replaces a file atomically: writes the new one beside it, then renames it. A failure leaves the old file intact. */
 export async function replaceFile(path: string, content: string | Uint8Array): Promise<void> {
