@@ -47,20 +47,17 @@ export async function revalidateCopy(
   );
 }
 
-interface Note {
-  etag: string;
-  size: number;
-  /** Of the copy; distinguishes it from one that was fetched at the same time. */
-  mtimeMs: number;
-}
-
 const notePath = (path: string) => `${path}.json`;
 
-async function isCopyOf(path: string, { etag, size }: ObjectInfo): Promise<boolean> {
+/** Describes a copy. Its time in milliseconds distinguishes it from one that was fetched at the same time. */
+const noteOf = ({ etag, size }: ObjectInfo, mtimeMs: number) =>
+  JSON.stringify({ etag, size, mtimeMs });
+
+async function isCopyOf(path: string, info: ObjectInfo): Promise<boolean> {
   try {
-    const note = JSON.parse(await readFile(notePath(path), 'utf8')) as Partial<Note>;
-    const found = await stat(path);
-    return note.etag === etag && note.mtimeMs === found.mtimeMs && found.size === size;
+    const { size, mtimeMs } = await stat(path);
+    const note = await readFile(notePath(path), 'utf8');
+    return size === info.size && note === noteOf(info, mtimeMs);
   } catch {
     return false; // no copy, or an incomplete one
   }
@@ -88,8 +85,7 @@ async function replaceCopy(
     // The old note is deleted first: a copy without a note is fetched again, one with a wrong note would be trusted.
     await rm(notePath(path), { force: true });
     await rename(unfinished, path);
-    const note: Note = { etag: info.etag, size: info.size, mtimeMs };
-    await replaceFile(notePath(path), JSON.stringify(note));
+    await replaceFile(notePath(path), noteOf(info, mtimeMs));
   } finally {
     await rm(unfinished, { force: true });
   }

@@ -56,11 +56,8 @@ function localAssets(origin: Assets['origin'], place: string, paths: AssetPaths)
  * @throws AppError `assets_missing` if only some are present, naming the missing ones (never a silent fallback), if
  *   `modelsDir` is no folder, or if the starter set is not prepared
  */
-export async function locateLocalAssets({
-  modelsDir,
-  imagesDir,
-  starterDir,
-}: Config['assets']): Promise<Assets> {
+export async function locateLocalAssets(folders: Config['assets']): Promise<Assets> {
+  const { modelsDir, imagesDir, starterDir } = folders;
   if ((await stat(modelsDir).catch(() => null))?.isDirectory() !== true)
     throw new AppError(
       'assets_missing',

@@ -7,7 +7,6 @@ import {
   ListObjectsV2Command,
   S3Client,
   type GetObjectCommandOutput,
-  type HeadObjectCommandOutput,
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
 import { createPresignedPost, type PresignedPost } from '@aws-sdk/s3-presigned-post';
@@ -51,10 +50,7 @@ export interface PutOptions {
   signal?: AbortSignal | undefined;
 }
 
-export type ObjectStream = Pick<
-  GetObjectCommandOutput,
-  'ContentLength' | 'ContentRange' | 'ETag' | 'LastModified'
-> & { Body: Readable };
+export type ObjectStream = Omit<GetObjectCommandOutput, 'Body'> & { Body: Readable };
 
 /** The objects under a prefix of a bucket. The only user of the AWS SDK. */
 export class S3Folder {
@@ -75,7 +71,6 @@ export class S3Folder {
    */
   static open(uri: string, { pathStyle }: { pathStyle: boolean }): S3Folder {
     const [bucket = '', ...path] = uri.slice('s3://'.length).split('/');
-    const prefix = withoutSlash(path.join('/'));
     const client = new S3Client({
       forcePathStyle: pathStyle,
       maxAttempts: attempts,
@@ -85,7 +80,7 @@ export class S3Folder {
       responseChecksumValidation: 'WHEN_REQUIRED',
       logger: silent, // callers report errors
     });
-    return new S3Folder(client, bucket, prefix);
+    return new S3Folder(client, bucket, withoutSlash(path.join('/')));
   }
 
   /** A folder below this one, in the same bucket. */
@@ -159,10 +154,7 @@ export class S3Folder {
   }
 
   /** The headers of an object; `not_modified` if the conditions say so, `null` if there is no such object. */
-  headers(
-    name: string,
-    conditions: Conditions,
-  ): Promise<HeadObjectCommandOutput | 'not_modified' | null> {
+  headers(name: string, conditions: Conditions) {
     const command = new HeadObjectCommand({ ...this.#at(name), ...asInput(conditions) });
     return this.#find(name, () => this.#client.send(command));
   }

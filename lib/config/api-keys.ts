@@ -57,9 +57,7 @@ export function parseApiKeys(text: string, setting: string): readonly ApiKey[] {
  */
 export function nameOfKey(keys: readonly ApiKey[], key: string): string | undefined {
   const given = digest(key);
-  let found: string | undefined;
-  for (const { name, sha256 } of keys) if (timingSafeEqual(sha256, given)) found = name;
-  return found;
+  return keys.filter(({ sha256 }) => timingSafeEqual(sha256, given)).at(-1)?.name;
 }
 
 /** Text with API keys removed, for the log: a client may have put one into a URL. */
