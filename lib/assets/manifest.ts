@@ -1,10 +1,8 @@
 import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import * as z from 'zod';
 import { clipDtypes } from '../clip/model-files.ts';
 import { AppError } from '../errors.ts';
 import { hashFile } from '../filesystem/files.ts';
-import { manifestName } from './assets.ts';
 
 const digest = z.object({
   bytes: z.number().int().nonnegative(),
@@ -41,11 +39,7 @@ export type Manifest = z.output<typeof manifest>;
 export type FileDigest = z.output<typeof digest>;
 export type Shard = NonNullable<Manifest['shard']>;
 
-/** @returns `null` if the set has no manifest @throws AppError `assets_inconsistent` if the file is not a manifest */
-export const readManifest = (dir: string): Promise<Manifest | null> =>
-  readManifestFile(join(dir, manifestName));
-
-/** The same by the file's path. */
+/** @returns `null` if there is no such file @throws AppError `assets_inconsistent` if it is not a manifest */
 export async function readManifestFile(path: string): Promise<Manifest | null> {
   const text = await readFile(path, 'utf8').catch(() => null);
   if (text === null) return null;

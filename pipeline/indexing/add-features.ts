@@ -4,8 +4,7 @@ import { inLockedFolder } from '../folder-lock.ts';
 import { writeFeatureFile } from '../../lib/identify/feature-file.ts';
 import { featuresName, metadataName } from '../../lib/assets/assets.ts';
 import { makeFeatures, type FeatureEvent } from './cover-features.ts';
-import { FileSet } from './file-set.ts';
-import { readManifest } from '../../lib/assets/manifest.ts';
+import { FileSet, readManifest } from './file-set.ts';
 
 export type AddFeaturesEvent =
   FeatureEvent | { type: 'wrote_features'; path: string; covers: number; bytes: number };

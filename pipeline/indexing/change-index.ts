@@ -15,9 +15,9 @@ import type { VectorIndex } from '../../lib/vectors/vector-index.ts';
 import { assembleIndex } from './assemble.ts';
 import { makeFeatures, type FeatureEvent } from './cover-features.ts';
 import { embedCovers, type EmbedEvent } from './embed-covers.ts';
-import { FileSet } from './file-set.ts';
+import { FileSet, readManifest } from './file-set.ts';
 import { identifyModel } from './identify-model.ts';
-import { readManifest, type Manifest } from '../../lib/assets/manifest.ts';
+import type { Manifest } from '../../lib/assets/manifest.ts';
 
 export type ChangeEvent =
   | EmbedEvent

@@ -9,6 +9,10 @@ import {
   type Manifest,
 } from '../../lib/assets/manifest.ts';
 
+/** @returns `null` if the set has no manifest @throws AppError `assets_inconsistent` if the file is not a manifest */
+export const readManifest = (dir: string): Promise<Manifest | null> =>
+  readManifestFile(join(dir, manifestName));
+
 /** The files that a manifest describes; the features are optional. */
 const describedNames = [featuresName, indexName, metadataName] as const;
 

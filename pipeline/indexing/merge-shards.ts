@@ -9,8 +9,8 @@ import { FeatureIndex } from '../../lib/identify/feature-index.ts';
 import { featuresName, indexName, metadataName } from '../../lib/assets/assets.ts';
 import { readFlatIndex } from './flat-file.ts';
 import { assembleIndex, type AssembleEvent } from './assemble.ts';
-import { FileSet } from './file-set.ts';
-import { readManifest, type Manifest } from '../../lib/assets/manifest.ts';
+import { FileSet, readManifest } from './file-set.ts';
+import type { Manifest } from '../../lib/assets/manifest.ts';
 
 export interface MergeOptions {
   /** Folders of the parts, in any order. */

@@ -12,7 +12,8 @@ import { featuresName, indexName, manifestName, metadataName } from '../../lib/a
 import { coverFileIn } from '../../lib/assets/covers.ts';
 import { findOddRows, prepareEmbeddings } from '../../lib/vectors/open-embeddings.ts';
 import { VectorIndex } from '../../lib/vectors/vector-index.ts';
-import { digestFile, readManifest, type Manifest } from '../../lib/assets/manifest.ts';
+import { digestFile, type Manifest } from '../../lib/assets/manifest.ts';
+import { readManifest } from './file-set.ts';
 import { identifyModel } from './identify-model.ts';
 import { nearDuplicates } from './near-duplicates.ts';
 
