@@ -5,30 +5,18 @@ import { AppError } from '../errors.ts';
 import { refuseLfsPointer } from '../filesystem/files.ts';
 import type { Tower } from './model-files.ts';
 
-/**
- * Reads a file of the model as text.
- *
- * @throws AppError `assets_missing` naming the file
- */
+/** Reads a file of the model as text. @throws AppError `assets_missing` naming the file */
 export async function readModelText(modelDir: string, name: string): Promise<string> {
   const path = join(modelDir, name);
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new AppError('assets_missing', `The model's file ${path} is missing or cannot be read.`, {
-      cause,
-    });
-  }
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    const detail = `The model's file ${path} is missing or cannot be read.`;
+    throw new AppError('assets_missing', detail, { cause });
+  });
   await refuseLfsPointer(path);
   return text;
 }
 
-/**
- * Reads a JSON file of the model.
- *
- * @throws AppError `assets_missing` or `model_unreadable`, naming the file
- */
+/** Reads a JSON file of the model. @throws AppError `assets_missing` or `model_unreadable`, naming the file */
 export async function readModelJson(modelDir: string, name: string): Promise<unknown> {
   const text = await readModelText(modelDir, name);
   try {
@@ -50,7 +38,9 @@ export async function readModelConfig<Config>(
   schemaOf: (json: unknown) => z.ZodType<Config>,
 ): Promise<Config> {
   const json = await readModelJson(modelDir, name);
-  const parsed = schemaOf(json).safeParse(json, { error: inWords });
+  // zod's default messages do not say what was found.
+  const error = (raw: z.core.$ZodRawIssue) => foundInstead(expectedBy(raw), raw.input);
+  const parsed = schemaOf(json).safeParse(json, { error });
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   const field = issue?.path.join('.') ?? '';
@@ -79,18 +69,14 @@ const kinds: Partial<Record<string, string>> = {
   ...{ array: 'a list', tuple: 'a list', object: 'an object', record: 'an object' },
 };
 
-/** The message for schemas without one: zod's default does not say what was found. */
-const inWords = (issue: z.core.$ZodRawIssue): string => {
-  const what = () => {
-    if (issue.code === 'invalid_type') return kinds[issue.expected] ?? issue.expected;
-    if (issue.code === 'too_small')
-      return `${issue.inclusive === true ? 'at least' : 'more than'} ${String(issue.minimum)}`;
-    if (issue.code === 'too_big') return `at most ${String(issue.maximum)}`;
-    if (issue.code === 'invalid_value') return issue.values.map(String).join(' or ');
-    return 'something else';
-  };
-  return foundInstead(what(), issue.input);
-};
+function expectedBy(issue: z.core.$ZodRawIssue): string {
+  if (issue.code === 'invalid_type') return kinds[issue.expected] ?? issue.expected;
+  if (issue.code === 'too_small')
+    return `${issue.inclusive === true ? 'at least' : 'more than'} ${String(issue.minimum)}`;
+  if (issue.code === 'too_big') return `at most ${String(issue.maximum)}`;
+  if (issue.code === 'invalid_value') return issue.values.map(String).join(' or ');
+  return 'something else';
+}
 
 /** CLIP's context length, in tokens. */
 const clipTokens = 77;
@@ -111,26 +97,17 @@ const clipConfig = (tower: Tower) =>
     .object({
       ...{ projection_dim: dimension, embed_dim: dimension },
       text_config: z.object({ max_position_embeddings: tokens }).optional(),
-      text_cfg:
-        tower === 'text'
-          ? openClipText.optional()
-          : z
-              .unknown()
-              .transform(() => undefined)
-              .optional(),
+      text_cfg: tower === 'text' ? openClipText.optional() : z.undefined().catch(undefined),
     })
-    .transform((config) => ({
+    .transform(({ projection_dim, embed_dim, text_config, text_cfg }) => ({
       /** Length of the embeddings, if specified. */
-      dimension: config.projection_dim ?? config.embed_dim,
+      dimension: projection_dim ?? embed_dim,
       /** Longest text in tokens. */
-      maxTokens:
-        config.text_config?.max_position_embeddings ??
-        config.text_cfg?.context_length ??
-        clipTokens,
+      maxTokens: text_config?.max_position_embeddings ?? text_cfg?.context_length ?? clipTokens,
     }));
 
 /** Whether a parsed file is an object with this field. */
-export const hasField = (json: unknown, field: string): boolean =>
+export const hasField = (json: unknown, field: string): json is Record<string, unknown> =>
   typeof json === 'object' && json !== null && field in json;
 
 /**

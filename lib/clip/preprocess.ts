@@ -4,6 +4,7 @@ import { expecting, hasField, readModelConfig } from './model-config.ts';
 
 /** `PIL.Image.Resampling.BICUBIC`, the only filter that `lib/imaging` has. */
 const bicubic = 3;
+const perByte = 1 / 255;
 
 const edge = z.number().int().positive().max(4096);
 const square = z
@@ -32,40 +33,32 @@ const preprocessorConfig = z
     do_center_crop: z.boolean().default(true),
     crop_size: z.union([edge, square], crops).optional(),
     do_rescale: z.boolean().default(true),
-    rescale_factor: z
-      .number()
-      .positive()
-      .default(1 / 255),
+    rescale_factor: z.number().positive().default(perByte),
     do_normalize: z.boolean().default(true),
     image_mean: means.default(clipMean),
     image_std: deviations.default(clipDeviation),
   })
   .transform((config, context) => {
-    const { size } = config;
-    const keepsProportions = typeof size === 'number' || 'shortest_edge' in size;
-    const resized =
-      typeof size === 'number' ? size : 'height' in size ? size.height : size.shortest_edge;
-    const { crop_size: cropSize = resized } = config;
-    const cropped = typeof cropSize === 'number' ? cropSize : cropSize.height;
-    const crop = config.do_center_crop ? cropped : resized;
-    const frame: ModelFrame = {
-      size: resized,
-      crop,
-      resize: keepsProportions ? 'shortest-edge' : 'exact',
+    const size = edgeOf(config.size);
+    const crop = config.do_center_crop ? edgeOf(config.crop_size ?? size) : size;
+    const isExact = typeof config.size === 'object' && 'height' in config.size;
+    const refuse = (field: string, message: string) => {
+      context.addIssue({ code: 'custom', path: [field], message });
     };
-    if (crop > resized)
-      context.addIssue({
-        code: 'custom',
-        path: ['crop_size'],
-        message: `expected at most ${String(resized)}`,
-      });
-    if (keepsProportions && !config.do_center_crop)
-      context.addIssue({ code: 'custom', path: ['do_center_crop'], message: 'expected true' });
-    const { mean, std } = config.do_normalize
-      ? { mean: config.image_mean, std: config.image_std }
-      : asIs;
-    return { frame, tables: valueTables(mean, std, config.do_rescale ? config.rescale_factor : 1) };
+    if (crop > size) refuse('crop_size', `expected at most ${String(size)}`);
+    if (!isExact && !config.do_center_crop) refuse('do_center_crop', 'expected true');
+    const frame: ModelFrame = { size, crop, resize: isExact ? 'exact' : 'shortest-edge' };
+    const scale = config.do_rescale ? config.rescale_factor : 1;
+    const tables = config.do_normalize
+      ? valueTables(config.image_mean, config.image_std, scale)
+      : valueTables([0, 0, 0], [1, 1, 1], scale);
+    return { frame, tables };
   });
+
+function edgeOf(size: number | { shortest_edge: number } | { height: number }): number {
+  if (typeof size === 'number') return size;
+  return 'height' in size ? size.height : size.shortest_edge;
+}
 
 const openClipSizes = expecting('a whole number up to 4096 or a list of two that are the same');
 
@@ -100,24 +93,13 @@ function asPreprocessor(config: z.output<z.ZodObject<typeof openClipFields>>): P
   const { size: sizes = 224, mean, std } = config;
   const size = typeof sizes === 'number' ? sizes : sizes[0];
   const resize = config.resize_mode === 'squash' ? 'exact' : 'shortest-edge';
-  return { frame: { size, crop: size, resize }, tables: valueTables(mean, std, 1 / 255) };
+  return { frame: { size, crop: size, resize }, tables: valueTables(mean, std, perByte) };
 }
 
 /** `processor_config.json`, in which transformers 5 stores the image processor alongside the tokenizer. */
 const processorConfig = z
   .object({ image_processor: preprocessorConfig })
   .transform(({ image_processor }) => image_processor);
-
-/** Chooses the schema by content: files are often copied under another format's name. */
-function schemaOf(json: unknown, name: string): z.ZodType<Preprocessor> {
-  if (hasField(json, 'preprocess_cfg')) return openClipModel;
-  if (hasField(json, 'mean') && !hasField(json, 'image_mean')) return openClipConfig;
-  const isProcessor = name === 'processor_config.json' || hasField(json, 'image_processor');
-  return isProcessor ? processorConfig : preprocessorConfig;
-}
-
-/** Mean and deviation that leave values unchanged. */
-const asIs = { mean: [0, 0, 0], std: [1, 1, 1] } as const;
 
 type PerChannel = readonly [number, number, number];
 
@@ -140,7 +122,13 @@ export interface Preprocessor {
  * @throws AppError `assets_missing` or `model_unreadable`, naming the file and the field
  */
 export const readPreprocessor = (modelDir: string, name: string): Promise<Preprocessor> =>
-  readModelConfig(modelDir, name, (json) => schemaOf(json, name));
+  readModelConfig(modelDir, name, (json): z.ZodType<Preprocessor> => {
+    // Chosen by content: files are often copied under another format's name.
+    if (hasField(json, 'preprocess_cfg')) return openClipModel;
+    if (hasField(json, 'mean') && !hasField(json, 'image_mean')) return openClipConfig;
+    const isProcessor = name === 'processor_config.json' || hasField(json, 'image_processor');
+    return isProcessor ? processorConfig : preprocessorConfig;
+  });
 
 /**
  * @param rgb `crop` x `crop` x 3 bytes, rows from the top
