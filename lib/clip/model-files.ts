@@ -6,41 +6,24 @@ export const clipDtypes = ['fp32', 'fp16', 'q8'] as const;
 export type ClipDtype = (typeof clipDtypes)[number];
 export type Tower = 'vision' | 'text';
 
-/** The files of one tower of a model: names relative to the model's folder, with slashes. */
-export interface TowerFiles {
-  graph: string;
-  dtype: ClipDtype;
-  config: string;
-  /** Files that specify the preprocessing of pictures, or the tokenizer. */
-  side: readonly [string, ...string[]];
-}
-
 /** File name endings of transformers.js and optimum. */
 const suffixes: Record<ClipDtype, string> = { fp32: '', fp16: '_fp16', q8: '_quantized' };
 
 /** Folders of immich's exports, which exist only as fp32 (immich's `machine-learning/export`). */
 const immichFolder: Record<Tower, string> = { vision: 'visual', text: 'textual' };
 
-/** A model's folder and the subfolders that may contain its files. */
-const folders = ['', 'onnx', ...Object.values(immichFolder)];
+/** The names of a graph in the layouts of transformers.js and optimum. */
+const graphsNamed = (name: string, dtype: ClipDtype) =>
+  ['onnx/', ''].map((folder) => ({ graph: `${folder}${name}${suffixes[dtype]}.onnx`, dtype }));
 
 /** Where exporters put a tower: transformers.js, optimum, immich. */
-const towerPaths = (tower: Tower, dtype: ClipDtype): string[] => [
-  `onnx/${tower}_model${suffixes[dtype]}.onnx`,
-  `${tower}_model${suffixes[dtype]}.onnx`,
-  ...(dtype === 'fp32' ? [`${immichFolder[tower]}/model.onnx`] : []),
+const towerGraphs = (tower: Tower, dtype: ClipDtype) => [
+  ...graphsNamed(`${tower}_model`, dtype),
+  ...(dtype === 'fp32' ? [{ graph: `${immichFolder[tower]}/model.onnx`, dtype }] : []),
 ];
 
-/** optimum's names for a model in one graph: a single tower, or both, which is refused when it is opened. */
-const wholePaths = (dtype: ClipDtype): string[] => [
-  `onnx/model${suffixes[dtype]}.onnx`,
-  `model${suffixes[dtype]}.onnx`,
-];
-
-/** Config files of transformers and of open_clip. */
-const configs = [['config.json'], ['open_clip_config.json']] as const;
-
-type Side = TowerFiles['side'];
+/** Files that specify the preprocessing of pictures, or the tokenizer. */
+type Side = readonly [string, ...string[]];
 
 /** The first entry whose files are all present is used. */
 const sides: Record<Tower, readonly [Side, ...Side[]]> = {
@@ -55,29 +38,30 @@ const sides: Record<Tower, readonly [Side, ...Side[]]> = {
 };
 
 /**
- * Finds one tower's files among those of a model. For missing files, returns the names that transformers.js uses.
+ * Finds one tower's files among those of a model.
  *
  * @param present names relative to the model's folder, with slashes
  * @param dtype which export; default: the first of fp32, fp16, q8 that is present
  */
-export function layOut(present: readonly string[], tower: Tower, dtype?: ClipDtype): TowerFiles {
+function layOut(present: readonly string[], tower: Tower, dtype?: ClipDtype) {
   const dtypes = dtype === undefined ? clipDtypes : [dtype];
-  const graphs = [
-    ...dtypes.flatMap((one) => towerPaths(tower, one).map((graph) => ({ graph, dtype: one }))),
-    ...dtypes.flatMap((one) => wholePaths(one).map((graph) => ({ graph, dtype: one }))),
-  ];
-  const isThere = (names: readonly string[]) => names.every((name) => present.includes(name));
-  const [first = { graph: '', dtype: 'fp32' as const }] = graphs;
+  const expected = dtypes.flatMap((one) => towerGraphs(tower, one));
+  // optimum's names for a model in one graph: a single tower, or both, which is refused when it is opened
+  const whole = dtypes.flatMap((one) => graphsNamed('model', one));
+  const isThere = (name: string) => present.includes(name);
+  const configs = ['config.json', 'open_clip_config.json']; // of transformers and of open_clip
   return {
-    ...(graphs.find(({ graph }) => present.includes(graph)) ?? first),
-    config: (configs.find(isThere) ?? configs[0])[0],
-    side: sides[tower].find(isThere) ?? sides[tower][0],
+    expected,
+    found: [...expected, ...whole].find(({ graph }) => isThere(graph)),
+    config: configs.find(isThere) ?? 'config.json',
+    side: sides[tower].find((names) => names.every(isThere)) ?? sides[tower][0],
   };
 }
 
-/** The names of all files that {@link layOut} finds. */
+/** The names of all files that {@link layOut} finds; for missing ones, those that transformers.js uses. */
 export function towerFiles(present: readonly string[], tower: Tower, dtype?: ClipDtype): string[] {
-  const { config, side, graph } = layOut(present, tower, dtype);
+  const { found, expected, config, side } = layOut(present, tower, dtype);
+  const graph = (found ?? expected[0])?.graph ?? '';
   return [...new Set([config, ...side, graph])];
 }
 
@@ -87,10 +71,11 @@ export function towerFiles(present: readonly string[], tower: Tower, dtype?: Cli
  * @throws AppError `assets_missing` if it cannot be read
  */
 export async function modelNames(modelDir: string): Promise<string[]> {
-  const lists = folders.map(async (folder) => {
+  const lists = ['', 'onnx', ...Object.values(immichFolder)].map(async (folder) => {
     const path = join(modelDir, folder);
     const names = await readdir(path).catch((cause: unknown) => {
-      if (isAbsence(cause)) return [];
+      const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+      if (code === 'ENOENT' || code === 'ENOTDIR') return [];
       throw new AppError('assets_missing', `${path} is not a folder that can be read.`, { cause });
     });
     return names.map((name) => posix.join(folder, name));
@@ -98,29 +83,21 @@ export async function modelNames(modelDir: string): Promise<string[]> {
   return (await Promise.all(lists)).flat();
 }
 
-const isAbsence = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && ['ENOENT', 'ENOTDIR'].includes(String(error.code));
-
 /**
  * Finds one tower of a model.
  *
  * @param dtype which export; default: the first of fp32, fp16, q8 that is present
- * @returns its files, and the graph's `path`
+ * @returns its files (names relative to the model's folder, with slashes), and the graph's dtype and `path`
  * @throws AppError `assets_missing` naming the file
  */
-export async function findTower(
-  modelDir: string,
-  tower: Tower,
-  dtype?: ClipDtype,
-): Promise<TowerFiles & { path: string }> {
+export async function findTower(modelDir: string, tower: Tower, dtype?: ClipDtype) {
   const present = await modelNames(modelDir);
-  const files = layOut(present, tower, dtype);
-  if (present.includes(files.graph)) return { ...files, path: join(modelDir, files.graph) };
-  const dtypes = dtype === undefined ? clipDtypes : [dtype];
-  const expected = dtypes.flatMap((one) => towerPaths(tower, one)).join(', ');
+  const { expected, found, ...files } = layOut(present, tower, dtype);
+  if (found) return { ...files, ...found, path: join(modelDir, found.graph) };
+  const wanted = expected.map(({ graph }) => graph).join(', ');
   const graphs = present.filter((name) => name.endsWith('.onnx')).join(', ');
   throw new AppError(
     'assets_missing',
-    `The model's ${tower} tower is missing in ${modelDir}: expected one of ${expected} but found ${graphs || 'no graph'}.`,
+    `The model's ${tower} tower is missing in ${modelDir}: expected one of ${wanted} but found ${graphs || 'no graph'}.`,
   );
 }
