@@ -3,21 +3,15 @@ import pLimit from 'p-limit';
 import { toPlainError, type PlainError } from '../errors.ts';
 import { featuresOfGrey, type Amount, type PictureFeatures } from '../identify/features.ts';
 import { lazy } from '../concurrency/lazy.ts';
-import { createImageEncoder } from './image-encoder.ts';
+import { createImageEncoder, type ImageEncoderOptions } from './image-encoder.ts';
 import type { ClipDtype, Tower } from './model-files.ts';
+import type { RunOptions } from './onnx.ts';
 import { createTextEncoder } from './text-encoder.ts';
 
 /** The worker's `workerData`. */
-export interface EncoderTask {
+export interface EncoderTask extends ImageEncoderOptions {
   tower: Tower;
-  modelDir: string;
-  dtype: ClipDtype | undefined;
-  /** Largest picture to decode, in pixels. */
-  maxPixels: number | undefined;
-  /** Threads per model run. */
-  threads: number;
-  /** Whether threads spin while they wait; with several workers, this would take CPU time from the others. */
-  spin: boolean;
+  run: RunOptions;
 }
 
 /** An encoded picture whose features are needed in addition to its embedding. */
@@ -52,26 +46,21 @@ export interface LoadedTower {
  */
 const decodesAtATime = 2;
 
-/** A picture ready for the model; its features are extracted while the model runs. */
-interface Decoded {
-  pixels: Float32Array;
-  features?: Promise<PictureFeatures>;
-}
-
-const { tower, modelDir, dtype, maxPixels, ...run } = workerData as EncoderTask;
+const task = workerData as EncoderTask;
 
 const openTower = {
   vision: async () => {
-    const encoder = await createImageEncoder({ modelDir, dtype, maxPixels, run });
+    const encoder = await createImageEncoder(task);
     const limit = pLimit(decodesAtATime);
-    const decode = async (query: Query): Promise<Decoded> => {
+    /** Makes a picture ready for the model; its features are extracted while the model runs. */
+    const decode = async (query: Query) => {
       if (!isPhoto(query))
         return { pixels: await encoder.preprocess(asBuffer(query as Uint8Array)) };
-      const { side, features } = query.amount;
+      const { side, features: most } = query.amount;
       const { pixels, grey } = await encoder.preprocessWithGrey(asBuffer(query.picture), side);
-      const made = featuresOfGrey(grey, features);
-      made.catch(() => undefined); // reported where it is awaited
-      return { pixels, features: made };
+      const features = featuresOfGrey(grey, most);
+      features.catch(() => undefined); // reported where it is awaited
+      return { pixels, features };
     };
     return {
       encoder,
@@ -95,16 +84,14 @@ const openTower = {
     };
   },
   text: async () => {
-    const encoder = await createTextEncoder({ modelDir, dtype, threads: run.threads });
-    return {
-      encoder,
-      encodeBatch: (texts: readonly Query[]): Promise<Outcome[]> =>
-        encoder.encodeBatch(texts as readonly string[]),
-    };
+    const encoder = await createTextEncoder(task);
+    const encodeBatch = (texts: readonly Query[]): Promise<Outcome[]> =>
+      encoder.encodeBatch(texts as readonly string[]);
+    return { encoder, encodeBatch };
   },
 };
 
-const opened = lazy<Awaited<ReturnType<(typeof openTower)[Tower]>>>(openTower[tower]);
+const opened = lazy<Awaited<ReturnType<(typeof openTower)[Tower]>>>(openTower[task.tower]);
 
 /** Loads the tower. @returns its properties, or the error */
 export const load = (): Promise<LoadedTower | PlainError> =>

@@ -1,95 +1,77 @@
-import { AppError } from '../errors.ts';
-import { probeDimension, unitRows } from './embedding.ts';
+import { openTower, type EncoderOptions } from './embedding.ts';
 import { readClipConfig } from './model-config.ts';
-import { findTower, type ClipDtype } from './model-files.ts';
-import { OnnxGraph, type Feeds } from './onnx.ts';
-import { readTokenizer, type Tokenizer } from './tokenizer.ts';
-
-export interface TextEncoderOptions {
-  /** Folder of the model, in one of the layouts of `model-files.ts`. */
-  modelDir: string;
-  /** Default: the first of fp32, fp16, q8 that is present. */
-  dtype?: ClipDtype | undefined;
-  /** Threads per model run. Default: {@link defaultThreads}. */
-  threads?: number;
-}
+import { findTower } from './model-files.ts';
+import type { Feeds, OnnxGraph } from './onnx.ts';
+import { readTokenizer } from './tokenizer.ts';
 
 const input = 'input_ids';
 
-/** CLIP's text tower: turns text into a unit vector. Created by {@link createTextEncoder}. */
-export class ClipTextEncoder {
-  /** Length of every embedding. */
-  readonly dimension: number;
-  readonly dtype: ClipDtype;
-  readonly #graph: OnnxGraph;
-  readonly #tokenizer: Tokenizer;
-  readonly #maxTokens: number;
+/**
+ * One thread: after a pause of 30 ms, as between most requests, a second thread has to be woken, which costs more than
+ * it saves (9 tokens on 2 cores, one thread against two: q8 4.4 ms against 8.2, fp32 9.7 against 12.9; without a pause
+ * 3.7 against 2.8 and 9.6 against 6.3).
+ */
+const defaultThreads = 1;
 
-  constructor(parts: {
-    graph: OnnxGraph;
-    tokenizer: Tokenizer;
-    maxTokens: number;
-    dimension: number;
-    dtype: ClipDtype;
-  }) {
-    this.dimension = parts.dimension;
-    this.dtype = parts.dtype;
-    this.#graph = parts.graph;
-    this.#tokenizer = parts.tokenizer;
-    this.#maxTokens = parts.maxTokens;
-  }
+/**
+ * Loads CLIP's text tower, which turns text into a unit vector, and runs it once. Reads only this tower's files
+ * (`model-files.ts`), usually `config.json`, `tokenizer.json` and `onnx/text_model*.onnx`.
+ *
+ * @throws AppError `assets_missing` or `model_unreadable`, naming the file
+ */
+export async function createTextEncoder({ modelDir, ...options }: EncoderOptions) {
+  const { path, dtype, ...files } = await findTower(modelDir, 'text', options.dtype);
+  const config = await readClipConfig(modelDir, files.config, 'text');
+  const tokenizer = await readTokenizer(modelDir, files.side);
+  const contract = {
+    required: input,
+    axes: 2,
+    optional: ['attention_mask', 'position_ids'],
+    output: 'text_embeds',
+    run: { threads: defaultThreads, ...options.run },
+  };
+  const contextOf = (opened: OnnxGraph) =>
+    Math.min(config.maxTokens, opened.fixedAxis(input, 1) ?? Infinity);
+  const { graph, embed, embedBatch, ...tower } = await openTower(path, contract, {
+    declared: config.dimension,
+    feedsOf,
+    trial: (opened) => tokenizer.encode('an album cover', contextOf(opened)),
+  });
+  const maxTokens = contextOf(graph);
+  /** @returns token ids including start- and end-of-text, truncated to the model's context */
+  const tokenize = (text: string): number[] => tokenizer.encode(text, maxTokens);
 
-  /**
-   * @param text any text; only the start is used if it exceeds the model's context (CLIP: 77 tokens, about 60 words)
-   * @returns `Float32Array` of `dimension`, L2-normalised
-   */
-  async encode(text: string): Promise<Float32Array> {
-    const [embedding] = await this.encodeBatch([text]);
-    if (embedding === undefined)
-      throw new AppError('internal_error', 'The model gave no embedding.');
-    return embedding;
-  }
+  return {
+    ...tower,
+    dtype,
+    tokenize,
 
-  /**
-   * Encodes several texts. Texts with the same number of tokens share one run: not every text tower supports the
-   * padding that others would need. A q8 graph quantises the whole batch on one scale (see `ImageEncoder.embedBatch`).
-   *
-   * @returns one embedding per text, in the same order
-   */
-  async encodeBatch(texts: readonly string[]): Promise<Float32Array[]> {
-    const tokens = texts.map((text, place) => ({ place, ids: this.tokenize(text) }));
-    const batches = new Map<number, typeof tokens>();
-    for (const one of tokens) {
-      const { length } = one.ids;
-      batches.set(length, [...(batches.get(length) ?? []), one]);
-    }
-    const embeddings: Float32Array[] = [];
-    const batchSize = this.#graph.fixedAxis(input, 0) ?? texts.length;
-    for (const batch of batches.values())
-      for (let from = 0; from < batch.length; from += batchSize) {
-        const part = batch.slice(from, from + batchSize);
-        const feeds = feedsOf(
-          part.map(({ ids }) => ids),
-          this.#graph,
-        );
-        const rows = unitRows(await this.#graph.run(feeds));
-        for (const [i, { place }] of part.entries()) {
+    /**
+     * @param text any text; only the start is used if it exceeds the model's context (CLIP: 77 tokens, about 60 words)
+     * @returns `Float32Array` of `dimension`, L2-normalised
+     */
+    encode: async (text: string): Promise<Float32Array> => embed(tokenize(text)),
+
+    /**
+     * Encodes several texts. Texts with the same number of tokens share one run ({@link openTower}'s `embedBatch`): not
+     * every text tower supports the padding that others would need.
+     *
+     * @returns one embedding per text, in the same order
+     */
+    async encodeBatch(texts: readonly string[]): Promise<Float32Array[]> {
+      const tokens = texts.map((text, place) => ({ place, ids: tokenize(text) }));
+      const embeddings: Float32Array[] = [];
+      for (const length of new Set(tokens.map(({ ids }) => ids.length))) {
+        const batch = tokens.filter(({ ids }) => ids.length === length);
+        const rows = await embedBatch(batch.map(({ ids }) => ids));
+        for (const [i, { place }] of batch.entries()) {
           const row = rows[i];
           if (row) embeddings[place] = row;
         }
       }
-    return embeddings;
-  }
-
-  /** @returns token ids including start- and end-of-text, truncated to the model's context */
-  tokenize(text: string): number[] {
-    return this.#tokenizer.encode(text, this.#maxTokens);
-  }
-
-  /** Frees the model's memory; the encoder cannot be used afterwards. */
-  dispose(): Promise<void> {
-    return this.#graph.release();
-  }
+      return embeddings;
+    },
+  };
 }
 
 /**
@@ -110,41 +92,4 @@ function feedsOf(texts: readonly (readonly number[])[], graph: OnnxGraph): Feeds
     attention_mask: tokens((ids, position) => (position < ids.length ? 1 : 0)),
     position_ids: { kind: 'integer', values: positions, shape: [1, length] },
   };
-}
-
-/**
- * One thread: after a pause of 30 ms, as between most requests, a second thread has to be woken, which costs more than
- * it saves (9 tokens on 2 cores, one thread against two: q8 4.4 ms against 8.2, fp32 9.7 against 12.9; without a pause
- * 3.7 against 2.8 and 9.6 against 6.3).
- */
-const defaultThreads = 1;
-
-/**
- * Loads the text tower and runs it once. Reads only this tower's files (`model-files.ts`), usually `config.json`,
- * `tokenizer.json` and `onnx/text_model*.onnx`.
- *
- * @throws AppError `assets_missing` or `model_unreadable`, naming the file
- */
-export async function createTextEncoder(options: TextEncoderOptions): Promise<ClipTextEncoder> {
-  const { modelDir } = options;
-  const tower = await findTower(modelDir, 'text', options.dtype);
-  const { path, dtype } = tower;
-  const config = await readClipConfig(modelDir, tower.config, 'text');
-  const tokenizer = await readTokenizer(modelDir, tower.side);
-  const graph = await OnnxGraph.open(path, {
-    required: input,
-    axes: 2,
-    optional: ['attention_mask', 'position_ids'],
-    output: 'text_embeds',
-    run: { threads: options.threads ?? defaultThreads },
-  });
-  try {
-    const maxTokens = Math.min(config.maxTokens, graph.fixedAxis(input, 1) ?? config.maxTokens);
-    const trial = feedsOf([tokenizer.encode('an album cover', maxTokens)], graph);
-    const dimension = await probeDimension(graph, trial, config.dimension);
-    return new ClipTextEncoder({ graph, tokenizer, maxTokens, dimension, dtype });
-  } catch (error) {
-    await graph.release();
-    throw error;
-  }
 }

@@ -1,16 +1,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { AppError } from '../errors.ts';
-import { readModelConfig, readModelJson, readModelText } from './model-config.ts';
-
-/** Converts text into token ids. */
-export interface Tokenizer {
-  /**
-   * @returns ids from the start-of-text to the end-of-text token, at most `maxTokens`: longer texts are truncated
-   *   before the end-of-text token. Never padded.
-   */
-  encode: (text: string, maxTokens: number) => number[];
-}
+import { hasField, readModelConfig, readModelJson, readModelText } from './model-config.ts';
 
 /**
  * The part of `@huggingface/tokenizers` used here: its own type declarations import each other in a way that TypeScript
@@ -27,7 +18,7 @@ interface TokenizersLibrary {
 }
 
 /**
- * Reads a tokenizer (about 0.1 s for CLIP's 49,408 tokens).
+ * Reads a tokenizer, which converts text into token ids (about 0.1 s for CLIP's 49,408 tokens).
  *
  * @param names `tokenizer.json`, or `vocab.json` and `merges.txt`, which are assumed to be CLIP's
  * @throws AppError `assets_missing` or `model_unreadable`, naming the file
@@ -35,43 +26,41 @@ interface TokenizersLibrary {
 export async function readTokenizer(
   modelDir: string,
   [name, mergesName]: readonly [string, ...string[]] = ['tokenizer.json'],
-): Promise<Tokenizer> {
-  const definition =
-    mergesName === undefined
-      ? await readModelJson(modelDir, name)
-      : await clipDefinition(modelDir, name, mergesName);
+) {
+  const definition = await (mergesName === undefined
+    ? readModelJson(modelDir, name)
+    : clipDefinition(modelDir, name, mergesName));
   const library = (await import('@huggingface/tokenizers')) as unknown as TokenizersLibrary;
   try {
     const tokenizer = new library.Tokenizer(definition, {});
-    const lowercases = hasLowercase(definition);
-    const unknown = unknownId(definition);
+    const lowercases =
+      hasField(definition, 'normalizer') &&
+      JSON.stringify(definition['normalizer']).includes('"Lowercase"');
+    const { success, data } = wordList.safeParse(definition);
+    const unknown = success ? data.model.vocab[data.model.unk_token] : undefined;
     const tokenize = (text: string) =>
       tokenizer
         .encode(lowercases ? lowerSigma(text) : text)
         .ids.flatMap((id) => id ?? unknown ?? []);
     const end = tokenize('').at(-1);
     return {
-      encode: (text, maxTokens) => {
+      /**
+       * @returns ids from the start-of-text to the end-of-text token, at most `maxTokens`: longer texts are truncated
+       *   before the end-of-text token. Never padded.
+       */
+      encode: (text: string, maxTokens: number): number[] => {
         const ids = tokenize(text);
         if (ids.length <= maxTokens) return ids;
         return end === undefined ? ids.slice(0, maxTokens) : [...ids.slice(0, maxTokens - 1), end];
       },
     };
   } catch (cause) {
-    throw new AppError(
-      'model_unreadable',
-      `${join(modelDir, name)} is not a tokenizer that can be read.`,
-      { cause },
-    );
+    const detail = `${join(modelDir, name)} is not a tokenizer that can be read.`;
+    throw new AppError('model_unreadable', detail, { cause });
   }
 }
 
-/** The id that Python's tokenizers gives to words missing from the vocabulary; without such an id, it drops them. */
-function unknownId(definition: unknown): number | undefined {
-  const { success, data } = wordList.safeParse(definition);
-  return success ? data.model.vocab[data.model.unk_token] : undefined;
-}
-
+/** Where the id is that Python's tokenizers gives to words missing from the vocabulary; without it, it drops them. */
 const wordList = z.object({
   model: z.object({ unk_token: z.string(), vocab: z.record(z.string(), z.number()) }),
 });
@@ -123,12 +112,6 @@ async function clipDefinition(modelDir: string, vocabName: string, mergesName: s
     model: { type: 'BPE', unk_token: end, end_of_word_suffix: '</w>', vocab, merges },
   };
 }
-
-const hasLowercase = (definition: unknown): boolean =>
-  typeof definition === 'object' &&
-  definition !== null &&
-  'normalizer' in definition &&
-  JSON.stringify(definition.normalizer).includes('"Lowercase"');
 
 /**
  * Rust's tokenizers lower-cases each character on its own; JavaScript's `toLowerCase` considers the whole word and
