@@ -4,19 +4,14 @@ import { usableCores } from '../concurrency/cores.ts';
 import { fromPlainError, type PlainError } from '../errors.ts';
 import { workerFile } from '../concurrency/worker-file.ts';
 import type { Encoded, EncoderTask, LoadedTower, Outcome, Query } from './encoder-worker.ts';
+import type { ImageEncoderOptions } from './image-encoder.ts';
 import type { ClipDtype, Tower } from './model-files.ts';
 
-/** Maximum batch size: beyond 8, the time per picture no longer drops (`ImageEncoder.embedBatch`). */
+/** Maximum batch size: beyond 8, the time per picture no longer drops (`embedBatch` in `embedding.ts`). */
 const largestBatch = 8;
 
-export interface EncoderPoolOptions {
+export interface EncoderPoolOptions extends Omit<ImageEncoderOptions, 'run'> {
   tower: Tower;
-  /** Folder of the model, in one of the layouts of `model-files.ts`. */
-  modelDir: string;
-  /** Default: the first of fp32, fp16, q8 that is present. */
-  dtype?: ClipDtype | undefined;
-  /** Largest picture to decode, in pixels. Default: 64 million. */
-  maxPixels?: number | undefined;
   /** Number of workers; each holds the tower in memory. Default: {@link defaultWorkers}. */
   workers?: number | undefined;
   /** Threads per model run. Default: {@link defaultThreads}. */
@@ -99,7 +94,7 @@ export class EncoderPool {
       filename: fileURLToPath(workerFile('encoder-worker')),
       workerData: {
         ...{ tower, modelDir, dtype, maxPixels },
-        ...{ threads, spin: workers === 1 },
+        run: { threads, spin: workers === 1 }, // spinning takes CPU time from other workers
       } satisfies EncoderTask,
       minThreads: workers,
       maxThreads: workers,
@@ -109,8 +104,7 @@ export class EncoderPool {
     });
     pool.on('error', (error) => options.onWorkerLost?.(error));
     try {
-      const first = await load(pool);
-      return new EncoderPool(pool, options, { ...first, workers, threads });
+      return new EncoderPool(pool, options, { ...(await load(pool)), workers, threads });
     } catch (error) {
       await pool.destroy();
       throw error;
@@ -181,32 +175,21 @@ export class EncoderPool {
 
   /** Encodes a batch of queries in one model run. @returns one outcome per query, in the same order */
   async encodeBatch<Q extends Query>(queries: readonly Q[]): Promise<Outcome<Q>[]> {
-    try {
-      return await this.#run(queries);
-    } catch (error) {
-      // One of them may have crashed the worker: retry them one by one, so that only that one fails.
-      this.#options.onWorkerLost?.(error);
-      return Promise.all(queries.map((query) => this.#tryAgain(query)));
-    }
+    const outcomes = await this.#run(queries);
+    if (outcomes) return outcomes;
+    // One of them may have crashed the worker: retry them one by one, so that only that one fails.
+    return Promise.all(queries.map(async (query) => (await this.#run([query]))?.[0] ?? lost));
   }
 
-  async #tryAgain<Q extends Query>(query: Q): Promise<Outcome<Q>> {
-    try {
-      const [outcome] = await this.#run([query]);
-      if (outcome) return outcome;
-    } catch (error) {
-      this.#options.onWorkerLost?.(error);
-    }
-    return {
-      code: 'encoder_lost',
-      message: 'The model crashed twice while encoding the query: try again in a moment.',
-      stack: undefined,
-    };
-  }
-
-  #run<Q extends Query>(queries: readonly Q[]): Promise<Outcome<Q>[]> {
+  /** @returns `null` if the worker died */
+  async #run<Q extends Query>(queries: readonly Q[]): Promise<Outcome<Q>[] | null> {
     const { signal } = this.#unstaffed;
-    return this.#pool.run(queries, { name: 'encode', signal }) as Promise<Outcome<Q>[]>;
+    try {
+      return (await this.#pool.run(queries, { name: 'encode', signal })) as Outcome<Q>[];
+    } catch (error) {
+      this.#options.onWorkerLost?.(error);
+      return null;
+    }
   }
 
   /** Stops the workers after their current batches. */
@@ -214,6 +197,12 @@ export class EncoderPool {
     await this.#pool.close();
   }
 }
+
+const lost: PlainError = {
+  code: 'encoder_lost',
+  message: 'The model crashed twice while encoding the query: try again in a moment.',
+  stack: undefined,
+};
 
 /** Loads the tower in an idle worker. @throws AppError `assets_missing` or `model_unreadable` */
 async function load(pool: Piscina): Promise<LoadedTower> {
