@@ -24,31 +24,6 @@ const windowSize = 2 ** 14;
 /** The file is not a whole protobuf message, or its weights are not to be referred to. */
 class Unsuited extends Error {}
 
-/** Reads a file at any position; most reads are short and follow each other. */
-class WindowedFile {
-  readonly #file: number;
-  readonly size: number;
-  #window = Buffer.alloc(0);
-  #start = 0;
-
-  constructor(file: number) {
-    this.#file = file;
-    this.size = fstatSync(file).size;
-  }
-
-  bytes(from: number, to: number): Buffer {
-    if (to > this.size) throw new Unsuited();
-    if (from < this.#start || to > this.#start + this.#window.length) {
-      const length = Math.min(Math.max(windowSize, to - from), this.size - from);
-      const buffer = Buffer.alloc(length);
-      const bytesRead = readSync(this.#file, buffer, 0, length, from);
-      if (bytesRead < to - from) throw new Unsuited();
-      [this.#window, this.#start] = [buffer.subarray(0, bytesRead), from];
-    }
-    return this.#window.subarray(from - this.#start, to - this.#start);
-  }
-}
-
 interface Field {
   number: number;
   /** Positions in the file: of the field, of its value, and behind it. */
@@ -57,13 +32,32 @@ interface Field {
   end: number;
 }
 
+type Span = Pick<Field, 'value' | 'end'>;
+type Read = (from: number, to: number) => Buffer;
+
+/** Reads the first `size` bytes of a file at any position; most reads are short and follow each other. */
+function windowOn(file: number, size: number): Read {
+  let window = Buffer.alloc(0);
+  let start = 0;
+  return (from, to) => {
+    if (to > size) throw new Unsuited();
+    if (from < start || to > start + window.length) {
+      const buffer = Buffer.alloc(Math.min(Math.max(windowSize, to - from), size - from));
+      const bytesRead = readSync(file, buffer, 0, buffer.length, from);
+      if (bytesRead < to - from) throw new Unsuited();
+      [window, start] = [buffer.subarray(0, bytesRead), from];
+    }
+    return window.subarray(from - start, to - start);
+  };
+}
+
 /** The longest tag and length of a field: two varints. */
 const headLength = 20;
 
-/** The fields of the message that a part of a file holds. */
-function* fieldsOf(file: WindowedFile, from: number, to: number): Generator<Field> {
-  for (let start = from; start < to;) {
-    const head = file.bytes(start, Math.min(start + headLength, to));
+/** The fields of a message. */
+function* fieldsOf(read: Read, message: Span): Generator<Field> {
+  for (let start = message.value; start < message.end;) {
+    const head = read(start, Math.min(start + headLength, message.end));
     let at = 0;
     const varint = () => {
       let [value, scale] = [0, 1];
@@ -85,7 +79,7 @@ function* fieldsOf(file: WindowedFile, from: number, to: number): Generator<Fiel
     else throw new Unsuited();
     const value = start + at;
     const end = value + length;
-    if (end > to) throw new Unsuited();
+    if (end > message.end) throw new Unsuited();
     yield { number: Math.floor(tag / 8), start, value, end };
     start = end;
   }
@@ -120,45 +114,47 @@ export function referToWeights(path: string): { graph: Buffer; folder: string } 
   const target = realpathSync(path); // ONNX Runtime refuses weights that a link leads out of the folder to
   const handle = openSync(target, 'r');
   try {
-    const file = new WindowedFile(handle);
-    const name = basename(target);
+    const { size } = fstatSync(handle);
+    const read = windowOn(handle, size);
     let referred = 0;
     let kept = 0;
     const keep = ({ start, end }: Field): Buffer => {
       kept += end - start;
       if (kept > mostGraphBytes) throw new Unsuited();
-      return file.bytes(start, end);
+      return read(start, end);
     };
-    const tensor = ({ value, end }: Field): Buffer[] => {
+    /** Copies a message, replacing the fields of these numbers. */
+    const copy = (original: Span, replace: Record<number, (field: Field) => Buffer[]>) => {
       const parts: Buffer[] = [];
-      const reference: Buffer[] = [];
-      for (const field of fieldsOf(file, value, end)) {
-        if (field.number === externalData) throw new Unsuited(); // its own file lies beside the link, not the target
-        const length = field.end - field.value;
-        if (field.number !== rawData || length < fewestBytes) parts.push(keep(field));
-        else
-          reference.push(
-            ...entry('location', name),
-            ...entry('offset', String(field.value)),
-            ...entry('length', String(length)),
-            ...[varintOf(dataLocation * 8), varintOf(external)],
-          );
-      }
-      if (reference.length > 0) referred += 1;
-      parts.push(...reference); // last: of two data locations the last counts
-      return message(initializer, parts);
+      for (const field of fieldsOf(read, original))
+        parts.push(...(replace[field.number]?.(field) ?? [keep(field)]));
+      return parts;
     };
-    const parts: Buffer[] = [];
-    for (const field of fieldsOf(file, 0, file.size)) {
-      if (field.number !== graph) {
-        parts.push(keep(field));
-        continue;
-      }
-      const inner: Buffer[] = [];
-      for (const one of fieldsOf(file, field.value, field.end))
-        inner.push(...(one.number === initializer ? tensor(one) : [keep(one)]));
-      parts.push(...message(graph, inner));
-    }
+    const unsuited = (): never => {
+      throw new Unsuited();
+    };
+    const tensor = (original: Field): Buffer[] => {
+      const reference: Buffer[] = [];
+      const refer = (field: Field): Buffer[] => {
+        const length = field.end - field.value;
+        if (length < fewestBytes) return [keep(field)];
+        referred += 1;
+        reference.push(
+          ...entry('location', basename(target)),
+          ...entry('offset', String(field.value)),
+          ...entry('length', String(length)),
+          ...[varintOf(dataLocation * 8), varintOf(external)],
+        );
+        return [];
+      };
+      // External data have a file of their own, which lies beside the link, not the target.
+      const parts = copy(original, { [rawData]: refer, [externalData]: unsuited });
+      return message(initializer, [...parts, ...reference]); // last: of two data locations the last counts
+    };
+    const parts = copy(
+      { value: 0, end: size },
+      { [graph]: (field) => message(graph, copy(field, { [initializer]: tensor })) },
+    );
     return referred > 0 ? { graph: Buffer.concat(parts), folder: dirname(target) } : null;
   } catch (error) {
     if (error instanceof Unsuited) return null; // ONNX Runtime loads it by its path, or says what is wrong with it
