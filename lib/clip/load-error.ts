@@ -38,13 +38,9 @@ export async function loadError(path: string, cause: unknown): Promise<AppError>
   await refuseLfsPointer(path);
   for (const name of await externalDataOf(path)) {
     const weights = join(dirname(path), name);
-    const found = await stat(weights).catch(() => null);
-    if (!found)
-      return new AppError(
-        'assets_missing',
-        `${weights} is missing: it holds the weights of ${path}.`,
-        { cause },
-      );
+    if (await stat(weights).catch(() => null)) continue;
+    const detail = `${weights} is missing: it holds the weights of ${path}.`;
+    return new AppError('assets_missing', detail, { cause });
   }
   const said = cause instanceof Error ? cause.message.replaceAll(/\s+/g, ' ').trim() : '';
   const meaning = meanings.find(({ says }) => says.test(said));
