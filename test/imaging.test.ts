@@ -10,9 +10,9 @@ import {
   decodeForModelAndGrey,
   decodeGrey,
   shrinkCover,
-  sniffImage,
 } from '../lib/imaging/raster.ts';
-import type { ModelFrame } from '../lib/imaging/raster.ts';
+import { sniffImage } from '../lib/imaging/sniff.ts';
+import type { ModelFrame } from '../lib/imaging/geometry.ts';
 import { decodeHeic } from '../lib/imaging/heic.ts';
 import { manyScans, withoutAlpha } from './support/pictures.ts';
 import { callWithin } from './support/time-limit.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { ModelFrame } from '../imaging/raster.ts';
+import type { ModelFrame } from '../imaging/geometry.ts';
 import { expecting, hasField, readModelConfig } from './model-config.ts';
 
 /** `PIL.Image.Resampling.BICUBIC`, the only filter that `lib/imaging` has. */

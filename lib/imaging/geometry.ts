@@ -24,44 +24,35 @@ export interface Region extends Size {
  * (`get_resize_output_image_size`: the longer edge is truncated, not rounded) and the square that is kept of it
  * (`center_crop`: an odd pixel is left over on the right and below).
  */
-export function modelGeometry(
-  { width, height }: Size,
-  { size, crop, resize }: ModelFrame,
-): { resized: Size; kept: Region } {
+export function modelGeometry({ width, height }: Size, { size, crop, resize }: ModelFrame) {
   const short = Math.min(width, height);
   const edge = (length: number) =>
     resize === 'exact' || length === short ? size : Math.trunc((size * length) / short);
   const resized = { width: edge(width), height: edge(height) };
-  const kept = {
-    left: Math.floor((resized.width - crop) / 2),
-    top: Math.floor((resized.height - crop) / 2),
-    width: crop,
-    height: crop,
-  };
-  return { resized, kept };
+  return { resized, kept: centred({ width: crop, height: crop }, resized) };
 }
 
 /** The middle of a picture whose longer edge is more than `ratio` times the shorter one; else the whole picture. */
 export function centralRegion({ width, height }: Size, ratio: number): Region {
   const long = Math.min(width, height) * ratio;
-  const kept = { width: Math.min(width, long), height: Math.min(height, long) };
-  return {
-    left: Math.floor((width - kept.width) / 2),
-    top: Math.floor((height - kept.height) / 2),
-    ...kept,
-  };
+  return centred(
+    { width: Math.min(width, long), height: Math.min(height, long) },
+    { width, height },
+  );
 }
 
-/** Copies a region out of RGB pixels (3 bytes each, rows without padding). */
-export function cropRgb(
-  pixels: Uint8Array,
-  width: number,
-  { left, top, ...kept }: Region,
-): Uint8Array {
+const centred = (kept: Size, whole: Size): Region => ({
+  left: Math.floor((whole.width - kept.width) / 2),
+  top: Math.floor((whole.height - kept.height) / 2),
+  ...kept,
+});
+
+/** Copies a region out of RGB pixels: 3 bytes each, rows `stride` bytes apart. */
+export function cropRgb(pixels: Uint8Array, stride: number, { left, top, ...kept }: Region) {
   const row = 3 * kept.width;
   const cropped = new Uint8Array(row * kept.height);
   for (let y = 0; y < kept.height; y++) {
-    const from = 3 * ((top + y) * width + left);
+    const from = (top + y) * stride + 3 * left;
     cropped.set(pixels.subarray(from, from + row), y * row);
   }
   return cropped;

@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import libheif from 'libheif-js/wasm-bundle.js';
 import type { heif_image_handle as ImageHandle } from 'libheif-js/libheif-wasm/libheif.js';
-import type { Size } from './geometry.ts';
+import { cropRgb, type Size } from './geometry.ts';
 
 /** The thread's `workerData`. */
 export interface HeicTask {
@@ -18,13 +18,11 @@ export type HeicAnswer =
 
 /** libheif's error object: each of its functions returns either this or its result. */
 interface HeifError {
-  code: { value: number };
   message: string;
 }
 
 /** One colour plane, or several interleaved. Rows are `stride` bytes apart. */
 interface Channel extends Size {
-  id: unknown;
   stride: number;
   data: Uint8Array;
 }
@@ -46,9 +44,7 @@ const maxPixelsOffset = 8;
 
 function limitPixels(maxPixels: number): void {
   const at = (libheif._heif_get_global_security_limits() + maxPixelsOffset) / 4;
-  const words = libheif.HEAPU32 as Uint32Array;
-  words[at] = maxPixels;
-  words[at + 1] = 0;
+  (libheif.HEAPU32 as Uint32Array).set([maxPixels, 0], at);
 }
 
 /** Decodes the primary picture, rotated and mirrored as the file specifies. */
@@ -75,16 +71,9 @@ function decode({ bytes, maxPixels }: HeicTask): HeicAnswer {
   );
   const [channel] = channels;
   if (!channel) throw new Error('The picture has no colour channels.');
-  return { type: 'decoded', rgb: packed(channel), width: channel.width, height: channel.height };
-}
-
-/** Removes the padding at the end of each row. */
-function packed({ width, height, stride, data }: Channel): Uint8Array<ArrayBuffer> {
-  const rowBytes = width * 3;
-  const rgb = new Uint8Array(rowBytes * height);
-  for (let row = 0; row < height; row++)
-    rgb.set(data.subarray(row * stride, row * stride + rowBytes), row * rowBytes);
-  return rgb;
+  const { width, height, stride, data } = channel;
+  const rgb = cropRgb(data, stride, { left: 0, top: 0, width, height });
+  return { type: 'decoded', rgb, width, height };
 }
 
 function answer(task: HeicTask): HeicAnswer {

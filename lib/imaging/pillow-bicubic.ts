@@ -51,21 +51,11 @@ function tapsOf(source: number, resized: number, from: number, count: number): T
   });
 }
 
-/** The first source pixel that contributes to any output pixel, and the one after the last. */
-function span(taps: readonly Taps[]): { start: number; end: number } {
+/** The source pixels that contribute to any output pixel. */
+function span(taps: readonly Taps[]): { start: number; length: number } {
   const start = Math.min(...taps.map(({ first }) => first));
   const end = Math.max(...taps.map(({ first, weights }) => first + weights.length));
-  return { start, end };
-}
-
-export interface BicubicPlan {
-  /** The part of the source that the output depends on: nothing else has to be decoded. */
-  needed: Region;
-  /**
-   * @param pixels RGB of the `needed` region, 3 bytes per pixel, rows without padding
-   * @returns RGB of the kept region
-   */
-  resample: (pixels: Uint8Array) => Uint8Array;
+  return { start, length: end - start };
 }
 
 /**
@@ -74,62 +64,47 @@ export interface BicubicPlan {
  * @param source size of the whole picture
  * @param resized size that the whole picture is resized to
  * @param kept the region of the resized picture to keep
+ * @returns `needed`, the part of the source that the output depends on: nothing else has to be decoded; and `resample`,
+ *   which takes RGB of that part and returns RGB of the kept region (3 bytes per pixel, rows without padding)
  */
-export function planBicubic(source: Size, resized: Size, kept: Region): BicubicPlan {
+export function planBicubic(source: Size, resized: Size, kept: Region) {
   const across = tapsOf(source.width, resized.width, kept.left, kept.width);
   const down = tapsOf(source.height, resized.height, kept.top, kept.height);
   const columns = span(across);
   const rows = span(down);
-  const needed = {
+  const needed: Region = {
     left: columns.start,
     top: rows.start,
-    width: columns.end - columns.start,
-    height: rows.end - rows.start,
+    width: columns.length,
+    height: rows.length,
   };
-  const resample = (pixels: Uint8Array) => {
-    const narrowed = convolve(pixels, across, {
-      offset: columns.start,
-      step: 3,
-      lines: needed.height,
-      lineStep: 3 * needed.width,
-      outStep: 3,
-      outLineStep: 3 * kept.width,
-    });
-    return convolve(narrowed, down, {
-      offset: rows.start,
-      step: 3 * kept.width,
-      lines: kept.width,
-      lineStep: 3,
-      outStep: 3 * kept.width,
-      outLineStep: 3,
-    });
-  };
+  const resample = (pixels: Uint8Array): Uint8Array =>
+    convolve(convolve(pixels, across, columns), down, rows);
   return { needed, resample };
 }
 
-/** How one pass walks through the bytes: along a line (`step`) and from line to line (`lineStep`). */
-interface Walk {
-  /** Source pixel that the first byte belongs to. */
-  offset: number;
-  step: number;
-  lines: number;
-  lineStep: number;
-  outStep: number;
-  outLineStep: number;
-}
-
-/** One of the two passes; each rounds to 8 bits, as Pillow's do. */
-function convolve(pixels: Uint8Array, taps: readonly Taps[], walk: Walk): Uint8Array {
-  const out = new Uint8ClampedArray(3 * taps.length * walk.lines);
-  for (const [i, { first, weights }] of taps.entries()) {
-    for (let line = 0; line < walk.lines; line++) {
-      const from = (first - walk.offset) * walk.step + line * walk.lineStep;
-      const to = i * walk.outStep + line * walk.outLineStep;
+/**
+ * One of the two passes; each rounds to 8 bits, as Pillow's do. It resizes every row and transposes the picture, so
+ * that the next pass finds its columns as rows and turns them back.
+ *
+ * @param row the source pixels that each row of `pixels` holds
+ */
+function convolve(
+  pixels: Uint8Array,
+  taps: readonly Taps[],
+  row: { start: number; length: number },
+): Uint8Array {
+  const rows = pixels.length / (3 * row.length);
+  const out = new Uint8ClampedArray(3 * taps.length * rows);
+  let to = 0;
+  for (const { first, weights } of taps) {
+    for (let y = 0; y < rows; y++) {
+      const from = 3 * (y * row.length + first - row.start);
       for (let channel = 0; channel < 3; channel++) {
         let sum = 1 << (precisionBits - 1);
         for (let x = 0; x < weights.length; x++)
-          sum += (pixels[from + x * walk.step + channel] ?? 0) * (weights[x] ?? 0);
-        out[to + channel] = sum >> precisionBits;
+          sum += (pixels[from + 3 * x + channel] ?? 0) * (weights[x] ?? 0);
+        out[to++] = sum >> precisionBits;
       }
     }
   }

@@ -1,15 +1,13 @@
 import type sharpModule from 'sharp';
-import type { Metadata, Sharp, SharpOptions } from 'sharp';
+import type { Sharp, SharpOptions } from 'sharp';
 import { lazy } from '../concurrency/lazy.ts';
 import { centralRegion, cropRgb, modelGeometry } from './geometry.ts';
 import type { ModelFrame, Region, Size } from './geometry.ts';
 import { decodeHeic } from './heic.ts';
 import { planBicubic } from './pillow-bicubic.ts';
-import { acceptedFormat, refuseManyScans, tooLarge, unreadable } from './refusal.ts';
-import { sniffImage, type AcceptedFormat } from './sniff.ts';
-
-export type { ModelFrame } from './geometry.ts';
-export { sniffImage };
+import { refuseManyScans } from './jpeg-scans.ts';
+import { acceptedFormat, tooLarge, unreadable } from './refusal.ts';
+import { sniffImage, type AcceptedFormat, type SniffedFormat } from './sniff.ts';
 
 /**
  * Only this module imports sharp, and only when a picture has to be decoded or encoded: a handler that never does so
@@ -62,10 +60,7 @@ const faintest = 8;
  * @throws AppError `not_an_image`, `unsupported_image`, `unreadable_image` or `image_too_large`
  */
 export function decodeForModel(bytes: Buffer, options: DecodeOptions): Promise<Uint8Array> {
-  const { frame } = options;
-  return decodePicture(bytes, options, (picture, mended) =>
-    mended ? decode(picture, frame) : decodeOpaque(picture, frame),
-  );
+  return decodePicture(bytes, options, (picture) => decodeOpaque(picture, options.frame));
 }
 
 /** A grey picture: one byte per pixel, top row first. */
@@ -99,22 +94,20 @@ export function decodeForModelAndGrey(
   options: DecodeOptions & { side: number },
 ): Promise<{ rgb: Uint8Array; grey: Grey }> {
   const { frame, side } = options;
-  return decodePicture(bytes, options, async (picture, mended) => {
+  return decodePicture(bytes, options, async (picture) => {
     const once = await decodedOnce(picture, frame);
-    const rgb = await (mended ? decode(once, frame) : decodeOpaque(once, frame));
-    return { rgb, grey: await readGrey(once, side) };
+    return { rgb: await decodeOpaque(once, frame), grey: await readGrey(once, side) };
   });
 }
 
-async function readGrey(picture: Picture, side: number): Promise<Grey> {
-  const reader = (await open(picture))
+const readGrey = (picture: Picture, side: number): Promise<Grey> =>
+  readPixels(overWhite(open(picture), side).toColourspace('b-w'), 1);
+
+/** The picture over white, shrunk to fit a square; a smaller one keeps its size. */
+const overWhite = (reader: Sharp, side: number): Sharp =>
+  reader
     .resize(side, side, { fit: 'inside', withoutEnlargement: true })
-    .flatten({ background: '#fff' })
-    .toColourspace('b-w');
-  const { data, info } = await reader.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
-  if (info.channels !== 1) throw new Error(`Expected 1 channel but found ${String(info.channels)}`);
-  return { pixels: data, width: info.width, height: info.height };
-}
+    .flatten({ background: '#fff' });
 
 /**
  * The picture as upright RGB pixels. The picture itself if the model's input would differ (it is transparent, not
@@ -128,13 +121,8 @@ async function decodedOnce(picture: Picture, frame: ModelFrame): Promise<Picture
     format === 'jpeg' && (evenShrink(header, modelGeometry(header, frame).resized) ?? 1) > 1;
   if (raw || header.hasAlpha || !header.plain || shrinks || width * height > wholeInMemory)
     return picture;
-  const rgb = await readRgb(await open(picture), picture);
-  return {
-    ...picture,
-    bytes: Buffer.from(rgb.buffer, rgb.byteOffset, rgb.byteLength),
-    raw: { width, height, channels: 3 },
-    autoOrient: false,
-  };
+  const bytes = await readRgb(picture);
+  return { ...picture, bytes, raw: { width, height, channels: 3 }, autoOrient: false };
 }
 
 /**
@@ -145,23 +133,40 @@ async function decodedOnce(picture: Picture, frame: ModelFrame): Promise<Picture
 async function decodePicture<T>(
   bytes: Buffer,
   { autoOrient = true, maxPixels = defaultMaxPixels }: Omit<DecodeOptions, 'frame'>,
-  read: (picture: Picture, mended: boolean) => Promise<T>,
+  read: (picture: Picture) => Promise<T>,
 ): Promise<T> {
   const picture = withoutLead(bytes);
   const format = acceptedFormat(picture);
-  await loadSharp(); // before the try: a failure to load is not the picture's fault
-  try {
-    const source = await sourceOf(picture, maxPixels);
+  return readSource(picture, format, maxPixels, async (source) => {
     const header = await readHeader(source, autoOrient);
     if (header.width * header.height > maxPixels) throw tooLarge(header, maxPixels);
     const whole = { ...source, format, autoOrient, header };
     try {
-      return await read(whole, false);
+      return await read(whole);
     } catch (error) {
       const mended = isDecodeError(error) && format === 'jpeg' ? await mendedEnd(whole) : null;
       if (!mended) throw error;
-      return await read(mended, true);
+      return await read(mended);
     }
+  });
+}
+
+/**
+ * Runs `read` on sharp's input.
+ *
+ * @throws AppError `unreadable_image` if it cannot be decoded, or `image_too_large` if it has to be decoded here
+ */
+async function readSource<T>(
+  bytes: Buffer,
+  format: SniffedFormat,
+  maxPixels: number,
+  read: (source: Source) => Promise<T>,
+): Promise<T> {
+  const sharp = await loadSharp(); // before the try: a failure to load is not the picture's fault
+  try {
+    if (format !== 'heic') return await read({ sharp, bytes });
+    const { rgb, ...size } = await decodeHeic(bytes, maxPixels);
+    return await read({ sharp, bytes: rgb, raw: { ...size, channels: 3 } });
   } catch (error) {
     throw isDecodeError(error) ? unreadable(format, error) : error;
   }
@@ -200,25 +205,25 @@ const endMarker = Buffer.of(0xff, 0xd9);
  * or up to a fiftieth of the rows of a baseline JPEG, whose rows are stored in order. `null` if more is missing.
  */
 async function mendedEnd(picture: Picture): Promise<Picture | null> {
-  const sharp = await loadSharp();
   const { header } = picture;
   const ended = { ...picture, bytes: Buffer.concat([picture.bytes, endMarker]) };
   const strict = { failOn: 'warning', limitInputPixels: false } as const; // libjpeg only warns about missing pixels
-  const isWhole = await readToEnd(sharp(ended.bytes, strict)).then(
+  const isWhole = await readToEnd(openSource(ended, strict)).then(
     () => true,
     () => false,
   );
   if (isWhole) return ended;
-  const lenient = { failOn: 'none', limitInputPixels: false, ignoreIcc: true } as const;
-  const { width, height } = await sharp(picture.bytes, lenient).metadata();
+  const cut = { ...picture, cutShort: true };
+  const stored = { ...cut, autoOrient: false };
+  const { width, height } = await open(stored).metadata();
   const bottom = Math.floor(height * (1 - mostMissing));
   if (header.progressive || header.cmyk || height - bottom < blockHeight) return null;
-  const last = await sharp(picture.bytes, lenient)
+  const last = await open(stored)
     .extract({ left: width - 1, top: bottom - 1, width: 1, height: 1 })
     .toColourspace('srgb')
     .raw()
     .toBuffer();
-  return last.some((value) => value !== filler) ? { ...picture, cutShort: true } : null;
+  return last.some((value) => value !== filler) ? cut : null;
 }
 
 /**
@@ -228,36 +233,20 @@ async function mendedEnd(picture: Picture): Promise<Picture | null> {
 const readToEnd = (reader: Sharp): Promise<Buffer> =>
   reader.pipelineColourspace('srgb').resize(8, 8, { fit: 'fill' }).raw().toBuffer();
 
-interface Header extends Size {
-  hasAlpha: boolean;
-  /** Eight bits per channel, RGB or grey. */
-  plain: boolean;
-  progressive: boolean;
-  cmyk: boolean;
-}
-
 /** sharp's input: the file, or the pixels of a picture that it cannot decode. */
 interface Source {
+  sharp: typeof sharpModule;
   bytes: Buffer;
   raw?: Size & { channels: 3 };
 }
 
-/** @throws AppError `image_too_large` or `unreadable_image` if the picture has to be decoded here */
-async function sourceOf(bytes: Buffer, maxPixels: number): Promise<Source> {
-  if (sniffImage(bytes) !== 'heic') return { bytes };
-  const { rgb, width, height } = await decodeHeic(bytes, maxPixels);
-  return { bytes: rgb, raw: { width, height, channels: 3 } };
-}
-
-async function openSource({ bytes, raw }: Source, options: SharpOptions): Promise<Sharp> {
-  const sharp = await loadSharp();
-  return sharp(bytes, raw ? { ...options, raw } : options);
-}
+const openSource = ({ sharp, bytes, raw }: Source, options: SharpOptions): Sharp =>
+  sharp(bytes, raw ? { ...options, raw } : options);
 
 interface Picture extends Source {
   format: AcceptedFormat;
   autoOrient: boolean;
-  header: Header;
+  header: Awaited<ReturnType<typeof readHeader>>;
   /** Grey background; if absent, the alpha channel is dropped. */
   ground?: number;
   /** Its last rows are missing, which is tolerated. */
@@ -265,14 +254,14 @@ interface Picture extends Source {
 }
 
 /** Size after orientation. Reads no pixels. */
-async function readHeader(source: Source, autoOrient: boolean): Promise<Header> {
-  const reader = await openSource(source, { limitInputPixels: false });
-  const found: Metadata = await reader.metadata();
+async function readHeader(source: Source, autoOrient: boolean) {
+  const found = await openSource(source, { limitInputPixels: false }).metadata();
   const { width, height } = autoOrient ? found.autoOrient : found;
   return {
     width,
     height,
     hasAlpha: found.hasAlpha,
+    /** Eight bits per channel, RGB or grey. */
     plain: found.depth === 'uchar' && (found.space === 'srgb' || found.space === 'b-w'),
     cmyk: found.space === 'cmyk',
     progressive: found.isProgressive,
@@ -280,8 +269,8 @@ async function readHeader(source: Source, autoOrient: boolean): Promise<Header> 
 }
 
 /** A reader of the picture that has not decoded anything yet. */
-async function open({ autoOrient, cutShort = false, ...source }: Picture): Promise<Sharp> {
-  const reader = await openSource(source, {
+function open({ autoOrient, cutShort = false, ...source }: Picture): Sharp {
+  const reader = openSource(source, {
     // `warning`, sharp's default, would also refuse pictures with stray bytes that every viewer shows.
     failOn: cutShort ? 'none' : 'error',
     // The header has been checked against our own limit.
@@ -307,47 +296,36 @@ async function decode(picture: Picture, frame: ModelFrame): Promise<Uint8Array> 
     const { needed, resample } = planBicubic(header, resized, kept);
     return resample(await readRegion(picture, needed));
   }
-  const middle = frame.resize === 'exact' ? wholeOf(header) : centralRegion(header, longestRatio);
+  const middle = centralRegion(header, frame.resize === 'exact' ? Infinity : longestRatio);
   const { resized: size, kept: crop } = modelGeometry(middle, frame);
-  return cropRgb(await readResized(picture, middle, size), size.width, crop);
+  return cropRgb(await readResized(picture, middle, size), 3 * size.width, crop);
 }
-
-const wholeOf = ({ width, height }: Size): Region => ({ left: 0, top: 0, width, height });
 
 /** RGB of a region of the picture at its original size. */
 async function readRegion(picture: Picture, region: Region): Promise<Uint8Array> {
   const { width, height } = picture.header;
   // A picture of ordinary shape is decoded to its end, so that truncation is detected.
-  if (width * height <= wholeWhenSmall)
-    return cropRgb(await readRgb(await open(picture), picture), width, region);
-  return readRgb((await open(picture)).extract(region), picture);
+  if (width * height <= wholeWhenSmall) return cropRgb(await readRgb(picture), 3 * width, region);
+  return readRgb(picture, open(picture).extract(region));
 }
 
 /** RGB of a region of the picture, shrunk to `size`. `decode` crops afterwards. */
 async function readResized(picture: Picture, region: Region, size: Size): Promise<Uint8Array> {
-  const { header } = picture;
+  const { sharp, header, ground } = picture;
+  const { width, height } = region;
   const shrink = { ...size, fit: 'fill', kernel: 'cubic', fastShrinkOnLoad: false } as const;
-  const whole = region.width === header.width && region.height === header.height;
-  const part = async () => {
-    const reader = await open(picture);
-    return whole ? reader : reader.extract(region);
-  };
+  const whole = width === header.width && height === header.height;
+  const part = whole ? open(picture) : open(picture).extract(region);
   // sharp resizes with alpha as weight, unless it has been flattened onto a background.
-  if (
-    header.hasAlpha &&
-    picture.ground === undefined &&
-    region.width * region.height <= wholeInMemory
-  ) {
-    const sharp = await loadSharp();
-    const { width, height } = region;
-    const rgb = await readRgb(await part(), picture);
-    return readRgb(sharp(rgb, { raw: { width, height, channels: 3 } }).resize(shrink), picture);
+  if (header.hasAlpha && ground === undefined && width * height <= wholeInMemory) {
+    const rgb = await readRgb(picture, part);
+    return readRgb(picture, sharp(rgb, { raw: { width, height, channels: 3 } }).resize(shrink));
   }
-  const reader = (await part()).resize(shrink);
+  const reader = part.resize(shrink);
   if (picture.format === 'jpeg' && !picture.raw && !header.cmyk && !evenShrink(header, size))
     // Naming the colour space makes sharp decode a JPEG at full size.
     reader.pipelineColourspace('srgb');
-  return readRgb(reader, picture);
+  return readRgb(picture, reader);
 }
 
 /**
@@ -362,29 +340,33 @@ function evenShrink(source: Size, target: Size): number | undefined {
   return source.width % factor === 0 && source.height % factor === 0 ? factor : undefined;
 }
 
-/** Runs the reader. @returns RGB, 3 bytes per pixel, without alpha */
-async function readRgb(reader: Sharp, { header, ground }: Picture): Promise<Uint8Array> {
-  if (header.cmyk) return cmykToRgb(await readCmyk(reader));
+/** Runs a reader of the picture. @returns RGB, 3 bytes per pixel, without alpha */
+async function readRgb(picture: Picture, reader = open(picture)): Promise<Buffer> {
+  const { header, ground } = picture;
+  reader.removeAlpha();
+  if (header.cmyk) {
+    // As stored: otherwise libvips converts it through a profile, which Pillow does not.
+    const cmyk = await readPixels(reader.pipelineColourspace('cmyk').toColourspace('cmyk'), 4);
+    return cmykToRgb(cmyk.pixels);
+  }
   // sharp flattens before it resizes, whatever the order of the calls.
   if (ground !== undefined) reader.flatten({ background: { r: ground, g: ground, b: ground } });
-  return pixels(reader.removeAlpha().toColourspace('srgb'), 3);
+  return (await readPixels(reader.toColourspace('srgb'), 3)).pixels;
 }
 
 /** @throws Error if the number of channels differs, as in satellite pictures */
-async function pixels(reader: Sharp, channels: number): Promise<Uint8Array> {
+async function readPixels(reader: Sharp, channels: number): Promise<Size & { pixels: Buffer }> {
   const { data, info } = await reader.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true });
-  if (info.channels !== channels)
-    throw new Error(`Expected ${String(channels)} channels but found ${String(info.channels)}`);
-  return data;
+  if (info.channels !== channels) {
+    const expected = channels === 1 ? '1 channel' : `${String(channels)} channels`;
+    throw new Error(`Expected ${expected} but found ${String(info.channels)}`);
+  }
+  return { pixels: data, width: info.width, height: info.height };
 }
 
-/** CMYK as stored: otherwise libvips converts it through a profile, which Pillow does not. */
-const readCmyk = (reader: Sharp): Promise<Uint8Array> =>
-  pixels(reader.removeAlpha().pipelineColourspace('cmyk').toColourspace('cmyk'), 4);
-
 /** Pillow's conversion (`Convert.c`, `cmyk2rgb`): each inverted ink times the inverted black. */
-function cmykToRgb(cmyk: Uint8Array): Uint8Array {
-  const rgb = new Uint8Array((cmyk.length / 4) * 3);
+function cmykToRgb(cmyk: Buffer): Buffer {
+  const rgb = Buffer.alloc((cmyk.length / 4) * 3);
   for (let from = 0, to = 0; from < cmyk.length; from += 4) {
     const light = 255 - (cmyk[from + 3] ?? 0);
     for (let ink = 0; ink < 3; ink++)
@@ -393,8 +375,15 @@ function cmykToRgb(cmyk: Uint8Array): Uint8Array {
   return rgb;
 }
 
-/** Quality by format at which a cover of 320 pixels has no visible flaw: 5 to 15 KB. */
-const thumbnailQuality = { avif: 50, webp: 75, jpeg: 80 } as const;
+/**
+ * Quality by format at which a cover of 320 pixels has no visible flaw: 5 to 15 KB. Effort 2 of 9 saves a tenth of a
+ * second for 5 % more bytes.
+ */
+const thumbnails = {
+  avif: { quality: 50, effort: 2 },
+  webp: { quality: 75 },
+  jpeg: { quality: 80 },
+};
 
 /**
  * Shrinks a cover to fit a square; a smaller one keeps its size.
@@ -405,26 +394,15 @@ const thumbnailQuality = { avif: 50, webp: 75, jpeg: 80 } as const;
 export async function shrinkCover(
   bytes: Buffer,
   size: number,
-  format: keyof typeof thumbnailQuality,
+  format: keyof typeof thumbnails,
 ): Promise<Buffer> {
-  if (sniffImage(bytes) === 'jpeg') refuseManyScans(bytes);
-  await loadSharp();
-  try {
-    const source = await sourceOf(bytes, defaultMaxPixels);
-    const shrunk = (await openSource(source, { failOn: 'error' }))
-      .autoOrient()
-      .resize(size, size, { fit: 'inside', withoutEnlargement: true })
-      .flatten({ background: '#fff' });
-    const quality = thumbnailQuality[format];
-    // Effort 2 of 9 saves a tenth of a second for 5 % more bytes.
-    const encoded =
-      format === 'avif'
-        ? shrunk.avif({ quality, effort: 2 })
-        : shrunk.toFormat(format, { quality });
-    return await encoded.toBuffer();
-  } catch (error) {
-    throw isDecodeError(error) ? unreadable(sniffImage(bytes) ?? 'jpeg', error) : error;
-  }
+  const stored = sniffImage(bytes);
+  if (stored === 'jpeg') refuseManyScans(bytes);
+  return readSource(bytes, stored ?? 'jpeg', defaultMaxPixels, (source) =>
+    overWhite(openSource(source, { failOn: 'error' }).autoOrient(), size)
+      .toFormat(format, thumbnails[format])
+      .toBuffer(),
+  );
 }
 
 /** Quality of a cover that is converted to JPEG: a higher one only makes the file larger. */
@@ -439,23 +417,15 @@ const jpegQuality = 92;
 export async function asJpeg(bytes: Buffer): Promise<Buffer> {
   const picture = withoutLead(bytes);
   const format = acceptedFormat(picture);
-  await loadSharp();
-  try {
-    const source = await sourceOf(picture, defaultMaxPixels);
-    const opened = await openSource(source, {
-      failOn: 'error',
-      limitInputPixels: defaultMaxPixels,
-    });
-    if (format === 'jpeg') {
-      await readToEnd(opened);
-      return picture;
-    }
-    return await opened
-      .autoOrient()
-      .flatten({ background: '#fff' })
-      .jpeg({ quality: jpegQuality })
-      .toBuffer();
-  } catch (error) {
-    throw isDecodeError(error) ? unreadable(format, error) : error;
-  }
+  return readSource(picture, format, defaultMaxPixels, async (source) => {
+    const opened = openSource(source, { failOn: 'error', limitInputPixels: defaultMaxPixels });
+    if (format !== 'jpeg')
+      return opened
+        .autoOrient()
+        .flatten({ background: '#fff' })
+        .jpeg({ quality: jpegQuality })
+        .toBuffer();
+    await readToEnd(opened);
+    return picture;
+  });
 }

@@ -1,43 +1,15 @@
 import { AppError } from '../errors.ts';
-import { hasTooManyScans } from './jpeg-scans.ts';
-import {
-  acceptedFormats,
-  sniffImage,
-  sniffLength,
-  type AcceptedFormat,
-  type OtherFormat,
-  type SniffedFormat,
-} from './sniff.ts';
 import type { Size } from './geometry.ts';
+import { refuseManyScans } from './jpeg-scans.ts';
+import { acceptedFormats, otherFormats, sniffImage, sniffLength } from './sniff.ts';
+import type { AcceptedFormat, SniffedFormat } from './sniff.ts';
 
-/** Names of the formats. */
-const names: Record<AcceptedFormat, string> = {
-  jpeg: 'JPEG',
-  png: 'PNG',
-  webp: 'WebP',
-  avif: 'AVIF',
-  heic: 'HEIC',
-  tiff: 'TIFF',
-  gif: 'GIF',
-};
-
-const allButLast = acceptedFormats.slice(0, -1).map((format) => names[format]);
+const names = Object.values(acceptedFormats);
 
 /** `JPEG, PNG, WebP, AVIF, HEIC, TIFF or GIF` */
-export const formatList = `${allButLast.join(', ')} or ${names[acceptedFormats.at(-1) ?? 'gif']}`;
+export const formatList = [names.slice(0, -1).join(', '), names.at(-1)].join(' or ');
 
 const sendInstead = `send a ${formatList} picture`;
-
-/** Names of the other formats, and whether they are pictures in an unsupported format or not pictures at all. */
-const otherFormats: Record<OtherFormat, { name: string; picture: boolean }> = {
-  bmp: { name: 'a BMP picture', picture: true },
-  jxl: { name: 'a JPEG XL picture', picture: true },
-  jp2: { name: 'a JPEG 2000 picture', picture: true },
-  psd: { name: 'a Photoshop document', picture: true },
-  ico: { name: 'an icon', picture: true },
-  svg: { name: 'an SVG drawing', picture: false },
-  pdf: { name: 'a PDF document', picture: false },
-};
 
 /**
  * The format of a query picture.
@@ -68,36 +40,19 @@ export function acceptedFormat(bytes: Buffer): AcceptedFormat {
   );
 }
 
-/** @throws AppError `unreadable_image` if decoding a JPEG would take unbounded time */
-export function refuseManyScans(jpeg: Buffer): void {
-  if (hasTooManyScans(jpeg))
-    throw new AppError(
-      'unreadable_image',
-      'The JPEG picture has too many scans: save or send it again.',
-    );
-}
+/** U+FFFD in UTF-8, as latin-1: it replaces each byte that is not text. No picture has three of them at its start. */
+const replacement = '\xef\xbf\xbd';
 
-/** U+FFFD in UTF-8, which replaces each byte that is not text. No picture has three of them at its start. */
-const replacement = Buffer.from('\uFFFD');
+const isMangled = (bytes: Buffer): boolean =>
+  bytes.toString('latin1', 0, sniffLength).split(replacement).length > 3;
 
-const isMangled = (bytes: Uint8Array): boolean => {
-  const head = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, sniffLength));
-  let at = -replacement.length;
-  for (let found = 0; found < 3; found += 1) {
-    at = head.indexOf(replacement, at + replacement.length);
-    if (at < 0) return false;
-  }
-  return true;
-};
-
-const isAccepted = (format: string): format is AcceptedFormat =>
-  (acceptedFormats as readonly string[]).includes(format);
+const isAccepted = (format: SniffedFormat): format is AcceptedFormat => format in acceptedFormats;
 
 /** libvips' message stays in the cause: it may reveal more about this machine than about the picture. */
 export const unreadable = (format: SniffedFormat, cause: unknown): AppError =>
   new AppError(
     'unreadable_image',
-    `The ${isAccepted(format) ? `${names[format]} ` : ''}picture is damaged or incomplete: save or send it again.`,
+    `The ${isAccepted(format) ? `${acceptedFormats[format]} ` : ''}picture is damaged or incomplete: save or send it again.`,
     { cause },
   );
 

@@ -1,11 +1,30 @@
-/** Formats accepted as a query. */
-export const acceptedFormats = ['jpeg', 'png', 'webp', 'avif', 'heic', 'tiff', 'gif'] as const;
-export type AcceptedFormat = (typeof acceptedFormats)[number];
+/** Formats accepted as a query, and their names. */
+export const acceptedFormats = {
+  jpeg: 'JPEG',
+  png: 'PNG',
+  webp: 'WebP',
+  avif: 'AVIF',
+  heic: 'HEIC',
+  tiff: 'TIFF',
+  gif: 'GIF',
+};
+export type AcceptedFormat = keyof typeof acceptedFormats;
 
-/** Formats recognised only to report that they are not accepted. */
-export type OtherFormat = 'bmp' | 'jxl' | 'jp2' | 'psd' | 'ico' | 'svg' | 'pdf';
+/**
+ * Formats recognised only to report that they are not accepted, their names, and whether they are pictures in an
+ * unsupported format or not pictures at all.
+ */
+export const otherFormats = {
+  bmp: { name: 'a BMP picture', picture: true },
+  jxl: { name: 'a JPEG XL picture', picture: true },
+  jp2: { name: 'a JPEG 2000 picture', picture: true },
+  psd: { name: 'a Photoshop document', picture: true },
+  ico: { name: 'an icon', picture: true },
+  svg: { name: 'an SVG drawing', picture: false },
+  pdf: { name: 'a PDF document', picture: false },
+};
 
-export type SniffedFormat = AcceptedFormat | OtherFormat;
+export type SniffedFormat = AcceptedFormat | keyof typeof otherFormats;
 
 /** Number of bytes at the start of a file that {@link sniffImage} examines. */
 export const sniffLength = 1024;
@@ -37,18 +56,15 @@ const eitherBrands = new Set(['mif1', 'mif2', 'msf1']);
 
 /** Format of an ISO base media file, by its major brand, then by the compatible ones. */
 function sniffIsoMedia(head: Uint8Array): SniffedFormat | null {
-  if (ascii(head, 4, 8) !== 'ftyp') return null;
+  if (head.length < 12 || ascii(head, 4, 8) !== 'ftyp') return null;
+  const major = ascii(head, 8, 12);
+  if (![avifBrands, heicBrands, eitherBrands].some((brands) => brands.has(major))) return null;
   const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
   const boxEnd = Math.min(view.getUint32(0), head.length);
-  const brands = [ascii(head, 8, 12)];
+  const brands = [major];
   for (let at = 16; at + 4 <= boxEnd; at += 4) brands.push(ascii(head, at, at + 4));
-  const major = brands[0] ?? '';
-  if (!eitherBrands.has(major) && !avifBrands.has(major) && !heicBrands.has(major)) return null;
-  for (const brand of brands) {
-    if (avifBrands.has(brand)) return 'avif';
-    if (heicBrands.has(brand)) return 'heic';
-  }
-  return 'heic';
+  const decisive = brands.find((brand) => avifBrands.has(brand) || heicBrands.has(brand));
+  return avifBrands.has(decisive ?? '') ? 'avif' : 'heic';
 }
 
 /** What may precede the first element of an XML document: the start and end of each part. */
@@ -88,9 +104,5 @@ export function sniffImage(head: Uint8Array): SniffedFormat | null {
   const known = signatures.find(([magic]) => start.startsWith(magic));
   if (known !== undefined) return known[1];
   if (start.startsWith('RIFF') && start.slice(8, 12) === 'WEBP') return 'webp';
-  if (head.length >= 12) {
-    const isoMedia = sniffIsoMedia(head);
-    if (isoMedia !== null) return isoMedia;
-  }
-  return startsAsSvg(head) ? 'svg' : null;
+  return sniffIsoMedia(head) ?? (startsAsSvg(head) ? 'svg' : null);
 }

@@ -17,7 +17,8 @@ import {
   textParameterReader,
 } from '../../lib/http/parameters.ts';
 import { readUpload } from '../../lib/http/upload.ts';
-import { decodeForModel, sniffImage } from '../../lib/imaging/raster.ts';
+import { decodeForModel } from '../../lib/imaging/raster.ts';
+import { sniffImage } from '../../lib/imaging/sniff.ts';
 import { readCsvCatalog } from '../../pipeline/csv-import/csv-catalog.ts';
 import { Journal } from '../../pipeline/indexing/journal.ts';
 import { readManifestFile } from '../../lib/assets/manifest.ts';
