@@ -34,25 +34,19 @@ const typeNames: Readonly<Record<string, string>> = {
   IxM2: 'IDMap2',
 };
 
+const save = 'save the index with faiss.write_index';
+const addToFlat = 'to a faiss.IndexFlatIP and save that with faiss.write_index';
+
 /** Other kinds of files that are mistaken for an index, by their first bytes (latin-1). */
 const otherFiles: readonly (readonly [RegExp, string])[] = [
   [
     /^IB/,
     'it is a binary index of FAISS (of bits, for Hamming distances), which holds no embeddings',
   ],
-  [
-    /^\x93NUMPY/,
-    'it is an array of NumPy (.npy): add it to a faiss.IndexFlatIP and save that with faiss.write_index',
-  ],
-  [/^\x80[\x02-\x05]/, 'it is a pickle of Python: save the index with faiss.write_index'],
-  [
-    /^PK\x03\x04/,
-    'it is a ZIP archive (.npz and PyTorch files are such): save the index with faiss.write_index',
-  ],
-  [
-    /^.{8}\{"/s,
-    'it is a safetensors file: add its vectors to a faiss.IndexFlatIP and save that with faiss.write_index',
-  ],
+  [/^\x93NUMPY/, `it is an array of NumPy (.npy): add it ${addToFlat}`],
+  [/^\x80[\x02-\x05]/, `it is a pickle of Python: ${save}`],
+  [/^PK\x03\x04/, `it is a ZIP archive (.npz and PyTorch files are such): ${save}`],
+  [/^.{8}\{"/s, `it is a safetensors file: add its vectors ${addToFlat}`],
   [/^\x1f\x8b/, 'it is compressed with gzip: unpack it'],
   [/^\x28\xb5\x2f\xfd/, 'it is compressed with zstd: unpack it'],
   [/^version https:\/\/git-lfs/, 'it is a Git LFS pointer: fetch the file with git lfs pull'],
@@ -72,21 +66,15 @@ const metricNames: Readonly<Record<number, string>> = {
 
 /** Explains why a file is not an index. Completes the sentence that starts with "is not a readable FAISS index:". */
 export async function whatFileIs(path: string): Promise<string> {
-  const file = await open(path);
-  try {
-    if (!(await file.stat()).isFile()) return 'it is a folder';
-    const head = Buffer.alloc(headerBytes);
-    const { bytesRead } = await file.read(head, 0, headerBytes, 0);
-    const text = head.toString('latin1', 0, bytesRead);
-    const other = otherFiles.find(([start]) => start.test(text))?.[1];
-    if (other !== undefined) return other;
-    const metric = metricNames[bytesRead === headerBytes ? head.readInt32LE(33) : -1];
-    return /^I[A-Za-z0-9]{3}/.test(text) && metric !== undefined
-      ? `its metric is ${metric}, where inner product or L2 is expected`
-      : 'it does not start like one';
-  } finally {
-    await file.close();
-  }
+  const { head } = await readHead(path);
+  if (!head) return 'it is a folder';
+  const text = head.toString('latin1');
+  const other = otherFiles.find(([start]) => start.test(text))?.[1];
+  if (other !== undefined) return other;
+  const metric = metricNames[head.length === headerBytes ? head.readInt32LE(33) : -1];
+  return /^I[A-Za-z0-9]{3}/.test(text) && metric !== undefined
+    ? `its metric is ${metric}, where inner product or L2 is expected`
+    : 'it does not start like one';
 }
 
 /** A readable name of the type. */
@@ -97,6 +85,19 @@ const headerBytes = 37;
 /** A flat index continues with the number of its floats (8), and the floats. */
 const flatDataOffset = headerBytes + 8;
 
+/** The size of a file and its start, as long as a header unless the file is shorter; no start if it is a folder. */
+async function readHead(path: string): Promise<{ bytes: number; head: Buffer | null }> {
+  const file = await open(path);
+  try {
+    const stats = await file.stat();
+    if (!stats.isFile()) return { bytes: stats.size, head: null };
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(headerBytes), 0, headerBytes, 0);
+    return { bytes: stats.size, head: buffer.subarray(0, bytesRead) };
+  } finally {
+    await file.close();
+  }
+}
+
 /**
  * Reads the header common to all FAISS files, before FAISS itself reads the file: it would trust any length that a
  * damaged file claims.
@@ -105,28 +106,15 @@ const flatDataOffset = headerBytes + 8;
  * @throws the file system's error if it cannot be read
  */
 export async function readFaissHeader(path: string): Promise<FaissHeader | null> {
-  const file = await open(path);
-  try {
-    const stats = await file.stat();
-    if (!stats.isFile() || stats.size < headerBytes) return null;
-    const head = Buffer.alloc(headerBytes);
-    await file.read(head, 0, headerBytes, 0);
-    const fourcc = head.toString('latin1', 0, 4);
-    const dimension = head.readInt32LE(4);
-    const size = Number(head.readBigInt64LE(8));
-    const metric = head.readInt32LE(33);
-    if (!/^I[A-Za-z0-9]{3}$/.test(fourcc) || dimension < 1 || dimension > 1_000_000) return null;
-    if (size < 0 || size > 2 ** 31 || metric < 0 || metric > 1) return null;
-    return {
-      fourcc,
-      dimension,
-      size,
-      metric: metric === 0 ? 'inner_product' : 'l2',
-      expectedBytes:
-        typeName(fourcc) === 'Flat' ? flatDataOffset + 4 * size * dimension : undefined,
-      bytes: stats.size,
-    };
-  } finally {
-    await file.close();
-  }
+  const { bytes, head } = await readHead(path);
+  if (!head || head.length < headerBytes) return null;
+  const fourcc = head.toString('latin1', 0, 4);
+  const dimension = head.readInt32LE(4);
+  const size = Number(head.readBigInt64LE(8));
+  const metric = (['inner_product', 'l2'] as const)[head.readInt32LE(33)];
+  if (!/^I[A-Za-z0-9]{3}$/.test(fourcc) || dimension < 1 || dimension > 1_000_000) return null;
+  if (size < 0 || size > 2 ** 31 || metric === undefined) return null;
+  const isFlat = typeName(fourcc) === 'Flat';
+  const expectedBytes = isFlat ? flatDataOffset + 4 * size * dimension : undefined;
+  return { fourcc, dimension, size, metric, expectedBytes, bytes };
 }

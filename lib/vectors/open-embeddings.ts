@@ -87,8 +87,7 @@ function orderRows(index: VectorIndex, path: string, albumIds: readonly number[]
     const once = new Set(rows);
     return once.size === rows.length && !once.has(-1) ? rows : null;
   };
-  const rows =
-    asRows((id) => rowOf.get(id)) ?? asRows((id) => (albumIds[id] === undefined ? undefined : id));
+  const rows = asRows((id) => rowOf.get(id)) ?? asRows((id) => (id in albumIds ? id : undefined));
   if (!rows) {
     const strange = ids.find((id) => !rowOf.has(id));
     throw new AppError(
@@ -99,21 +98,17 @@ function orderRows(index: VectorIndex, path: string, albumIds: readonly number[]
   index.setRows(rows);
 }
 
-/** Rows whose vector does not have an embedding's length. */
-export interface OddRows {
-  /** Rows without a valid length: NaN, infinite or zero. */
-  none: number[];
-  other: number[];
-  /** The length of one row in `other`. */
-  example: number;
-}
-
-/** Checks the lengths of the vectors; in a large index, of 100,000 of them. */
-export async function findOddRows(index: VectorIndex): Promise<OddRows> {
+/**
+ * Finds rows whose vector does not have an embedding's length; in a large index, among 100,000 of them.
+ *
+ * @returns the rows without a valid length (`none`: NaN, infinite or zero), the `other` ones, and the length of one of
+ *   these as an `example`
+ */
+export async function findOddRows(index: VectorIndex) {
   const step = Math.max(1, Math.ceil(index.size / sampleSize));
   const rows = Uint32Array.from({ length: Math.ceil(index.size / step) }, (_, i) => i * step);
   const [least, most] = index.exact ? [1 - tolerance, 1 + tolerance] : [shortest, longest];
-  const odd: OddRows = { none: [], other: [], example: 1 };
+  const odd = { none: [] as number[], other: [] as number[], example: 1 };
   for (const [i, length] of (await index.lengthsOf(rows)).entries()) {
     const row = i * step;
     if (!(length > 0 && length < Infinity)) odd.none.push(row);

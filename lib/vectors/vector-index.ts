@@ -4,13 +4,7 @@ import { usableCores } from '../concurrency/cores.ts';
 import { nameBeside } from '../filesystem/files.ts';
 import { AppError } from '../errors.ts';
 import { lazy } from '../concurrency/lazy.ts';
-import {
-  readFaissHeader,
-  typeName,
-  whatFileIs,
-  type FaissHeader,
-  type Metric,
-} from './file-header.ts';
+import { readFaissHeader, typeName, whatFileIs, type Metric } from './file-header.ts';
 
 export interface Neighbours {
   /** Rows of the index, nearest first. */
@@ -46,12 +40,12 @@ export async function trimMemory(): Promise<void> {
   if ('trimMemory' in Index) await Index.trimMemory();
 }
 
-/** The binding's error for an index type on which not every operation works (native/faiss/served.h). */
-const notServed = /^not served: (.*)/;
-
-/** What to do instead. */
-const servedTypes =
-  'create an inner-product index of type Flat, SQ8, HNSW32, IVF…,Flat, IVF…,SQ8 or similar with index build or faiss.index_factory';
+/** The end of a sentence, if the binding refuses a type on which not every operation works (native/faiss/served.h). */
+function whyNotServed(error: unknown): string | undefined {
+  const why = /^not served: (.*)/.exec(error instanceof Error ? error.message : '')?.[1];
+  if (why === undefined) return undefined;
+  return `can't be served, since it is ${why}: create an inner-product index of type Flat, SQ8, HNSW32, IVF…,Flat, IVF…,SQ8 or similar with index build or faiss.index_factory.`;
+}
 
 /**
  * Vectors by row, with nearest-neighbour search. Wraps a FAISS index of any type in docs/index-types.md; each supports
@@ -85,14 +79,11 @@ export class VectorIndex {
   static async open(path: string): Promise<VectorIndex> {
     const refuse = (why: string, cause?: unknown) =>
       new AppError('index_unreadable', `${path} is not a readable FAISS index: ${why}.`, { cause });
-    let header: FaissHeader | null;
-    try {
-      header = await readFaissHeader(path);
-    } catch (error) {
+    const header = await readFaissHeader(path).catch((error: unknown) => {
       const reason =
         error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
       throw refuse(`it could not be read (${reason})`, error);
-    }
+    });
     if (!header) throw refuse(await whatFileIs(path));
     const { dimension, size, metric, fourcc, expectedBytes, bytes } = header;
     if (expectedBytes !== undefined && bytes !== expectedBytes)
@@ -103,18 +94,11 @@ export class VectorIndex {
       const faiss = await loadFaiss();
       const index = 'open' in faiss.Index ? await faiss.Index.open(path) : faiss.Index.read(path);
       return new VectorIndex(index, { dimension, metric, type: typeName(fourcc) });
-    } catch (error) {
-      const unserved = notServed.exec(error instanceof Error ? error.message : '')?.[1];
-      if (unserved !== undefined)
-        throw new AppError(
-          'index_unreadable',
-          `${path} can't be served, since it is ${unserved}: ${servedTypes}.`,
-          { cause: error },
-        );
-      throw refuse(
-        'it is damaged, ends too early, or is of a type that faiss does not know',
-        error,
-      );
+    } catch (cause) {
+      const unserved = whyNotServed(cause);
+      throw unserved === undefined
+        ? refuse('it is damaged, ends too early, or is of a type that faiss does not know', cause)
+        : new AppError('index_unreadable', `${path} ${unserved}`, { cause });
     }
   }
 
@@ -137,14 +121,12 @@ export class VectorIndex {
       const index = faiss.Index.fromFactory(dimension, type, metricType);
       return new VectorIndex(index, { dimension, metric, type });
     } catch (cause) {
-      const unserved = notServed.exec(cause instanceof Error ? cause.message : '')?.[1];
-      throw new AppError(
-        'invalid_parameter',
+      const unserved = whyNotServed(cause);
+      const why =
         unserved === undefined
           ? `FAISS knows no index of type ${type}.`
-          : `An index of type ${type} can't be served, since it is ${unserved}: ${servedTypes}.`,
-        { cause },
-      );
+          : `An index of type ${type} ${unserved}`;
+      throw new AppError('invalid_parameter', why, { cause });
     }
   }
 
@@ -250,23 +232,19 @@ export class VectorIndex {
     if (!query.every(Number.isFinite))
       throw new RangeError('Expected a query of finite numbers but received NaN or infinity.');
     if (!('nearest' in this.#index)) return this.#searchPrebuilt(query, k, rows);
-    const order = this.#order;
-    const places = order && rows ? rows.map((row) => order.placeOf[row] ?? 0) : rows;
-    const { labels, distances } = places
-      ? await this.#index.nearest(query, k, places)
-      : await this.#searchTogether(query, k, signal);
-    return { rows: order ? labels.map((place) => order.rowAt[place] ?? -1) : labels, distances };
+    const rowAt = this.#order?.rowAt;
+    const { labels, distances } = rows
+      ? await this.#index.nearest(query, k, this.#placesOf(rows))
+      : await new Promise<TypedSearchResult>((resolve, reject) => {
+          this.#asked.push({ query: query.slice(), k, signal, resolve, reject });
+          if (!this.#searching) void this.#pass();
+        });
+    return { rows: rowAt ? labels.map((place) => rowAt[place] ?? -1) : labels, distances };
   }
 
-  #searchTogether(
-    query: Float32Array,
-    k: number,
-    signal: AbortSignal | undefined,
-  ): Promise<TypedSearchResult> {
-    return new Promise((resolve, reject) => {
-      this.#asked.push({ query: query.slice(), k, signal, resolve, reject });
-      if (!this.#searching) void this.#pass();
-    });
+  #placesOf(rows: Uint32Array): Uint32Array {
+    const order = this.#order;
+    return order ? rows.map((row) => order.placeOf[row] ?? row) : rows;
   }
 
   /** Runs passes over the vectors, each for the searches queued meanwhile, until the queue is empty. */
@@ -347,8 +325,7 @@ export class VectorIndex {
 
   /** Lengths (L2 norms) of some rows' vectors, as {@link vectorOf} returns them; computed in a separate thread. */
   lengthsOf(rows: Uint32Array): Promise<Float64Array> {
-    const order = this.#order;
-    return this.#index.lengths(order ? rows.map((row) => order.placeOf[row] ?? row) : rows);
+    return this.#index.lengths(this.#placesOf(rows));
   }
 
   /** Converts a distance of this index to a cosine (-1 to 1), for vectors of length 1. */
