@@ -16,22 +16,18 @@ export type HeicAnswer =
   | ({ type: 'too-large' } & Size)
   | { type: 'unreadable'; reason: string };
 
-/** libheif's error object: each of its functions returns either this or its result. */
-interface HeifError {
-  message: string;
-}
-
 /** One colour plane, or several interleaved. Rows are `stride` bytes apart. */
 interface Channel extends Size {
   stride: number;
   data: Uint8Array;
 }
 
-const isError = (result: unknown): result is HeifError =>
+/** Each of libheif's functions returns either its result or an error object. */
+const isError = (result: unknown): result is { code: object; message: string } =>
   typeof result === 'object' && result !== null && 'code' in result;
 
 /** @throws Error with libheif's message if the result is an error */
-function successful<T>(result: T | HeifError): T {
+function successful<T>(result: T): T {
   if (isError(result)) throw new Error(result.message);
   return result;
 }
@@ -42,14 +38,10 @@ function successful<T>(result: T | HeifError): T {
  */
 const maxPixelsOffset = 8;
 
-function limitPixels(maxPixels: number): void {
-  const at = (libheif._heif_get_global_security_limits() + maxPixelsOffset) / 4;
-  (libheif.HEAPU32 as Uint32Array).set([maxPixels, 0], at);
-}
-
 /** Decodes the primary picture, rotated and mirrored as the file specifies. */
 function decode({ bytes, maxPixels }: HeicTask): HeicAnswer {
-  limitPixels(maxPixels);
+  const limitAt = libheif._heif_get_global_security_limits() + maxPixelsOffset;
+  (libheif.HEAPU32 as Uint32Array).set([maxPixels, 0], limitAt / 4);
   const context = libheif.heif_context_alloc();
   const { code, message } = libheif.heif_context_read_from_memory(context, bytes);
   if (code.value !== libheif.heif_error_code.heif_error_Ok.value)

@@ -125,11 +125,7 @@ async function decodedOnce(picture: Picture, frame: ModelFrame): Promise<Picture
   return { ...picture, bytes, raw: { width, height, channels: 3 }, autoOrient: false };
 }
 
-/**
- * Runs `read` on a picture whose header is within the limits, and again if it fails but a truncated end can be mended.
- *
- * @throws AppError `not_an_image`, `unsupported_image`, `unreadable_image` or `image_too_large`
- */
+/** Runs `read` on a picture whose header is within the limits, and again if it fails but the end can be mended. */
 async function decodePicture<T>(
   bytes: Buffer,
   { autoOrient = true, maxPixels = defaultMaxPixels }: Omit<DecodeOptions, 'frame'>,
@@ -151,11 +147,7 @@ async function decodePicture<T>(
   });
 }
 
-/**
- * Runs `read` on sharp's input.
- *
- * @throws AppError `unreadable_image` if it cannot be decoded, or `image_too_large` if it has to be decoded here
- */
+/** Runs `read` on sharp's input. @throws AppError `unreadable_image` if libvips fails; as {@link decodeHeic} */
 async function readSource<T>(
   bytes: Buffer,
   format: SniffedFormat,

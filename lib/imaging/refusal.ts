@@ -9,8 +9,6 @@ const names = Object.values(acceptedFormats);
 /** `JPEG, PNG, WebP, AVIF, HEIC, TIFF or GIF` */
 export const formatList = [names.slice(0, -1).join(', '), names.at(-1)].join(' or ');
 
-const sendInstead = `send a ${formatList} picture`;
-
 /**
  * The format of a query picture.
  *
@@ -23,21 +21,16 @@ export function acceptedFormat(bytes: Buffer): AcceptedFormat {
       "The picture's bytes were converted as if they were UTF-8 text on their way here; they must be forwarded unchanged " +
         '(for API Gateway REST APIs, set binaryMediaTypes to */*).',
     );
+  const refusal = (code: 'not_an_image' | 'unsupported_image', is: string) =>
+    new AppError(code, `The file is ${is}: send a ${formatList} picture.`);
   const format = sniffImage(bytes);
-  if (format === null)
-    throw new AppError(
-      'not_an_image',
-      `The file is not a picture, whatever its name says: ${sendInstead}.`,
-    );
+  if (format === null) throw refusal('not_an_image', 'not a picture, whatever its name says');
   if (format === 'jpeg') refuseManyScans(bytes);
   if (isAccepted(format)) return format;
   const { name, picture } = otherFormats[format];
-  if (!picture)
-    throw new AppError('not_an_image', `The file is ${name}, not a photo: ${sendInstead}.`);
-  throw new AppError(
-    'unsupported_image',
-    `The file is ${name}, which cannot be read here: ${sendInstead}.`,
-  );
+  throw picture
+    ? refusal('unsupported_image', `${name}, which cannot be read here`)
+    : refusal('not_an_image', `${name}, not a photo`);
 }
 
 /** U+FFFD in UTF-8, as latin-1: it replaces each byte that is not text. No picture has three of them at its start. */
