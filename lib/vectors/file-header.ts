@@ -1,19 +1,8 @@
 import { open } from 'node:fs/promises';
 
-/** The header of a FAISS file. */
-export interface FaissHeader {
-  /** FAISS's four letters for the type, e.g. `IxFI`. */
-  fourcc: string;
-  dimension: number;
-  /** Number of vectors. */
-  size: number;
-  metric: Metric;
-  /** The file's expected size in bytes, if its type determines it. */
-  expectedBytes: number | undefined;
-  bytes: number;
-}
-
-export type Metric = 'inner_product' | 'l2';
+/** In the order of faiss/MetricType.h. */
+const metrics = ['inner_product', 'l2'] as const;
+export type Metric = (typeof metrics)[number];
 
 /** Common index types, by the four letters of `faiss/impl/index_write.cpp`. */
 const typeNames: Readonly<Record<string, string>> = {
@@ -102,16 +91,17 @@ async function readHead(path: string): Promise<{ bytes: number; head: Buffer | n
  * Reads the header common to all FAISS files, before FAISS itself reads the file: it would trust any length that a
  * damaged file claims.
  *
- * @returns `null` if the file does not start like a FAISS index
+ * @returns FAISS's four letters for the type (e.g. `IxFI`), the number of vectors (`size`), and the file's size in
+ *   `bytes`, with the one expected if the type determines it; `null` if it does not start like a FAISS index
  * @throws the file system's error if it cannot be read
  */
-export async function readFaissHeader(path: string): Promise<FaissHeader | null> {
+export async function readFaissHeader(path: string) {
   const { bytes, head } = await readHead(path);
   if (!head || head.length < headerBytes) return null;
   const fourcc = head.toString('latin1', 0, 4);
   const dimension = head.readInt32LE(4);
   const size = Number(head.readBigInt64LE(8));
-  const metric = (['inner_product', 'l2'] as const)[head.readInt32LE(33)];
+  const metric = metrics[head.readInt32LE(33)];
   if (!/^I[A-Za-z0-9]{3}$/.test(fourcc) || dimension < 1 || dimension > 1_000_000) return null;
   if (size < 0 || size > 2 ** 31 || metric === undefined) return null;
   const isFlat = typeName(fourcc) === 'Flat';

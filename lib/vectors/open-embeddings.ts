@@ -167,17 +167,13 @@ async function chooseProbes(index: VectorIndex): Promise<string[]> {
   const exact = (await nearest(everything)).map((rows) => new Set(rows));
   for (let probes = 1; ; probes = Math.min(everything, probes * 2)) {
     const found = await nearest(probes);
-    const hits = found.reduce(
-      (sum, rows, i) => sum + rows.filter((row) => exact[i]?.has(row)).length,
-      0,
-    );
+    const hits = found.flatMap((rows, i) => [...rows].filter((row) => exact[i]?.has(row))).length;
     const wanted = exact.reduce((sum, rows) => sum + rows.size, 0);
     const recall = wanted === 0 ? 1 : hits / wanted;
-    if (recall >= enough || probes === everything)
-      return probes === 1
-        ? []
-        : [
-            `The index was saved to probe 1 of its ${String(everything)} cells: ${String(probes)} are probed instead, which finds ${(100 * recall).toFixed(1)} % of the ten nearest.`,
-          ];
+    if (recall < enough && probes !== everything) continue;
+    if (probes === 1) return [];
+    return [
+      `The index was saved to probe 1 of its ${String(everything)} cells: ${String(probes)} are probed instead, which finds ${(100 * recall).toFixed(1)} % of the ten nearest.`,
+    ];
   }
 }

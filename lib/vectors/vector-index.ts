@@ -108,11 +108,7 @@ export class VectorIndex {
    * @param options.type a FAISS factory string, e.g. `Flat` (the default), `SQ8`, `HNSW32`
    * @throws AppError `invalid_parameter` if faiss does not know the type, or it cannot be served
    */
-  static async create(options: {
-    dimension: number;
-    metric: Metric;
-    type?: string;
-  }): Promise<VectorIndex> {
+  static async create(options: { dimension: number; metric: Metric; type?: string }) {
     const { dimension, metric, type = 'Flat' } = options;
     const faiss = await loadFaiss();
     const metricType =
@@ -263,19 +259,15 @@ export class VectorIndex {
       const queries = new Float32Array(together.length * dimension);
       for (const [i, { query }] of together.entries()) queries.set(query, i * dimension);
       try {
-        const { labels, distances } = await this.#index.nearest(
-          queries,
-          Math.max(...together.map(({ k }) => k)),
-        );
+        const most = Math.max(...together.map(({ k }) => k));
+        const { labels, distances } = await this.#index.nearest(queries, most);
         const width = labels.length / together.length;
         for (const [i, { k, resolve }] of together.entries()) {
-          const found = labels.subarray(i * width, i * width + Math.min(k, width));
+          const at = i * width;
+          const found = labels.subarray(at, at + Math.min(k, width));
           const none = found.indexOf(-1);
           const count = none < 0 ? found.length : none;
-          resolve({
-            labels: found.slice(0, count),
-            distances: distances.slice(i * width, i * width + count),
-          });
+          resolve({ labels: found.slice(0, count), distances: distances.slice(at, at + count) });
         }
       } catch (error) {
         for (const { reject } of together) reject(error);
