@@ -33,12 +33,10 @@ export function modelGeometry({ width, height }: Size, { size, crop, resize }: M
 }
 
 /** The middle of a picture whose longer edge is more than `ratio` times the shorter one; else the whole picture. */
-export function centralRegion({ width, height }: Size, ratio: number): Region {
-  const long = Math.min(width, height) * ratio;
-  return centred(
-    { width: Math.min(width, long), height: Math.min(height, long) },
-    { width, height },
-  );
+export function centralRegion(picture: Size, ratio: number): Region {
+  const long = Math.min(picture.width, picture.height) * ratio;
+  const kept = { width: Math.min(picture.width, long), height: Math.min(picture.height, long) };
+  return centred(kept, picture);
 }
 
 const centred = (kept: Size, whole: Size): Region => ({

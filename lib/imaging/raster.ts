@@ -4,8 +4,8 @@ import { lazy } from '../concurrency/lazy.ts';
 import { centralRegion, cropRgb, modelGeometry } from './geometry.ts';
 import type { ModelFrame, Region, Size } from './geometry.ts';
 import { decodeHeic } from './heic.ts';
-import { planBicubic } from './pillow-bicubic.ts';
 import { refuseManyScans } from './jpeg-scans.ts';
+import { planBicubic } from './pillow-bicubic.ts';
 import { acceptedFormat, tooLarge, unreadable } from './refusal.ts';
 import { sniffImage, type AcceptedFormat, type SniffedFormat } from './sniff.ts';
 
