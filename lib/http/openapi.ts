@@ -31,42 +31,63 @@ export const endpoints = [
   'GET /docs',
 ] as const;
 
-const nullable = (type: string) => ({ type: [type, 'null'] });
-const ref = (schema: string) => ({ $ref: `#/components/schemas/${schema}` });
-const json = (description: string, schema: object) => ({
-  description,
-  content: { 'application/json': { schema } },
+/** A value of a JSON type. */
+const value = (type: string | string[], description?: string) => ({
+  type,
+  ...(description !== undefined && { description }),
 });
-
-const object = (properties: Record<string, object>, required = Object.keys(properties)) => ({
+const nullable = (type: string, description?: string) => value([type, 'null'], description);
+const list = (items: object, description?: string) => ({ ...value('array', description), items });
+const object = (properties: object, required = Object.keys(properties)) => ({
   type: 'object',
   properties,
   required,
 });
+const ref = (schema: string) => ({ $ref: `#/components/schemas/${schema}` });
+
+const json = (description: string, schema: object) => ({
+  description,
+  content: { 'application/json': { schema } },
+});
+/** A response that is an object with all of these properties. */
+const answer = (description: string, properties: object) => json(description, object(properties));
+
+const albumsFound = (description: string) => ({ 200: json(description, ref('SearchResponse')) });
 
 /** Problem responses by status, each naming the codes that it can carry. */
 const problemResponses = (...codes: ErrorCode[]) => {
-  const byStatus = new Map<number, ErrorCode[]>();
-  for (const code of [...codes, 'rate_limited', 'internal_error'] as const) {
-    const { status } = problems[code];
-    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
-  }
-  return Object.fromEntries(
-    [...byStatus].map(([status, list]) => [
-      String(status),
-      {
-        description: list.map((code) => `\`${code}\`: ${problems[code].title}.`).join(' '),
-        content: { 'application/problem+json': { schema: ref('Problem') } },
-        ...(status === 503 || status === 429
-          ? { headers: { 'Retry-After': { schema: { type: 'integer' }, description: 'Seconds.' } } }
-          : {}),
-      },
-    ]),
-  );
+  const all: ErrorCode[] = [...codes, 'rate_limited', 'internal_error'];
+  const describe = (status: number) => ({
+    description: all
+      .filter((code) => problems[code].status === status)
+      .map((code) => `\`${code}\`: ${problems[code].title}.`)
+      .join(' '),
+    content: { 'application/problem+json': { schema: ref('Problem') } },
+    ...((status === 503 || status === 429) && {
+      headers: { 'Retry-After': { schema: value('integer'), description: 'Seconds.' } },
+    }),
+  });
+  const statuses = new Set(all.map((code) => problems[code].status));
+  return Object.fromEntries([...statuses].map((status) => [String(status), describe(status)]));
 };
 
+/** An endpoint that needs no key. */
+const open = (summary: string, responses: object, request: object = {}) => ({
+  summary,
+  security: [],
+  ...request,
+  responses,
+});
+
+/** An endpoint that needs a key, if there are any, with its responses and the codes of its problems. */
+const guarded = (summary: string, request: object, codes: ErrorCode[], responses: object) => ({
+  summary,
+  ...request,
+  responses: { ...responses, ...problemResponses('unauthorized', ...codes) },
+});
+
 /** What can go wrong with the service's own files. */
-const assetCodes = [
+const assetCodes: ErrorCode[] = [
   'assets_missing',
   'assets_inconsistent',
   'index_unreadable',
@@ -75,115 +96,101 @@ const assetCodes = [
   'storage_unavailable',
   'out_of_time',
   'encoder_lost',
-] as const;
+];
+const catalogCodes: ErrorCode[] = ['assets_missing', 'catalog_unreadable'];
 
 /** The fields of an endpoint's parameters as JSON Schema. */
-const fieldsOf = (parameters: z.ZodObject) => {
+const propertiesOf = (parameters: z.ZodObject): object => {
   const { properties = {} } = z.toJSONSchema(parameters, {
     override: ({ jsonSchema }) => {
-      delete jsonSchema.description; // it is for error messages
+      jsonSchema.description = jsonSchema['about'] as string; // its own is for error messages
+      delete jsonSchema['about'];
     },
   });
-  const required = new Set(z.toJSONSchema(parameters, { io: 'input' }).required);
-  return Object.entries(properties).map(([field, property]) => {
-    const { about, ...schema } = property as Record<string, unknown>;
-    return {
-      ...{ field, schema, required: required.has(field) },
-      about: about === undefined ? {} : { description: about },
-    };
+  return properties;
+};
+
+const parametersIn = (place: 'query' | 'path', parameters: z.ZodObject) => {
+  const { required = [] } = z.toJSONSchema(parameters, { io: 'input' });
+  return Object.entries(propertiesOf(parameters)).map(([field, property]) => {
+    const { description, ...schema } = property as Record<string, unknown>;
+    const isRequired = required.includes(field) && { required: true };
+    return { name: field, in: place, ...isRequired, description, schema };
   });
 };
 
-const parametersIn = (place: 'query' | 'path', parameters: z.ZodObject) =>
-  fieldsOf(parameters).map(({ field, about, schema, required }) => ({
-    name: field,
-    in: place,
-    ...(required && { required }),
-    ...about,
-    schema,
-  }));
-
-const propertiesOf = (parameters: z.ZodObject) =>
-  Object.fromEntries(
-    fieldsOf(parameters).map(({ field, about, schema }) => [field, { ...about, ...schema }]),
-  );
+const albumInPath = parametersIn('path', albumParameters);
+const binary = { type: 'string', format: 'binary' };
+const genreCounts = list(object({ genre: value('string'), albums: value('integer') }));
 
 const schemas = {
   Album: object({
-    album_id: { type: 'integer', description: "The album's public id." },
+    album_id: value('integer', "The album's public id."),
     artist: nullable('string'),
     album_name: nullable('string'),
     genre: nullable('string'),
     release_year: nullable('integer'),
-    similarity_score: { type: 'number', description: 'Cosine of the embeddings, -1 to 1.' },
-    pitchfork_score: { ...nullable('number'), description: '0.0 to 10.0.' },
-    best_new_music: { type: 'boolean' },
-    image_url: { type: 'string', description: 'Path of the cover on this server.' },
+    similarity_score: value('number', 'Cosine of the embeddings, -1 to 1.'),
+    pitchfork_score: nullable('number', '0.0 to 10.0.'),
+    best_new_music: value('boolean'),
+    image_url: value('string', 'Path of the cover on this server.'),
     cover_url_original: nullable('string'),
   }),
   Identified: object({
-    album_id: { type: 'integer' },
+    album_id: value('integer'),
     artist: nullable('string'),
     album_name: nullable('string'),
-    points: {
-      type: 'integer',
-      description: 'Number of features of the cover that were found in the picture.',
-    },
+    points: value('integer', 'Number of features of the cover that were found in the picture.'),
     outline: {
-      type: 'array',
-      minItems: 4,
-      maxItems: 4,
-      items: { type: 'array', minItems: 2, maxItems: 2, items: { type: 'number' } },
-      description:
+      ...list(
+        { ...list(value('number')), minItems: 2, maxItems: 2 },
         "Corners of the cover, clockwise from its top left: x and y as fractions of the upright picture's width and height; outside 0 to 1 where the cover extends beyond the picture.",
+      ),
+      ...{ minItems: 4, maxItems: 4 },
     },
-    alternatives: {
-      type: 'array',
-      items: { type: 'integer' },
-      description:
-        'Albums whose covers fit the same place almost as well: other editions, or singles with the same artwork.',
-    },
+    alternatives: list(
+      value('integer'),
+      'Albums whose covers fit the same place almost as well: other editions, or singles with the same artwork.',
+    ),
   }),
   SearchResponse: object(
     {
       success: { const: true },
       query_type: { enum: ['image', 'text', 'similar'] },
       identified: {
-        type: ['array', 'null'],
-        items: ref('Identified'),
-        description:
+        ...nullable(
+          'array',
           'Albums recognised in the picture, largest first, regardless of the filters; empty: none of this catalog; null: recognition did not run (image searches only).',
+        ),
+        items: ref('Identified'),
       },
-      total_results: { type: 'integer' },
-      results: { type: 'array', items: ref('Album') },
-      notes: {
-        type: 'array',
-        items: { type: 'string' },
-        description:
-          'Notes on the filters, such as a genre that no album has; absent if there are none.',
-      },
-      query: { type: 'string', description: 'The text (text searches only).' },
-      similar_to: {
-        type: 'integer',
-        description: 'The album that the results are similar to (similar searches only).',
-      },
+      total_results: value('integer'),
+      results: list(ref('Album')),
+      notes: list(
+        value('string'),
+        'Notes on the filters, such as a genre that no album has; absent if there are none.',
+      ),
+      query: value('string', 'The text (text searches only).'),
+      similar_to: value(
+        'integer',
+        'The album that the results are similar to (similar searches only).',
+      ),
     },
     ['success', 'query_type', 'total_results', 'results'],
   ),
   Problem: object(
     {
-      type: { type: 'string' },
-      title: { type: 'string' },
-      status: { type: 'integer' },
+      type: value('string'),
+      title: value('string'),
+      status: value('integer'),
       code: { enum: Object.keys(problems) },
-      detail: { type: 'string', description: 'What was wrong with this request, in one sentence.' },
-      instance: { type: 'string' },
-      request_id: { type: 'string', description: 'The same as in X-Request-Id and in the log.' },
-      parameters: {
-        type: 'array',
-        items: { type: 'string' },
-        description: 'Names of the invalid parameters, if the error is about parameters.',
-      },
+      detail: value('string', 'What was wrong with this request, in one sentence.'),
+      instance: value('string'),
+      request_id: value('string', 'The same as in X-Request-Id and in the log.'),
+      parameters: list(
+        value('string'),
+        'Names of the invalid parameters, if the error is about parameters.',
+      ),
     },
     ['type', 'title', 'status', 'code', 'detail', 'instance', 'request_id'],
   ),
@@ -191,188 +198,110 @@ const schemas = {
 
 const systemPaths = {
   '/': {
-    get: {
-      summary: 'What this is',
-      security: [],
-      responses: {
-        200: json(
-          'Name, version and endpoints. (Clients that prefer HTML get the page.)',
-          object({
-            name: { type: 'string' },
-            version: { type: 'string' },
-            albums_indexed: { type: 'integer' },
-            model: { type: 'string' },
-            starter_set: { type: 'boolean' },
-            endpoints: { type: 'array', items: { type: 'string' } },
-          }),
-        ),
-        ...problemResponses(...assetCodes),
-      },
-    },
+    get: open('What this is', {
+      200: answer('Name, version and endpoints. (Clients that prefer HTML get the page.)', {
+        name: value('string'),
+        version: value('string'),
+        albums_indexed: value('integer'),
+        model: value('string'),
+        starter_set: value('boolean'),
+        endpoints: list(value('string')),
+      }),
+      ...problemResponses(...assetCodes),
+    }),
   },
   '/health': {
-    get: {
-      summary: 'Whether the process is alive, and what it has loaded',
-      security: [],
-      responses: {
-        200: json(
-          'Alive.',
-          object({
-            status: { const: 'healthy' },
-            models_loaded: object({
-              image_encoder: { type: 'boolean' },
-              text_encoder: { type: 'boolean' },
-              index: { type: 'boolean' },
-              catalog: { type: 'boolean' },
-            }),
-            albums_indexed: {
-              ...nullable('integer'),
-              description: 'null until the index is loaded.',
-            },
-            identification: {
-              ...nullable('boolean'),
-              description: 'Whether albums are recognised in pictures; null until that is known.',
-            },
-            catalog_issues: {
-              type: ['array', 'null'],
-              items: { type: 'string' },
-              description: 'Problems with the metadata as a whole, such as a missing column.',
-            },
-            starter_set: nullable('boolean'),
-            uptime_seconds: { type: 'number' },
-            response_time_ms: { type: 'number' },
-          }),
+    get: open('Whether the process is alive, and what it has loaded', {
+      200: answer('Alive.', {
+        status: { const: 'healthy' },
+        models_loaded: object({
+          image_encoder: value('boolean'),
+          text_encoder: value('boolean'),
+          index: value('boolean'),
+          catalog: value('boolean'),
+        }),
+        albums_indexed: nullable('integer', 'null until the index is loaded.'),
+        identification: nullable(
+          'boolean',
+          'Whether albums are recognised in pictures; null until that is known.',
         ),
-      },
-    },
+        catalog_issues: {
+          ...nullable('array', 'Problems with the metadata as a whole, such as a missing column.'),
+          items: value('string'),
+        },
+        starter_set: nullable('boolean'),
+        uptime_seconds: value('number'),
+        response_time_ms: value('number'),
+      }),
+    }),
   },
   '/ready': {
-    get: {
-      summary: 'Whether everything is loaded and consistent',
-      security: [],
-      responses: {
-        200: json(
-          'Ready.',
-          object({ status: { const: 'ready' }, albums_indexed: nullable('integer') }),
-        ),
-        ...problemResponses('starting'),
-      },
-    },
+    get: open('Whether everything is loaded and consistent', {
+      200: answer('Ready.', { status: { const: 'ready' }, albums_indexed: nullable('integer') }),
+      ...problemResponses('starting'),
+    }),
   },
-  '/openapi.json': {
-    get: {
-      summary: 'This document',
-      security: [],
-      responses: { 200: json('OpenAPI 3.1.', { type: 'object' }) },
-    },
-  },
+  '/openapi.json': { get: open('This document', { 200: json('OpenAPI 3.1.', value('object')) }) },
   '/docs': {
-    get: {
-      summary: 'This document as an interactive page',
-      security: [],
-      responses: { 200: { description: 'A page.', content: { 'text/html': {} } } },
-    },
+    get: open('This document as an interactive page', {
+      200: { description: 'A page.', content: { 'text/html': {} } },
+    }),
   },
 };
 
 const catalogPaths = {
   '/api/stats': {
-    get: {
-      summary: 'Statistics of the catalog',
-      responses: {
-        200: json(
-          'The statistics.',
-          object({
-            total_albums: { type: 'integer' },
-            top_genres: {
-              type: 'array',
-              maxItems: 10,
-              items: object({ genre: { type: 'string' }, albums: { type: 'integer' } }),
-            },
-            first_year: nullable('integer'),
-            last_year: nullable('integer'),
-            mean_pitchfork_score: nullable('number'),
-            best_new_music: { type: 'integer' },
-          }),
-        ),
-        ...problemResponses('unauthorized', 'assets_missing', 'catalog_unreadable'),
-      },
-    },
+    get: guarded('Statistics of the catalog', {}, catalogCodes, {
+      200: answer('The statistics.', {
+        total_albums: value('integer'),
+        top_genres: { ...genreCounts, maxItems: 10 },
+        first_year: nullable('integer'),
+        last_year: nullable('integer'),
+        mean_pitchfork_score: nullable('number'),
+        best_new_music: value('integer'),
+      }),
+    }),
   },
   '/api/genres': {
-    get: {
-      summary: 'Every genre, with its number of albums',
-      responses: {
-        200: json(
-          'Most albums first.',
-          object({
-            genres: {
-              type: 'array',
-              items: object({ genre: { type: 'string' }, albums: { type: 'integer' } }),
-            },
-          }),
-        ),
-        ...problemResponses('unauthorized', 'assets_missing', 'catalog_unreadable'),
-      },
-    },
+    get: guarded('Every genre, with its number of albums', {}, catalogCodes, {
+      200: answer('Most albums first.', { genres: genreCounts }),
+    }),
   },
   '/api/year-range': {
-    get: {
-      summary: 'First and last release year',
-      responses: {
-        200: json(
-          'The years.',
-          object({ year_min: nullable('integer'), year_max: nullable('integer') }),
-        ),
-        ...problemResponses('unauthorized', 'assets_missing', 'catalog_unreadable'),
-      },
-    },
+    get: guarded('First and last release year', {}, catalogCodes, {
+      200: answer('The years.', { year_min: nullable('integer'), year_max: nullable('integer') }),
+    }),
   },
   '/api/albums/{album_id}': {
-    get: {
-      summary: 'One album',
-      parameters: parametersIn('path', albumParameters),
-      responses: {
-        200: json(
-          'The album.',
-          object({
-            album_id: { type: 'integer' },
-            artist: nullable('string'),
-            album_name: nullable('string'),
-            genre: nullable('string'),
-            label: nullable('string'),
-            release_year: nullable('integer'),
-            pitchfork_score: nullable('number'),
-            best_new_music: { type: 'boolean' },
-            reviewer: nullable('string'),
-            image_url: { type: 'string' },
-            cover_url_original: nullable('string'),
-            identifiable: {
-              ...nullable('boolean'),
-              description:
-                'Whether the cover has enough features to be recognised in a picture; null: unknown, or recognition is off.',
-            },
-          }),
-        ),
-        ...problemResponses(
-          'unauthorized',
-          'invalid_parameter',
-          'album_not_found',
-          'assets_missing',
-          'catalog_unreadable',
-        ),
+    get: guarded(
+      'One album',
+      { parameters: albumInPath },
+      ['invalid_parameter', 'album_not_found', ...catalogCodes],
+      {
+        200: answer('The album.', {
+          album_id: value('integer'),
+          artist: nullable('string'),
+          album_name: nullable('string'),
+          genre: nullable('string'),
+          label: nullable('string'),
+          release_year: nullable('integer'),
+          pitchfork_score: nullable('number'),
+          best_new_music: value('boolean'),
+          reviewer: nullable('string'),
+          image_url: value('string'),
+          cover_url_original: nullable('string'),
+          identifiable: nullable(
+            'boolean',
+            'Whether the cover has enough features to be recognised in a picture; null: unknown, or recognition is off.',
+          ),
+        }),
       },
-    },
+    ),
   },
   '/api/image/{album_id}': {
-    get: {
-      summary: 'The cover of an album',
-      security: [],
-      parameters: [
-        ...parametersIn('path', albumParameters),
-        ...parametersIn('query', thumbnailParameters),
-      ],
-      responses: {
+    get: open(
+      'The cover of an album',
+      {
         200: { description: 'The cover.', content: { 'image/jpeg': {} } },
         302: {
           description:
@@ -388,115 +317,86 @@ const catalogPaths = {
           'precondition_failed',
         ),
       },
-    },
+      { parameters: [...albumInPath, ...parametersIn('query', thumbnailParameters)] },
+    ),
   },
 };
 
 const searchPaths = ({ limits }: Config) => ({
   '/api/search-by-image': {
-    post: {
-      summary: 'Search by picture',
-      description: `${formatList} of at most ${String(limits.uploadBytes / 1024 / 1024)} MB: the field \`file\` of a form, or the raw body. \`k\` and the filters may be in the form or in the query string.`,
-      parameters: parametersIn('query', imageParameters(limits.k)),
-      requestBody: {
-        required: false,
-        content: {
-          'multipart/form-data': {
-            schema: object(
-              {
-                file: { type: 'string', format: 'binary' },
-                ...propertiesOf(imageParameters(limits.k)),
-              },
-              [],
-            ),
+    post: guarded(
+      'Search by picture',
+      {
+        description: `${formatList} of at most ${String(limits.uploadBytes / 1024 / 1024)} MB: the field \`file\` of a form, or the raw body. \`k\` and the filters may be in the form or in the query string.`,
+        parameters: parametersIn('query', imageParameters(limits.k)),
+        requestBody: {
+          required: false,
+          content: {
+            'multipart/form-data': {
+              schema: object({ file: binary, ...propertiesOf(imageParameters(limits.k)) }, []),
+            },
+            'image/*': { schema: binary },
           },
-          'image/*': { schema: { type: 'string', format: 'binary' } },
         },
       },
-      responses: {
-        200: json(
-          'The albums that were recognised, then the others, most similar first.',
-          ref('SearchResponse'),
-        ),
-        ...problemResponses(
-          'unauthorized',
-          'invalid_parameter',
-          'missing_file',
-          'unexpected_field',
-          'too_many_files',
-          'empty_file',
-          'malformed_upload',
-          'upload_incomplete',
-          'upload_too_large',
-          'not_an_image',
-          'unsupported_image',
-          'unreadable_image',
-          'image_too_large',
-          'uploads_disabled',
-          'upload_not_found',
-          'busy',
-          ...assetCodes,
-        ),
-      },
-    },
+      [
+        'invalid_parameter',
+        'missing_file',
+        'unexpected_field',
+        'too_many_files',
+        'empty_file',
+        'malformed_upload',
+        'upload_incomplete',
+        'upload_too_large',
+        'not_an_image',
+        'unsupported_image',
+        'unreadable_image',
+        'image_too_large',
+        'uploads_disabled',
+        'upload_not_found',
+        'busy',
+        ...assetCodes,
+      ],
+      albumsFound('The albums that were recognised, then the others, most similar first.'),
+    ),
   },
   '/api/uploads': {
-    post: {
-      summary: 'A presigned form for uploading a picture to S3',
-      description: `For pictures too large for a request (AWS Lambda accepts about 4.4 MB). Send \`fields\` and then the picture as \`file\` to \`url\`, then search by \`upload_id\`. At most ${String(limits.uploadBytes / 1024 / 1024)} MB.`,
-      requestBody: {
-        required: false,
-        content: {
-          'application/json': {
-            schema: object(propertiesOf(uploadParameters), []),
-          },
+    post: guarded(
+      'A presigned form for uploading a picture to S3',
+      {
+        description: `For pictures too large for a request (AWS Lambda accepts about 4.4 MB). Send \`fields\` and then the picture as \`file\` to \`url\`, then search by \`upload_id\`. At most ${String(limits.uploadBytes / 1024 / 1024)} MB.`,
+        requestBody: {
+          required: false,
+          content: { 'application/json': { schema: object(propertiesOf(uploadParameters), []) } },
         },
       },
-      responses: {
-        201: json(
-          'The form.',
-          object({
-            upload_id: { type: 'string', format: 'uuid' },
-            url: { type: 'string', format: 'uri' },
-            fields: { type: 'object', additionalProperties: { type: 'string' } },
-            max_bytes: { type: 'integer' },
-            expires_in: { type: 'integer', description: 'Seconds.' },
-          }),
-        ),
-        ...problemResponses(
-          'unauthorized',
-          'invalid_parameter',
-          'invalid_request',
-          'uploads_disabled',
-        ),
+      ['invalid_parameter', 'invalid_request', 'uploads_disabled'],
+      {
+        201: answer('The form.', {
+          upload_id: { type: 'string', format: 'uuid' },
+          url: { type: 'string', format: 'uri' },
+          fields: { type: 'object', additionalProperties: value('string') },
+          max_bytes: value('integer'),
+          expires_in: value('integer', 'Seconds.'),
+        }),
       },
-    },
+    ),
   },
   '/api/albums/{album_id}/similar': {
-    get: {
-      summary: 'Albums with similar covers',
-      parameters: [
-        ...parametersIn('path', albumParameters),
-        ...parametersIn('query', similarParameters(limits.k)),
-      ],
-      responses: {
-        200: json(
-          'The albums, most similar first, without the album itself.',
-          ref('SearchResponse'),
-        ),
-        ...problemResponses('unauthorized', 'invalid_parameter', 'album_not_found', ...assetCodes),
-      },
-    },
+    get: guarded(
+      'Albums with similar covers',
+      { parameters: [...albumInPath, ...parametersIn('query', similarParameters(limits.k))] },
+      ['invalid_parameter', 'album_not_found', ...assetCodes],
+      albumsFound('The albums, most similar first, without the album itself.'),
+    ),
   },
   '/api/search-by-text': {
-    get: {
-      summary: 'Search by text',
-      parameters: parametersIn('query', textParameters(limits.k)),
-      responses: {
-        200: json('The albums, most similar first.', ref('SearchResponse')),
-        ...problemResponses('unauthorized', 'invalid_parameter', 'busy', ...assetCodes),
-      },
-    },
+    get: guarded(
+      'Search by text',
+      { parameters: parametersIn('query', textParameters(limits.k)) },
+      ['invalid_parameter', 'busy', ...assetCodes],
+      albumsFound('The albums, most similar first.'),
+    ),
   },
 });
 
