@@ -2,7 +2,7 @@ import type { Readable, Transform } from 'node:stream';
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import type { Request } from 'express';
 import busboy from 'busboy';
-import { AppError } from '../errors.ts';
+import { AppError, type ErrorCode } from '../errors.ts';
 import { sniffImage } from '../imaging/sniff.ts';
 
 export interface Upload {
@@ -37,7 +37,7 @@ const parseMs = 1000;
 const fileField = 'file';
 
 /** Name of the field with the id of a picture that was uploaded to S3. */
-export const uploadIdField = 'upload_id';
+const uploadIdField = 'upload_id';
 
 /**
  * Reads one picture from a request: field `file` of a multipart form, or the body itself. It is parsed as it arrives
@@ -52,22 +52,18 @@ export async function readUpload(request: Request, limits: UploadLimits): Promis
   const mostBytes = limits.bytes + (read === readRaw ? 0 : formOverhead);
   if (Number(request.get('content-length') ?? 0) > mostBytes) throw tooLarge(limits);
 
-  let detach = (): void => undefined;
+  const cleanUps: (() => void)[] = [];
   const upload = await new Promise<Upload>((resolve, reject) => {
     const body = decompress(request, reject);
-    const unwatch = watch({ request, body }, limits, mostBytes, reject);
-    detach = unwatch;
-    const stopReading = read({ request, body }, limits, { resolve, reject });
-    detach = () => {
-      unwatch();
-      stopReading();
-      if (body !== request) {
-        request.unpipe();
-        body.destroy();
-      }
-    };
+    cleanUps.push(watch({ request, body }, limits, mostBytes, reject));
+    cleanUps.push(read({ request, body }, limits, { resolve, reject }));
+    if (body !== request)
+      cleanUps.push(
+        () => request.unpipe(),
+        () => body.destroy(),
+      );
   }).finally(() => {
-    detach();
+    for (const cleanUp of cleanUps) cleanUp();
   });
   if (upload.file?.length === 0)
     throw type === ''
@@ -127,15 +123,12 @@ function watch(
   const stopped = (why: string) => {
     reject(new AppError('upload_incomplete', `The upload was interrupted: ${why}.`));
   };
-  const timer = setTimeout(() => {
-    stopped(`nothing arrived for ${String(idleSeconds)} seconds`);
-  }, 1000 * idleSeconds);
-  const deadline = setTimeout(() => {
-    stopped(`it was not complete after ${String(seconds)} seconds`);
-  }, 1000 * seconds);
+  const stopAfter = (time: number, why: string) => setTimeout(stopped, 1000 * time, why);
+  const idle = stopAfter(idleSeconds, `nothing arrived for ${String(idleSeconds)} seconds`);
+  const deadline = stopAfter(seconds, `it was not complete after ${String(seconds)} seconds`);
   let received = 0;
   const onData = (chunk: Buffer) => {
-    timer.refresh();
+    idle.refresh();
     received += chunk.length;
     if (received > mostBytes) reject(tooLarge(limits));
   };
@@ -151,9 +144,7 @@ function watch(
   body.on('data', onData).on('end', onEnd);
   request.on('close', onClose).on('error', onClose);
   return () => {
-    clearTimeout(timer);
-    clearTimeout(deadline);
-    clearTimeout(unfinished);
+    for (const timer of [idle, deadline, unfinished]) clearTimeout(timer);
     body.off('data', onData).off('end', onEnd);
     request.off('close', onClose);
   };
@@ -174,6 +165,9 @@ function readForm(
   limits: UploadLimits,
   { resolve, reject }: Outcome,
 ): () => void {
+  const refuse = (code: ErrorCode, detail: string) => {
+    reject(new AppError(code, detail));
+  };
   const fields = new Map<string, string | string[]>();
   let file: Buffer | undefined;
   const form = openForm(request, limits);
@@ -181,11 +175,9 @@ function readForm(
     stream.on('error', () => undefined); // the form reports the same error
     if (name !== fileField) {
       stream.resume();
-      reject(
-        new AppError(
-          'unexpected_field',
-          `Expected the picture in the field "${fileField}" but received "${name}".`,
-        ),
+      refuse(
+        'unexpected_field',
+        `Expected the picture in the field "${fileField}" but received "${name}".`,
       );
       return;
     }
@@ -198,29 +190,22 @@ function readForm(
     stream.on('end', () => (file = Buffer.concat(chunks)));
   });
   const onField = (name: string | undefined, latin1: string, valueTruncated: boolean) => {
-    if (name === undefined) {
-      reject(malformed('it has a field without a name'));
-      return;
-    }
+    if (name === undefined) throw malformed('it has a field without a name');
     const bytes = Buffer.from(latin1, 'latin1');
     if (name === fileField) {
       // React Native and others send a picture without a file name; busboy takes it for text.
-      if (valueTruncated) reject(tooLarge(limits));
-      else if (sniffImage(bytes) !== null) file = bytes;
-      else
-        reject(
-          new AppError(
-            'missing_file',
-            `The field "${fileField}" contains text: send the picture itself, as a file.`,
-          ),
+      if (valueTruncated) throw tooLarge(limits);
+      if (sniffImage(bytes) === null)
+        throw new AppError(
+          'missing_file',
+          `The field "${fileField}" contains text: send the picture itself, as a file.`,
         );
+      file = bytes;
       return;
     }
     if (bytes.length > mostFieldBytes)
-      reject(
-        malformed(
-          `the field "${name.slice(0, 100)}" has more than ${String(mostFieldBytes)} bytes`,
-        ),
+      throw malformed(
+        `the field "${name.slice(0, 100)}" has more than ${String(mostFieldBytes)} bytes`,
       );
     const value = fieldText(latin1, bytes);
     const before = fields.get(name);
@@ -235,9 +220,7 @@ function readForm(
     }
   });
   form.on('filesLimit', () => {
-    reject(
-      new AppError('too_many_files', 'Expected one picture but received more: send one at a time.'),
-    );
+    refuse('too_many_files', 'Expected one picture but received more: send one at a time.');
   });
   for (const limit of ['fieldsLimit', 'partsLimit'] as const)
     form.on(limit, () => {
@@ -250,19 +233,16 @@ function readForm(
     if (file || String(fields.get(uploadIdField) ?? '').trim() !== '')
       resolve({ file, fields: Object.fromEntries(fields) });
     else
-      reject(
-        new AppError(
-          'missing_file',
-          `Expected a picture in the field "${fileField}" but the form has none.`,
-        ),
+      refuse(
+        'missing_file',
+        `Expected a picture in the field "${fileField}" but the form has none.`,
       );
   });
   body.pipe(form);
   return () => body.unpipe(form);
 }
 
-function openForm(request: Request, limits: UploadLimits) {
-  const { bytes } = limits;
+function openForm(request: Request, { bytes }: UploadLimits) {
   const type = request.get('content-type') ?? '';
   if (!/^multipart\/form-data\b/i.test(type)) throw unexpectedType(type);
   try {
