@@ -4,10 +4,10 @@ import type { AlbumFilter } from '../catalog/filter.ts';
 import { maxDepth } from '../config/config.ts';
 import { AppError } from '../errors.ts';
 import { integer, number, parseFields } from '../config/fields.ts';
-import { thumbnailSizes, type ThumbnailSize } from '../imaging/thumbnails.ts';
+import { thumbnailSizes } from '../imaging/thumbnails.ts';
 
 /** `k` if the request has none. */
-export const defaultK = 10;
+const defaultK = 10;
 
 /** Values by name, from a query string or form; a repeated name has a list. */
 export type RawParameters = Readonly<Record<string, unknown>>;
@@ -72,10 +72,14 @@ function known(raw: RawParameters, names: readonly string[]): Record<string, unk
   );
 }
 
-/** Makes the reader of an endpoint's parameters. @throws AppError `invalid_parameter` */
-const reader = <Shape extends z.ZodRawShape>(schema: z.ZodObject<Shape>) => {
+/** Makes the reader of an endpoint's parameters, which converts what the schema has made of them. */
+const reader = <Shape extends z.ZodRawShape, Value>(
+  schema: z.ZodObject<Shape>,
+  convert: (fields: z.output<z.ZodObject<Shape>>) => Value,
+) => {
   const names = Object.keys(schema.shape);
-  return (raw: RawParameters) => parseFields(schema, known(raw, names), 'invalid_parameter');
+  return (raw: RawParameters) =>
+    convert(parseFields(schema, known(raw, names), 'invalid_parameter'));
 };
 
 const yes = ['true', '1', 'yes', 'on'];
@@ -189,16 +193,11 @@ export const uploadParameters = z.object({
 });
 
 /** `k`, `offset` and the filters of a search. */
-export interface SearchParameters {
+interface SearchParameters {
   k: number;
   /** How many of the best results are skipped. */
   offset: number;
   filter: AlbumFilter;
-}
-
-export interface ImageParameters extends SearchParameters {
-  /** `false`: skip album recognition. */
-  identify?: false;
 }
 
 /** `k`, `offset` and the filters. @throws AppError `invalid_parameter` if `year_max` is earlier than `year_min` */
@@ -229,42 +228,22 @@ function toSearch(value: z.output<ReturnType<typeof similarParameters>>): Search
  * AppError `invalid_parameter`, naming the parameter, what was expected and what was received.
  */
 
-export function similarParameterReader(maxK: number) {
-  const read = reader(similarParameters(maxK));
-  return (raw: RawParameters): SearchParameters => toSearch(read(raw));
-}
+export const similarParameterReader = (maxK: number) => reader(similarParameters(maxK), toSearch);
 
-export function textParameterReader(maxK: number) {
-  const read = reader(textParameters(maxK));
-  return (raw: RawParameters): { query: string; parameters: SearchParameters } => {
-    const value = read(raw);
-    return { query: value.query, parameters: toSearch(value) };
-  };
-}
+export const textParameterReader = (maxK: number) =>
+  reader(textParameters(maxK), (fields) => ({ query: fields.query, parameters: toSearch(fields) }));
 
-export function imageParameterReader(maxK: number) {
-  const read = reader(imageParameters(maxK));
-  return (raw: RawParameters): { uploadId?: string; parameters: ImageParameters } => {
-    const value = read(raw);
-    return {
-      ...(value.upload_id !== undefined && { uploadId: value.upload_id }),
-      parameters: { ...toSearch(value), ...(!value.identify && { identify: false }) },
-    };
-  };
-}
+export const imageParameterReader = (maxK: number) =>
+  reader(imageParameters(maxK), (fields) => ({
+    uploadId: fields.upload_id,
+    parameters: { ...toSearch(fields), ...(!fields.identify && { identify: false as const }) },
+  }));
 
-const readAlbum = reader(albumParameters);
+/** An album's id, from a path. */
+export const readAlbumId = reader(albumParameters, (fields) => fields.album_id);
 
-/** Reads an album's id from a path. @throws AppError `invalid_parameter` */
-export const readAlbumId = (raw: RawParameters): number => readAlbum(raw).album_id;
+/** The size of a thumbnail; `undefined`: the cover itself. */
+export const readThumbnailSize = reader(thumbnailParameters, (fields) => fields.size);
 
-const readThumbnail = reader(thumbnailParameters);
-
-/** Reads the size of a thumbnail; `undefined`: the cover itself. @throws AppError `invalid_parameter` */
-export const readThumbnailSize = (raw: RawParameters): ThumbnailSize | undefined =>
-  readThumbnail(raw).size;
-
-const readUploadBody = reader(uploadParameters);
-
-/** Reads what kind of picture is going to be uploaded. @throws AppError `invalid_parameter` */
-export const readUploadType = (raw: RawParameters): string => readUploadBody(raw).content_type;
+/** What kind of picture is going to be uploaded. */
+export const readUploadType = reader(uploadParameters, (fields) => fields.content_type);
