@@ -1,4 +1,4 @@
-import type { Request, Response } from 'express';
+import type { Response } from 'express';
 import type { Config } from '../config/config.ts';
 import type { Services } from '../services.ts';
 import type { Metrics } from './metrics.ts';
@@ -31,7 +31,7 @@ export const clientLeft = (response: Response): boolean =>
   (!response.writableEnded || response.socket === null || response.socket.destroyed);
 
 /** A signal that is aborted if the client disconnects before its response. */
-export const leaveSignal = (_request: Request, response: Response): AbortSignal => {
+export const leaveSignal = (response: Response): AbortSignal => {
   const controller = new AbortController();
   response.once('close', () => {
     if (clientLeft(response)) controller.abort(new Error('the client left'));

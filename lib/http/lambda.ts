@@ -23,11 +23,6 @@ const marginMs = 500;
 /** Response bodies that are not text must be base64-encoded, and so must compressed text. */
 const isText = /^(text\/|application\/(json|problem\+json|javascript))/;
 
-/** The part of Lambda's second argument that is used. */
-interface LambdaContext {
-  getRemainingTimeInMillis?: () => number;
-}
-
 /**
  * An endpoint as a Lambda handler for events of API Gateway (HTTP API and REST), function URLs and load balancers. Warm
  * invocations reuse what the first one loaded. If the response is not ready in time, it is 503 `out_of_time`, and
@@ -56,7 +51,7 @@ export function createHandler(...routers: MakeRouter[]): LambdaHandler {
   };
   const answer = serverless(createApp(context, log, routers), options);
   const giveUp = serverless(createApp(context, log, [outOfTimeRouter]), options);
-  return async (event, invocation: LambdaContext) => {
+  return async (event, invocation: { getRemainingTimeInMillis?: () => number }) => {
     const remaining = invocation.getRemainingTimeInMillis?.();
     if (remaining === undefined) return answer(event, invocation);
     const late = Symbol('late');
@@ -72,12 +67,10 @@ export function createHandler(...routers: MakeRouter[]): LambdaHandler {
 
 /** Answers every request with `out_of_time`. */
 const outOfTimeRouter: MakeRouter = () =>
-  Router().use((_request, _response, next) => {
-    next(
-      new AppError(
-        'out_of_time',
-        'The answer was not ready in the time that this function has: try again in a moment.',
-      ),
+  Router().use(() => {
+    throw new AppError(
+      'out_of_time',
+      'The answer was not ready in the time that this function has: try again in a moment.',
     );
   });
 

@@ -54,7 +54,6 @@ export function createMetrics() {
     labelNames: ['cached'],
     registers,
   });
-
   const identified = new Counter({
     name: 'shazam_identifications_total',
     help: 'Pictures in which albums were looked for, by whether one was recognised.',

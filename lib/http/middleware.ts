@@ -55,10 +55,10 @@ export const requestLog =
         ...search,
       };
       const left = clientLeft(response);
-      const { status, ms } = line;
-      onOver?.({ request, status: left ? null : status, ms, code: error?.code, search });
+      const status = left ? null : line.status;
+      onOver?.({ request, status, ms: line.ms, code: error?.code, search });
       const fault = error && problems[error.code].status >= 500 && !passing.has(error.code);
-      if (left && !fault) log.warn({ ...line, status: null }, 'client hung up');
+      if (left && !fault) log.warn({ ...line, status }, 'client hung up');
       else if (fault) log.error({ ...line, err: error.cause ?? error }, 'failed');
       else log.info(line, error ? 'refused' : 'answered');
     });
@@ -84,20 +84,16 @@ export const readKey =
  * sends no such header, and a key in a URL would end up in logs.
  */
 export const requireKey: RequestHandler = (request, response, next) => {
-  if (request.path.startsWith('/image/')) {
-    next();
-  } else if (keyOf(response) !== undefined) {
-    response.set('Cache-Control', 'private'); // a shared cache must not serve it to clients without a key
-    next();
-  } else {
+  const isOpen = request.path.startsWith('/image/');
+  if (!isOpen && keyOf(response) === undefined) {
     response.set('WWW-Authenticate', 'Bearer realm="shazam-visual"');
-    next(
-      new AppError(
-        'unauthorized',
-        'Expected a valid API key in Authorization (as Bearer) or in X-API-Key.',
-      ),
+    throw new AppError(
+      'unauthorized',
+      'Expected a valid API key in Authorization (as Bearer) or in X-API-Key.',
     );
   }
+  if (!isOpen) response.set('Cache-Control', 'private'); // a shared cache must not serve it to clients without a key
+  next();
 };
 
 /**
@@ -122,13 +118,11 @@ export const limitRate = (perMinute: number): RequestHandler =>
     },
     standardHeaders: 'draft-8',
     legacyHeaders: false,
-    handler: (_request, response, next) => {
+    handler: (_request, response) => {
       const whose = keyOf(response) === undefined ? 'from one address' : 'with one key';
-      next(
-        new AppError(
-          'rate_limited',
-          `Expected at most ${String(perMinute)} requests per minute ${whose}: wait for the number of seconds in Retry-After.`,
-        ),
+      throw new AppError(
+        'rate_limited',
+        `Expected at most ${String(perMinute)} requests per minute ${whose}: wait for the number of seconds in Retry-After.`,
       );
     },
   });
@@ -136,22 +130,18 @@ export const limitRate = (perMinute: number): RequestHandler =>
 /** Answers 405 for an existing path that does not accept the request's method. */
 export const allowOnly =
   (...methods: string[]): RequestHandler =>
-  (request, response, next) => {
+  (request, response) => {
     response.set('Allow', methods.join(', '));
-    next(
-      new AppError(
-        'method_not_allowed',
-        `Expected ${methods.join(' or ')} for ${request.path} but received ${request.method}.`,
-      ),
+    throw new AppError(
+      'method_not_allowed',
+      `Expected ${methods.join(' or ')} for ${request.path} but received ${request.method}.`,
     );
   };
 
-export const routeNotFound: RequestHandler = (request, _response, next) => {
-  next(
-    new AppError(
-      'route_not_found',
-      `There is no endpoint ${request.path}: GET / lists all endpoints.`,
-    ),
+export const routeNotFound: RequestHandler = (request) => {
+  throw new AppError(
+    'route_not_found',
+    `There is no endpoint ${request.path}: GET / lists all endpoints.`,
   );
 };
 

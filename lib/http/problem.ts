@@ -47,12 +47,8 @@ export const problems: Readonly<Record<ErrorCode, { status: number; title: strin
 };
 
 /** Seconds after which a retry is worthwhile: searches take tens of milliseconds, loading takes seconds. */
-const retryAfterSeconds: Partial<Record<ErrorCode, number>> = {
-  busy: 1,
-  out_of_time: 1,
-  encoder_lost: 1,
-};
-const retryAfterUnavailable = 5;
+const retryAfter = (code: ErrorCode) =>
+  code === 'busy' || code === 'out_of_time' || code === 'encoder_lost' ? 1 : 5;
 
 /**
  * Converts any error into one that may be shown to clients. Unexpected errors become `internal_error` without details;
@@ -60,16 +56,14 @@ const retryAfterUnavailable = 5;
  */
 export function toAppError(error: unknown): AppError {
   if (isAppError(error)) return error;
-  const status = statusOf(error);
+  const status = error instanceof Error && 'status' in error ? error.status : undefined;
   if (status === 416) return rangeNotSatisfiable(error);
   if (status === 412) return preconditionFailed(error);
-  if (status !== undefined && status >= 400 && status < 500)
+  if (typeof status === 'number' && status >= 400 && status < 500)
     return new AppError(
       'invalid_request',
       'The request is malformed: check the URL and its encoding.',
-      {
-        cause: error,
-      },
+      { cause: error },
     );
   return new AppError(
     'internal_error',
@@ -77,11 +71,6 @@ export function toAppError(error: unknown): AppError {
     { cause: error },
   );
 }
-
-const statusOf = (error: unknown): number | undefined =>
-  error instanceof Error && 'status' in error && typeof error.status === 'number'
-    ? error.status
-    : undefined;
 
 /** The body of an error response in the format of RFC 9457, with a stable `code`. */
 export const problemBody = ({ code, detail, parameters }: AppError) => {
@@ -103,8 +92,7 @@ export function sendProblem(response: Response, error: AppError): void {
   const body = problemBody(error);
   for (const name of headersOfContent) response.removeHeader(name);
   response.set('Cache-Control', 'no-store');
-  if (body.status === 503)
-    response.set('Retry-After', String(retryAfterSeconds[error.code] ?? retryAfterUnavailable));
+  if (body.status === 503) response.set('Retry-After', String(retryAfter(error.code)));
   const text = JSON.stringify({
     ...body,
     instance: response.req.originalUrl,

@@ -2,16 +2,6 @@ import type { Logger } from 'pino';
 import type { Services } from '../services.ts';
 import { toAppError } from './problem.ts';
 
-export interface Reloader {
-  /**
-   * Reloads the files. If they can't be served, the old ones stay in use, and the log says why.
-   *
-   * @returns whether the new ones are served
-   */
-  reload: (why: 'signal' | 'manifest') => Promise<boolean>;
-  stop: () => void;
-}
-
 /** Most checks of the manifest that are skipped before files that could not be served are tried again. */
 const mostLooksBetween = 31;
 
@@ -22,7 +12,7 @@ const mostLooksBetween = 31;
  *
  * @param everySeconds interval between checks of the manifest; 0: never
  */
-export function watchFiles(services: Services, log: Logger, everySeconds: number): Reloader {
+export function watchFiles(services: Services, log: Logger, everySeconds: number) {
   let running = Promise.resolve(true);
   const reloadNow = async (why: string): Promise<boolean> => {
     const start = performance.now();
@@ -38,11 +28,13 @@ export function watchFiles(services: Services, log: Logger, everySeconds: number
       return false;
     }
   };
-  /** One at a time: a request during a reload causes another one after it. */
-  const reload = (why: 'signal' | 'manifest'): Promise<boolean> => {
-    running = running.then(() => reloadNow(why));
-    return running;
-  };
+  /**
+   * Reloads the files. If they can't be served, the old ones stay in use, and the log says why. One at a time: a
+   * request during a reload causes another one after it.
+   *
+   * @returns whether the new ones are served
+   */
+  const reload = (why: 'signal' | 'manifest') => (running = running.then(() => reloadNow(why)));
 
   /** The version that is served, or the one found at the first check. */
   let seen: string | undefined;

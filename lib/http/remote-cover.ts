@@ -63,7 +63,7 @@ async function passOn(body: Readable, response: Response): Promise<void> {
   try {
     await pipeline(body, response);
   } catch (cause) {
-    const clientLeft = isErrorWithCode(cause, 'ERR_STREAM_PREMATURE_CLOSE');
+    const clientLeft = (cause as NodeJS.ErrnoException).code === 'ERR_STREAM_PREMATURE_CLOSE';
     if (!clientLeft)
       response.locals['error'] = new AppError(
         'storage_unavailable',
@@ -73,6 +73,3 @@ async function passOn(body: Readable, response: Response): Promise<void> {
     response.destroy();
   }
 }
-
-const isErrorWithCode = (error: unknown, code: string): boolean =>
-  error instanceof Error && 'code' in error && error.code === code;

@@ -26,8 +26,8 @@ export interface RunningServer {
   url: string;
   /** Resolves when everything is loaded; rejects with the first failure, but the server keeps running. */
   warm: Promise<void>;
-  /** Reloads the files, without dropping a request. */
-  reload: () => Promise<void>;
+  /** Reloads the files, without dropping a request; `false` if the old ones stay in use. */
+  reload: () => Promise<boolean>;
   /** Takes no new connections, finishes requests in flight, then resolves; `false` if time ran out. */
   close: () => Promise<boolean>;
 }
@@ -80,9 +80,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   return {
     url,
     warm: loading.start(),
-    reload: async () => {
-      await files.reload('signal');
-    },
+    reload: () => files.reload('signal'),
     close: async () => {
       files.stop();
       metricsServer.close();
@@ -125,14 +123,11 @@ function answerUnparsable(error: Error & { code?: string }, socket: Socket): voi
     socket.destroy();
     return;
   }
-  const body = JSON.stringify(
-    problemBody(
-      new AppError(
-        'invalid_request',
-        'The request is not well-formed HTTP, or its body is incomplete.',
-      ),
-    ),
+  const refusal = new AppError(
+    'invalid_request',
+    'The request is not well-formed HTTP, or its body is incomplete.',
   );
+  const body = JSON.stringify(problemBody(refusal));
   socket.end(
     `HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\nContent-Length: ${String(Buffer.byteLength(body))}\r\nConnection: close\r\n\r\n${body}`,
   );

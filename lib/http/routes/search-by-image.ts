@@ -21,7 +21,7 @@ export function searchByImageRouter({ config, services, uploads }: HttpContext):
   };
   return Router()
     .post(path, async (request, response) => {
-      const signal = leaveSignal(request, response);
+      const signal = leaveSignal(response);
       // Invalid parameters and a full queue are reported before the upload is read.
       const early = readParameters(request.query);
       services.search.assertRoomForPicture();

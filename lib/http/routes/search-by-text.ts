@@ -12,7 +12,7 @@ export function searchByTextRouter({ config, services }: HttpContext): Router {
   return Router()
     .get(path, async (request, response) => {
       const { query, parameters } = readParameters(request.query);
-      const signal = leaveSignal(request, response);
+      const signal = leaveSignal(response);
       response.locals['search'] = parameters;
       const answer = await services.search.byText(query, { ...parameters, signal });
       answerSearch(response, 'text', answer, { query });
