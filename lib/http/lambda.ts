@@ -75,11 +75,8 @@ const outOfTimeRouter: MakeRouter = () =>
   });
 
 /** A function is ready when the index and the catalog match; models are loaded on demand. */
-const filesFit = async (services: Services): Promise<Readiness> => {
-  try {
-    await services.index();
-    return { ready: true };
-  } catch (error) {
-    return { ready: false, reason: toAppError(error).detail };
-  }
-};
+const filesFit = (services: Services): Promise<Readiness> =>
+  services.index().then(
+    () => ({ ready: true }),
+    (error: unknown) => ({ ready: false, reason: toAppError(error).detail }),
+  );

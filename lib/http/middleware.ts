@@ -92,7 +92,8 @@ export const requireKey: RequestHandler = (request, response, next) => {
       'Expected a valid API key in Authorization (as Bearer) or in X-API-Key.',
     );
   }
-  if (!isOpen) response.set('Cache-Control', 'private'); // a shared cache must not serve it to clients without a key
+  // A shared cache must not serve it to clients without a key.
+  if (!isOpen) response.set('Cache-Control', 'private');
   next();
 };
 

@@ -196,209 +196,192 @@ const schemas = {
   ),
 };
 
-const systemPaths = {
-  '/': {
-    get: open('What this is', {
-      200: answer('Name, version and endpoints. (Clients that prefer HTML get the page.)', {
-        name: value('string'),
-        version: value('string'),
-        albums_indexed: value('integer'),
-        model: value('string'),
-        starter_set: value('boolean'),
-        endpoints: list(value('string')),
-      }),
-      ...problemResponses(...assetCodes),
+const systemEndpoints = {
+  'GET /': open('What this is', {
+    200: answer('Name, version and endpoints. (Clients that prefer HTML get the page.)', {
+      name: value('string'),
+      version: value('string'),
+      albums_indexed: value('integer'),
+      model: value('string'),
+      starter_set: value('boolean'),
+      endpoints: list(value('string')),
     }),
-  },
-  '/health': {
-    get: open('Whether the process is alive, and what it has loaded', {
-      200: answer('Alive.', {
-        status: { const: 'healthy' },
-        models_loaded: object({
-          image_encoder: value('boolean'),
-          text_encoder: value('boolean'),
-          index: value('boolean'),
-          catalog: value('boolean'),
-        }),
-        albums_indexed: nullable('integer', 'null until the index is loaded.'),
-        identification: nullable(
+    ...problemResponses(...assetCodes),
+  }),
+  'GET /health': open('Whether the process is alive, and what it has loaded', {
+    200: answer('Alive.', {
+      status: { const: 'healthy' },
+      models_loaded: object({
+        image_encoder: value('boolean'),
+        text_encoder: value('boolean'),
+        index: value('boolean'),
+        catalog: value('boolean'),
+      }),
+      albums_indexed: nullable('integer', 'null until the index is loaded.'),
+      identification: nullable(
+        'boolean',
+        'Whether albums are recognised in pictures; null until that is known.',
+      ),
+      catalog_issues: {
+        ...nullable('array', 'Problems with the metadata as a whole, such as a missing column.'),
+        items: value('string'),
+      },
+      starter_set: nullable('boolean'),
+      uptime_seconds: value('number'),
+      response_time_ms: value('number'),
+    }),
+  }),
+  'GET /ready': open('Whether everything is loaded and consistent', {
+    200: answer('Ready.', { status: { const: 'ready' }, albums_indexed: nullable('integer') }),
+    ...problemResponses('starting'),
+  }),
+  'GET /openapi.json': open('This document', { 200: json('OpenAPI 3.1.', value('object')) }),
+  'GET /docs': open('This document as an interactive page', {
+    200: { description: 'A page.', content: { 'text/html': {} } },
+  }),
+};
+
+const catalogEndpoints = {
+  'GET /api/stats': guarded('Statistics of the catalog', {}, catalogCodes, {
+    200: answer('The statistics.', {
+      total_albums: value('integer'),
+      top_genres: { ...genreCounts, maxItems: 10 },
+      first_year: nullable('integer'),
+      last_year: nullable('integer'),
+      mean_pitchfork_score: nullable('number'),
+      best_new_music: value('integer'),
+    }),
+  }),
+  'GET /api/genres': guarded('Every genre, with its number of albums', {}, catalogCodes, {
+    200: answer('Most albums first.', { genres: genreCounts }),
+  }),
+  'GET /api/year-range': guarded('First and last release year', {}, catalogCodes, {
+    200: answer('The years.', { year_min: nullable('integer'), year_max: nullable('integer') }),
+  }),
+  'GET /api/albums/{album_id}': guarded(
+    'One album',
+    { parameters: albumInPath },
+    ['invalid_parameter', 'album_not_found', ...catalogCodes],
+    {
+      200: answer('The album.', {
+        album_id: value('integer'),
+        artist: nullable('string'),
+        album_name: nullable('string'),
+        genre: nullable('string'),
+        label: nullable('string'),
+        release_year: nullable('integer'),
+        pitchfork_score: nullable('number'),
+        best_new_music: value('boolean'),
+        reviewer: nullable('string'),
+        image_url: value('string'),
+        cover_url_original: nullable('string'),
+        identifiable: nullable(
           'boolean',
-          'Whether albums are recognised in pictures; null until that is known.',
+          'Whether the cover has enough features to be recognised in a picture; null: unknown, or recognition is off.',
         ),
-        catalog_issues: {
-          ...nullable('array', 'Problems with the metadata as a whole, such as a missing column.'),
-          items: value('string'),
-        },
-        starter_set: nullable('boolean'),
-        uptime_seconds: value('number'),
-        response_time_ms: value('number'),
       }),
-    }),
-  },
-  '/ready': {
-    get: open('Whether everything is loaded and consistent', {
-      200: answer('Ready.', { status: { const: 'ready' }, albums_indexed: nullable('integer') }),
-      ...problemResponses('starting'),
-    }),
-  },
-  '/openapi.json': { get: open('This document', { 200: json('OpenAPI 3.1.', value('object')) }) },
-  '/docs': {
-    get: open('This document as an interactive page', {
-      200: { description: 'A page.', content: { 'text/html': {} } },
-    }),
-  },
-};
-
-const catalogPaths = {
-  '/api/stats': {
-    get: guarded('Statistics of the catalog', {}, catalogCodes, {
-      200: answer('The statistics.', {
-        total_albums: value('integer'),
-        top_genres: { ...genreCounts, maxItems: 10 },
-        first_year: nullable('integer'),
-        last_year: nullable('integer'),
-        mean_pitchfork_score: nullable('number'),
-        best_new_music: value('integer'),
-      }),
-    }),
-  },
-  '/api/genres': {
-    get: guarded('Every genre, with its number of albums', {}, catalogCodes, {
-      200: answer('Most albums first.', { genres: genreCounts }),
-    }),
-  },
-  '/api/year-range': {
-    get: guarded('First and last release year', {}, catalogCodes, {
-      200: answer('The years.', { year_min: nullable('integer'), year_max: nullable('integer') }),
-    }),
-  },
-  '/api/albums/{album_id}': {
-    get: guarded(
-      'One album',
-      { parameters: albumInPath },
-      ['invalid_parameter', 'album_not_found', ...catalogCodes],
-      {
-        200: answer('The album.', {
-          album_id: value('integer'),
-          artist: nullable('string'),
-          album_name: nullable('string'),
-          genre: nullable('string'),
-          label: nullable('string'),
-          release_year: nullable('integer'),
-          pitchfork_score: nullable('number'),
-          best_new_music: value('boolean'),
-          reviewer: nullable('string'),
-          image_url: value('string'),
-          cover_url_original: nullable('string'),
-          identifiable: nullable(
-            'boolean',
-            'Whether the cover has enough features to be recognised in a picture; null: unknown, or recognition is off.',
-          ),
-        }),
+    },
+  ),
+  'GET /api/image/{album_id}': open(
+    'The cover of an album',
+    {
+      200: { description: 'The cover.', content: { 'image/jpeg': {} } },
+      302: {
+        description:
+          'The location of the cover: on a CDN, or in S3 if it is too large for a response.',
       },
-    ),
-  },
-  '/api/image/{album_id}': {
-    get: open(
-      'The cover of an album',
-      {
-        200: { description: 'The cover.', content: { 'image/jpeg': {} } },
-        302: {
-          description:
-            'The location of the cover: on a CDN, or in S3 if it is too large for a response.',
-        },
-        206: { description: 'The requested range.', content: { 'image/jpeg': {} } },
-        304: { description: 'The cached copy is current.' },
-        ...problemResponses(
-          'invalid_parameter',
-          'album_not_found',
-          'cover_not_found',
-          'range_not_satisfiable',
-          'precondition_failed',
-        ),
-      },
-      { parameters: [...albumInPath, ...parametersIn('query', thumbnailParameters)] },
-    ),
-  },
-};
-
-const searchPaths = ({ limits }: Config) => ({
-  '/api/search-by-image': {
-    post: guarded(
-      'Search by picture',
-      {
-        description: `${formatList} of at most ${String(limits.uploadBytes / 1024 / 1024)} MB: the field \`file\` of a form, or the raw body. \`k\` and the filters may be in the form or in the query string.`,
-        parameters: parametersIn('query', imageParameters(limits.k)),
-        requestBody: {
-          required: false,
-          content: {
-            'multipart/form-data': {
-              schema: object({ file: binary, ...propertiesOf(imageParameters(limits.k)) }, []),
-            },
-            'image/*': { schema: binary },
-          },
-        },
-      },
-      [
+      206: { description: 'The requested range.', content: { 'image/jpeg': {} } },
+      304: { description: 'The cached copy is current.' },
+      ...problemResponses(
         'invalid_parameter',
-        'missing_file',
-        'unexpected_field',
-        'too_many_files',
-        'empty_file',
-        'malformed_upload',
-        'upload_incomplete',
-        'upload_too_large',
-        'not_an_image',
-        'unsupported_image',
-        'unreadable_image',
-        'image_too_large',
-        'uploads_disabled',
-        'upload_not_found',
-        'busy',
-        ...assetCodes,
-      ],
-      albumsFound('The albums that were recognised, then the others, most similar first.'),
-    ),
-  },
-  '/api/uploads': {
-    post: guarded(
-      'A presigned form for uploading a picture to S3',
-      {
-        description: `For pictures too large for a request (AWS Lambda accepts about 4.4 MB). Send \`fields\` and then the picture as \`file\` to \`url\`, then search by \`upload_id\`. At most ${String(limits.uploadBytes / 1024 / 1024)} MB.`,
-        requestBody: {
-          required: false,
-          content: { 'application/json': { schema: object(propertiesOf(uploadParameters), []) } },
+        'album_not_found',
+        'cover_not_found',
+        'range_not_satisfiable',
+        'precondition_failed',
+      ),
+    },
+    { parameters: [...albumInPath, ...parametersIn('query', thumbnailParameters)] },
+  ),
+};
+
+const searchEndpoints = ({ limits }: Config) => ({
+  'POST /api/search-by-image': guarded(
+    'Search by picture',
+    {
+      description: `${formatList} of at most ${String(limits.uploadBytes / 1024 / 1024)} MB: the field \`file\` of a form, or the raw body. \`k\` and the filters may be in the form or in the query string.`,
+      parameters: parametersIn('query', imageParameters(limits.k)),
+      requestBody: {
+        required: false,
+        content: {
+          'multipart/form-data': {
+            schema: object({ file: binary, ...propertiesOf(imageParameters(limits.k)) }, []),
+          },
+          'image/*': { schema: binary },
         },
       },
-      ['invalid_parameter', 'invalid_request', 'uploads_disabled'],
-      {
-        201: answer('The form.', {
-          upload_id: { type: 'string', format: 'uuid' },
-          url: { type: 'string', format: 'uri' },
-          fields: { type: 'object', additionalProperties: value('string') },
-          max_bytes: value('integer'),
-          expires_in: value('integer', 'Seconds.'),
-        }),
+    },
+    [
+      'invalid_parameter',
+      'missing_file',
+      'unexpected_field',
+      'too_many_files',
+      'empty_file',
+      'malformed_upload',
+      'upload_incomplete',
+      'upload_too_large',
+      'not_an_image',
+      'unsupported_image',
+      'unreadable_image',
+      'image_too_large',
+      'uploads_disabled',
+      'upload_not_found',
+      'busy',
+      ...assetCodes,
+    ],
+    albumsFound('The albums that were recognised, then the others, most similar first.'),
+  ),
+  'POST /api/uploads': guarded(
+    'A presigned form for uploading a picture to S3',
+    {
+      description: `For pictures too large for a request (AWS Lambda accepts about 4.4 MB). Send \`fields\` and then the picture as \`file\` to \`url\`, then search by \`upload_id\`. At most ${String(limits.uploadBytes / 1024 / 1024)} MB.`,
+      requestBody: {
+        required: false,
+        content: { 'application/json': { schema: object(propertiesOf(uploadParameters), []) } },
       },
-    ),
-  },
-  '/api/albums/{album_id}/similar': {
-    get: guarded(
-      'Albums with similar covers',
-      { parameters: [...albumInPath, ...parametersIn('query', similarParameters(limits.k))] },
-      ['invalid_parameter', 'album_not_found', ...assetCodes],
-      albumsFound('The albums, most similar first, without the album itself.'),
-    ),
-  },
-  '/api/search-by-text': {
-    get: guarded(
-      'Search by text',
-      { parameters: parametersIn('query', textParameters(limits.k)) },
-      ['invalid_parameter', 'busy', ...assetCodes],
-      albumsFound('The albums, most similar first.'),
-    ),
-  },
+    },
+    ['invalid_parameter', 'invalid_request', 'uploads_disabled'],
+    {
+      201: answer('The form.', {
+        upload_id: { type: 'string', format: 'uuid' },
+        url: { type: 'string', format: 'uri' },
+        fields: { type: 'object', additionalProperties: value('string') },
+        max_bytes: value('integer'),
+        expires_in: value('integer', 'Seconds.'),
+      }),
+    },
+  ),
+  'GET /api/albums/{album_id}/similar': guarded(
+    'Albums with similar covers',
+    { parameters: [...albumInPath, ...parametersIn('query', similarParameters(limits.k))] },
+    ['invalid_parameter', 'album_not_found', ...assetCodes],
+    albumsFound('The albums, most similar first, without the album itself.'),
+  ),
+  'GET /api/search-by-text': guarded(
+    'Search by text',
+    { parameters: parametersIn('query', textParameters(limits.k)) },
+    ['invalid_parameter', 'busy', ...assetCodes],
+    albumsFound('The albums, most similar first.'),
+  ),
 });
+
+/** Endpoints in the form of OpenAPI, by path and method. Each path has one method. */
+const pathsOf = (operations: Record<string, object>) =>
+  Object.fromEntries(
+    Object.entries(operations).map(([endpoint, operation]) => {
+      const [method = '', path = ''] = endpoint.split(' ');
+      return [path, { [method.toLowerCase()]: operation }];
+    }),
+  );
 
 /** The API as OpenAPI 3.1, with the limits that are in force. */
 export const openApiDocument = (config: Config) => ({
@@ -415,7 +398,7 @@ export const openApiDocument = (config: Config) => ({
     { bearerKey: [] },
     { headerKey: [] },
   ],
-  paths: { ...searchPaths(config), ...catalogPaths, ...systemPaths },
+  paths: pathsOf({ ...searchEndpoints(config), ...catalogEndpoints, ...systemEndpoints }),
   components: {
     schemas,
     securitySchemes: {

@@ -31,14 +31,12 @@ const bare = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g, 
 /** The known name that an unknown one was probably meant to be. */
 function meantBy(name: string, names: readonly string[]): string | undefined {
   const found = bare(name);
-  const alike = (one: string) => {
-    const [a, b] = [found, bare(one)];
-    // Short names are too close to everything: only what is 4 letters or longer may have a wrong one.
-    return b.length >= 4 && a.length >= 4 && leven(a, b, { maxDistance: 2 }) <= 1;
-  };
+  // Short names are too close to everything: only what is 4 letters or longer may have a wrong one.
+  const alike = (one: string) =>
+    Math.min(found.length, one.length) >= 4 && leven(found, one, { maxDistance: 2 }) <= 1;
   return (
     names.find((one) => bare(one) === found || otherNames[one]?.includes(found)) ??
-    names.find((one) => alike(one))
+    names.find((one) => alike(bare(one)))
   );
 }
 
@@ -173,16 +171,9 @@ export const thumbnailParameters = z.object({
 });
 
 /** Media types of pictures that may be uploaded. */
-const uploadTypes = [
-  'image/jpeg',
-  'image/png',
-  'image/webp',
-  'image/avif',
-  'image/heic',
-  'image/heif',
-  'image/tiff',
-  'image/gif',
-] as const;
+const uploadTypes = ['jpeg', 'png', 'webp', 'avif', 'heic', 'heif', 'tiff', 'gif'].map(
+  (format) => `image/${format}`,
+);
 
 /** The body of `POST /api/uploads`. */
 export const uploadParameters = z.object({

@@ -31,17 +31,16 @@ export function imageRouter({ config, services, maxResponseBytes }: HttpContext)
       ? new AppError('cover_not_found', `The cover of album ${String(id)} is missing.`)
       : new AppError('album_not_found', `No album has the id ${String(id)}.`);
 
-  const redirectToCdn = async (response: Response, cdnUrl: string, id: number) => {
-    if (!(await services.catalog()).byId(id)) throw await absence(id);
-    response.set('Cache-Control', cacheControl).redirect(`${cdnUrl}/${coverName(id)}`);
-  };
-
   return Router()
     .get(path, async (request, response) => {
       const id = readAlbumId(request.params);
       const size = readThumbnailSize(request.query);
       const { cdnUrl } = config;
-      if (size === undefined && cdnUrl !== undefined) return redirectToCdn(response, cdnUrl, id);
+      if (size === undefined && cdnUrl !== undefined) {
+        if (!(await services.catalog()).byId(id)) throw await absence(id);
+        response.set('Cache-Control', cacheControl).redirect(`${cdnUrl}/${coverName(id)}`);
+        return;
+      }
       const { covers } = await services.assets();
       // Only in a local folder may a cover have the metadata's file name.
       const album =
@@ -84,7 +83,6 @@ async function sendThumbnail(
   response: Response,
 ): Promise<boolean> {
   const { covers, thumbnails, album, size } = what;
-  const { id } = album;
   const cover = await findCover(covers, album);
   if (!cover) return false;
   const format = bestFormat(request);
@@ -96,10 +94,10 @@ async function sendThumbnail(
     response.status(304).end();
     return true;
   }
-  const key = `${String(id)} ${cover.version}`;
+  const key = `${String(album.id)} ${cover.version}`;
   const bytes = await thumbnails.get(key, { size, format }, cover.read).catch((error: unknown) => {
     if (isAppError(error) && error.code === 'unreadable_image')
-      throw new AppError('cover_not_found', `The cover of album ${String(id)} is damaged.`, {
+      throw new AppError('cover_not_found', `The cover of album ${String(album.id)} is damaged.`, {
         cause: error,
       });
     throw error;

@@ -4,8 +4,8 @@ import { name, version } from '../../version.ts';
 import type { HttpContext } from '../context.ts';
 import { allowOnly } from '../middleware.ts';
 import { endpoints, openApiDocument } from '../openapi.ts';
-import { prefersHtml } from '../page-files.ts';
 import { frameAncestors } from '../page-policy.ts';
+import { prefersHtml } from './page.ts';
 
 /** `GET /`, `/openapi.json` and `/docs`: the service's description. */
 export function rootRouter({ config, services }: HttpContext): Router {
