@@ -9,8 +9,6 @@ import type { HttpContext, Readiness } from './context.ts';
 import { Gate } from '../search/gate.ts';
 import { toAppError } from './problem.ts';
 
-export type LambdaHandler = (event: object, context: object) => Promise<object>;
-
 /**
  * Largest binary response body, in bytes: base64 makes it a third larger, and with the headers it must fit in 6 MB of
  * JSON. (Lambda's quota for synchronous invocations: 6,291,556 bytes.)
@@ -28,7 +26,7 @@ const isText = /^(text\/|application\/(json|problem\+json|javascript))/;
  * invocations reuse what the first one loaded. If the response is not ready in time, it is 503 `out_of_time`, and
  * loading continues with the next invocation.
  */
-export function createHandler(...routers: MakeRouter[]): LambdaHandler {
+export function createHandler(...routers: MakeRouter[]) {
   const config = loadConfig();
   const log = createLogger(config.logLevel);
   // An invocation has the process to itself: one worker with all cores.
@@ -51,7 +49,7 @@ export function createHandler(...routers: MakeRouter[]): LambdaHandler {
   };
   const answer = serverless(createApp(context, log, routers), options);
   const giveUp = serverless(createApp(context, log, [outOfTimeRouter]), options);
-  return async (event, invocation: { getRemainingTimeInMillis?: () => number }) => {
+  return async (event: object, invocation: { getRemainingTimeInMillis?: () => number }) => {
     const remaining = invocation.getRemainingTimeInMillis?.();
     if (remaining === undefined) return answer(event, invocation);
     const late = Symbol('late');

@@ -146,7 +146,8 @@ const schemas = {
         { ...list(value('number')), minItems: 2, maxItems: 2 },
         "Corners of the cover, clockwise from its top left: x and y as fractions of the upright picture's width and height; outside 0 to 1 where the cover extends beyond the picture.",
       ),
-      ...{ minItems: 4, maxItems: 4 },
+      minItems: 4,
+      maxItems: 4,
     },
     alternatives: list(
       value('integer'),

@@ -6,9 +6,6 @@ import { AppError } from '../errors.ts';
 import { integer, number, parseFields } from '../config/fields.ts';
 import { thumbnailSizes } from '../imaging/thumbnails.ts';
 
-/** `k` if the request has none. */
-const defaultK = 10;
-
 /** Values by name, from a query string or form; a repeated name has a list. */
 export type RawParameters = Readonly<Record<string, unknown>>;
 
@@ -98,7 +95,7 @@ const year = integer(1000, 9999);
  */
 
 const searchShape = (maxK: number) => ({
-  k: integer(1, maxK).default(defaultK).meta({ about: 'Number of results.' }),
+  k: integer(1, maxK).default(10).meta({ about: 'Number of results.' }),
   offset: integer(0, maxDepth - 1)
     .default(0)
     .meta({

@@ -60,8 +60,8 @@ export function watchFiles(services: Services, log: Logger, everySeconds: number
       log.warn({ err: error }, 'the manifest could not be checked');
     });
   };
-  const timer = everySeconds > 0 ? setInterval(lookQuietly, 1000 * everySeconds) : undefined;
-  timer?.unref();
+  const timer =
+    everySeconds > 0 ? setInterval(lookQuietly, 1000 * everySeconds).unref() : undefined;
   if (timer) lookQuietly();
   return {
     reload,

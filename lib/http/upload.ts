@@ -36,9 +36,6 @@ const parseMs = 1000;
 /** Name of the form field that holds the picture. */
 const fileField = 'file';
 
-/** Name of the field with the id of a picture that was uploaded to S3. */
-const uploadIdField = 'upload_id';
-
 /**
  * Reads one picture from a request: field `file` of a multipart form, or the body itself. It is parsed as it arrives
  * and rejected at the first fault, so that a file over the limit is refused before it is complete and never held whole.
@@ -55,8 +52,9 @@ export async function readUpload(request: Request, limits: UploadLimits): Promis
   const cleanUps: (() => void)[] = [];
   const upload = await new Promise<Upload>((resolve, reject) => {
     const body = decompress(request, reject);
-    cleanUps.push(watch({ request, body }, limits, mostBytes, reject));
-    cleanUps.push(read({ request, body }, limits, { resolve, reject }));
+    const reading = { request, body, limits, resolve, reject };
+    cleanUps.push(watch(reading, mostBytes));
+    cleanUps.push(read(reading));
     if (body !== request)
       cleanUps.push(
         () => request.unpipe(),
@@ -72,16 +70,20 @@ export async function readUpload(request: Request, limits: UploadLimits): Promis
   return upload;
 }
 
-/** A request with its decompressed body. */
-interface Incoming {
+/** An upload that is being read. */
+interface Reading {
   request: Request;
+  /** The decompressed body. */
   body: Readable;
+  limits: UploadLimits;
+  resolve: (upload: Upload) => void;
+  reject: (error: unknown) => void;
 }
 
 const decompressors = { gzip: createGunzip, deflate: createInflate, br: createBrotliDecompress };
 
 /** The decompressed body. Limits apply to its size, not to the compressed one. */
-function decompress(request: Request, reject: Outcome['reject']): Readable {
+function decompress(request: Request, reject: Reading['reject']): Readable {
   const encoding = request.get('content-encoding')?.trim().toLowerCase() ?? 'identity';
   if (encoding === 'identity') return request;
   const make = decompressors[encoding.replace(/^x-/, '') as keyof typeof decompressors] as
@@ -102,23 +104,13 @@ function decompress(request: Request, reject: Outcome['reject']): Readable {
   return request.pipe(body);
 }
 
-interface Outcome {
-  resolve: (upload: Upload) => void;
-  reject: (error: unknown) => void;
-}
-
 /**
  * Rejects when the upload stalls or takes too long, the client disconnects, the form is complete but can't be parsed,
  * or it is larger than any form may be: bytes of other fields or before the first boundary do not count as the file's.
  *
  * @returns a function that ends the watch
  */
-function watch(
-  { request, body }: Incoming,
-  limits: UploadLimits,
-  mostBytes: number,
-  reject: Outcome['reject'],
-): () => void {
+function watch({ request, body, limits, reject }: Reading, mostBytes: number): () => void {
   const { idleSeconds, seconds } = limits;
   const stopped = (why: string) => {
     reject(new AppError('upload_incomplete', `The upload was interrupted: ${why}.`));
@@ -150,7 +142,7 @@ function watch(
   };
 }
 
-function readRaw({ body }: Incoming, _limits: UploadLimits, { resolve }: Outcome): () => void {
+function readRaw({ body, resolve }: Reading): () => void {
   const chunks: Buffer[] = [];
   const onData = (chunk: Buffer) => chunks.push(chunk);
   const onEnd = () => {
@@ -160,11 +152,7 @@ function readRaw({ body }: Incoming, _limits: UploadLimits, { resolve }: Outcome
   return () => body.off('data', onData).off('end', onEnd);
 }
 
-function readForm(
-  { request, body }: Incoming,
-  limits: UploadLimits,
-  { resolve, reject }: Outcome,
-): () => void {
+function readForm({ request, body, limits, resolve, reject }: Reading): () => void {
   const refuse = (code: ErrorCode, detail: string) => {
     reject(new AppError(code, detail));
   };
@@ -189,32 +177,29 @@ function readForm(
     });
     stream.on('end', () => (file = Buffer.concat(chunks)));
   });
-  const onField = (name: string | undefined, latin1: string, valueTruncated: boolean) => {
-    if (name === undefined) throw malformed('it has a field without a name');
-    const bytes = Buffer.from(latin1, 'latin1');
-    if (name === fileField) {
-      // React Native and others send a picture without a file name; busboy takes it for text.
-      if (valueTruncated) throw tooLarge(limits);
-      if (sniffImage(bytes) === null)
-        throw new AppError(
-          'missing_file',
-          `The field "${fileField}" contains text: send the picture itself, as a file.`,
-        );
-      file = bytes;
-      return;
-    }
-    if (bytes.length > mostFieldBytes)
-      throw malformed(
-        `the field "${name.slice(0, 100)}" has more than ${String(mostFieldBytes)} bytes`,
-      );
-    const value = fieldText(latin1, bytes);
-    const before = fields.get(name);
-    fields.set(name, before === undefined ? value : [before, value].flat());
-  };
   // busboy's types ignore that a part may have no name. An exception in a listener would end the process.
-  form.on('field', (name: string | undefined, value, { valueTruncated }) => {
+  form.on('field', (name: string | undefined, latin1, { valueTruncated }) => {
     try {
-      onField(name, value, valueTruncated);
+      if (name === undefined) throw malformed('it has a field without a name');
+      const bytes = Buffer.from(latin1, 'latin1');
+      if (name === fileField) {
+        // React Native and others send a picture without a file name; busboy takes it for text.
+        if (valueTruncated) throw tooLarge(limits);
+        if (sniffImage(bytes) === null)
+          throw new AppError(
+            'missing_file',
+            `The field "${fileField}" contains text: send the picture itself, as a file.`,
+          );
+        file = bytes;
+        return;
+      }
+      if (bytes.length > mostFieldBytes)
+        throw malformed(
+          `the field "${name.slice(0, 100)}" has more than ${String(mostFieldBytes)} bytes`,
+        );
+      const value = fieldText(latin1, bytes);
+      const before = fields.get(name);
+      fields.set(name, before === undefined ? value : [before, value].flat());
     } catch (error) {
       reject(error);
     }
@@ -230,7 +215,7 @@ function readForm(
     reject(malformed(error instanceof Error ? error.message : 'it is no multipart form', error));
   });
   form.on('close', () => {
-    if (file || String(fields.get(uploadIdField) ?? '').trim() !== '')
+    if (file || String(fields.get('upload_id') ?? '').trim() !== '')
       resolve({ file, fields: Object.fromEntries(fields) });
     else
       refuse(

@@ -43,21 +43,23 @@ export function pageRouter({ config }: HttpContext): Router {
 
 function send(file: PageFile, request: Request, response: Response): void {
   response.vary('Accept-Encoding');
-  const [encoding, bytes] = bestEncoding(file, request) ?? ['identity', Buffer.alloc(0)];
+  const encodings = (['br', 'gzip', 'identity'] as const).filter((one) => file[one]);
+  const wanted = request.acceptsEncodings([...encodings]);
+  const encoding = encodings.find((one) => one === wanted) ?? 'identity';
   if (encoding !== 'identity') response.set('Content-Encoding', encoding);
-  response.send(bytes); // Express adds the ETag and handles 304
+  response.send(file[encoding]); // Express adds the ETag and handles 304
 }
 
 /** Browsers prefer HTML; programs accept JSON, or anything. */
 export const prefersHtml = (request: Request): boolean =>
   request.accepts(['json', 'html']) === 'html';
 
-/** Suffixes of a page file's variants: as built, and compressed beside it. */
-const suffixes = { br: '.br', gzip: '.gz', identity: '' } as const;
-type Encoding = keyof typeof suffixes;
-
-/** The contents of a page file by encoding. */
-type PageFile = ReadonlyMap<Encoding, Buffer>;
+/** The contents of a page file by encoding: as built, and compressed beside it. */
+interface PageFile {
+  identity: Buffer;
+  br: Buffer | undefined;
+  gzip: Buffer | undefined;
+}
 
 /**
  * Reads the built page once: a few files, 200 KB in all.
@@ -71,20 +73,11 @@ async function readPageFiles(folder: string): Promise<ReadonlyMap<string, PageFi
     const body = await readFile(join(folder, path)).catch(() => null); // null: a folder
     if (body) bytes.set(path.split(sep).join('/'), body);
   }
-  const names = [...bytes.keys()].filter((name) => !/\.(br|gz)$/.test(name));
-  return new Map(names.map((name) => [name, encodingsOf(name, bytes)]));
-}
-
-const encodingsOf = (name: string, bytes: ReadonlyMap<string, Buffer>): PageFile =>
-  new Map(
-    (Object.keys(suffixes) as Encoding[]).flatMap((encoding) => {
-      const body = bytes.get(name + suffixes[encoding]);
-      return body ? [[encoding, body] as const] : [];
-    }),
+  const files = [...bytes].filter(([name]) => !/\.(br|gz)$/.test(name));
+  return new Map(
+    files.map(([name, identity]) => [
+      name,
+      { identity, br: bytes.get(`${name}.br`), gzip: bytes.get(`${name}.gz`) },
+    ]),
   );
-
-/** The smallest encoding of a file that the client accepts. */
-function bestEncoding(file: PageFile, request: Request): [Encoding, Buffer] | undefined {
-  const wanted = request.acceptsEncodings([...file.keys()]);
-  return [...file].find(([encoding]) => encoding === wanted) ?? [...file].at(-1);
 }
