@@ -88,15 +88,11 @@ function decompress(request: Request, reject: Reading['reject']): Readable {
   if (encoding === 'identity') return request;
   const make = decompressors[encoding.replace(/^x-/, '') as keyof typeof decompressors] as
     (() => Transform) | undefined;
-  if (!make) {
-    reject(
-      new AppError(
-        'malformed_upload',
-        `Expected an uncompressed body, or gzip, deflate or br, but received Content-Encoding: ${encoding.slice(0, 40)}.`,
-      ),
+  if (!make)
+    throw new AppError(
+      'malformed_upload',
+      `Expected an uncompressed body, or gzip, deflate or br, but received Content-Encoding: ${encoding.slice(0, 40)}.`,
     );
-    return request;
-  }
   const body = make();
   body.on('error', (error) => {
     reject(malformed(`its ${encoding} compression is damaged or ends too early`, error));
