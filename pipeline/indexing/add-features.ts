@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { Catalog } from '../../lib/catalog/catalog.ts';
 import { inLockedFolder } from '../folder-lock.ts';
-import { writeFeatureFile } from '../../lib/identify/feature-file.ts';
+import { writeFeatureFile } from './write-features.ts';
 import { featuresName, metadataName } from '../../lib/assets/assets.ts';
 import { makeFeatures, type FeatureEvent } from './cover-features.ts';
 import { FileSet, readManifest } from './file-set.ts';

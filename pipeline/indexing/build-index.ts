@@ -5,7 +5,7 @@ import { joinRows, splitRows } from '../../lib/catalog/metadata-rows.ts';
 import { readMetadata } from '../../lib/catalog/read-metadata.ts';
 import type { ClipDtype } from '../../lib/clip/model-files.ts';
 import { inLockedFolder } from '../folder-lock.ts';
-import { writeFeatureFile } from '../../lib/identify/feature-file.ts';
+import { writeFeatureFile } from './write-features.ts';
 import { canIdentify } from '../../lib/identify/native.ts';
 import { VectorIndex } from '../../lib/vectors/vector-index.ts';
 import { assembleIndex, type AssembleEvent } from './assemble.ts';
