@@ -1,9 +1,15 @@
 import { readFile } from 'node:fs/promises';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import type { Config } from '../lib/config/config.ts';
 import { toIdentified, toResult } from '../lib/search/result-json.ts';
 import { createLogger } from '../lib/log.ts';
-import type { Hit, Identified, SearchAnswer, SearchService } from '../lib/search/search-service.ts';
+import type {
+  Hit,
+  Identified,
+  SearchAnswer,
+  SearchBy,
+  SearchService,
+} from '../lib/search/search-service.ts';
 import { createServices } from '../lib/services.ts';
 import type { Output } from './output.ts';
 import { numberWithin, runTask, wholeNumber, withJson } from './run.ts';
@@ -18,7 +24,7 @@ interface SearchFlags {
   json?: boolean;
 }
 
-/** `search image FILE` and `search text WORDS`, with the same services as the API. */
+/** `search image FILE`, `search text WORDS` and `search name WORDS`, with the same services as the API. */
 export function searchCommand(config: Config): Command {
   const find = (
     flags: SearchFlags,
@@ -50,7 +56,7 @@ export function searchCommand(config: Config): Command {
       return undefined;
     });
   return new Command('search')
-    .description('search for albums by picture or by description')
+    .description('search for albums by picture, by description or by name')
     .addCommand(
       withFilters(new Command('image').description('search by picture').argument('<file>')).action(
         (file: string, flags: SearchFlags) =>
@@ -58,9 +64,23 @@ export function searchCommand(config: Config): Command {
       ),
     )
     .addCommand(
-      withFilters(new Command('text').description('search by text').argument('<words...>')).action(
-        (words: string[], flags: SearchFlags) =>
-          find(flags, (search, options) => search.byText(words.join(' '), options)),
+      withFilters(new Command('text').description('search by text').argument('<words...>'))
+        .addOption(
+          new Option('--by <what>', 'what the text describes')
+            .choices(['cover', 'name', 'both'])
+            .default('cover'),
+        )
+        .action((words: string[], { by, ...flags }: SearchFlags & { by: SearchBy }) =>
+          find(flags, (search, options) => search.byText(words.join(' '), { ...options, by })),
+        ),
+    )
+    .addCommand(
+      withFilters(
+        new Command('name')
+          .description('search by artist, title, label, year or genre')
+          .argument('<words...>'),
+      ).action((words: string[], flags: SearchFlags) =>
+        find(flags, (search, options) => search.byName(words.join(' '), options)),
       ),
     );
 }
@@ -98,17 +118,24 @@ function printIdentified(identified: readonly Identified[], output: Output): voi
 
 function print(hits: readonly Hit[], starter: boolean, output: Output): void {
   if (hits.length === 0) {
-    output.note({ type: 'none' }, 'No album matches these filters.');
+    output.note({ type: 'none' }, 'No album matches.');
     return;
   }
   for (const [i, hit] of hits.entries()) {
-    const { album, similarity } = hit;
+    const { album, similarity, matched } = hit;
     const about = [album.releaseYear, album.genre, album.score?.toFixed(1)].filter(
       (part) => part != null,
     );
     output.result(
       { type: 'hit', rank: i + 1, ...toResult(hit), ...(starter && { starter_set: true }) },
-      `${String(i + 1).padStart(3)}  ${similarity.toFixed(3)}  ${nameOf(album)}  (${about.join(', ')})  #${String(album.id)}`,
+      [
+        String(i + 1).padStart(3),
+        ...(similarity === null ? [] : [similarity.toFixed(3)]),
+        nameOf(album),
+        `(${about.join(', ')})`,
+        `#${String(album.id)}`,
+        ...(matched && similarity !== null ? [`matches by ${matched.join(' and ')}`] : []),
+      ].join('  '),
     );
   }
 }

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { Catalog } from './catalog/catalog.ts';
+import { NameIndex } from './catalog/name-index.ts';
 import { EncoderPool, type EncodedBatch } from './clip/encoder-pool.ts';
 import type { Tower } from './clip/model-files.ts';
 import type { Config } from './config/config.ts';
@@ -80,6 +81,11 @@ export function createServices(
         ...Object.fromEntries(dataIssues),
       }),
     );
+    const names = stage(
+      'names',
+      async () => NameIndex.build((await catalog()).albums()),
+      () => ({}),
+    );
     const index = stage(
       'index',
       async () => {
@@ -118,7 +124,7 @@ export function createServices(
       (opened) => ({ identification: opened !== null }),
     );
     const features = config.identify === false ? lazy(() => Promise.resolve(null)) : loadFeatures;
-    return new Corpus({ catalog, index, features });
+    return new Corpus({ catalog, names, index, features });
   };
   let corpus = makeCorpus();
 
@@ -132,6 +138,7 @@ export function createServices(
     try {
       const { dimension } = await next.index();
       await next.features();
+      if (corpus.names.made) await next.names();
       const encoder = imageEncoder.made ?? textEncoder.made;
       if (encoder && encoder.dimension !== dimension)
         throw new AppError(
@@ -203,6 +210,9 @@ export function createServices(
     get catalog() {
       return corpus.catalog;
     },
+    get names() {
+      return corpus.names;
+    },
     get index() {
       return corpus.index;
     },
@@ -238,5 +248,6 @@ export async function warmUp(services: Services): Promise<void> {
     services.imageEncoder().finally(() => services.textEncoder()),
   ]);
   await (await services.imageEncoder()).loadAll();
+  await services.names();
   await trimMemory();
 }

@@ -298,7 +298,7 @@ suite('the page is accessible', { skip: browserSkip }, () => {
       assert.equal(await focused(), 'Skip to the content');
       await page.keyboard.press('Enter');
       await tabTo(/^Choose a picture$/);
-      await tabTo(/^Describe a cover$/);
+      await tabTo(/^Name or describe an album$/);
       await page.keyboard.type('a green heart');
       await page.keyboard.press('Enter');
       await results(page);

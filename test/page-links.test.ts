@@ -33,6 +33,11 @@ suite('links describe the view', () => {
       ...bare,
       subject: { kind: 'text', query: 'déjà vu & 😀' },
     },
+    '?query=kid+a&by=name': { ...bare, subject: { kind: 'text', query: 'kid a', by: 'name' } },
+    '?similar_to=4&query=blue': {
+      ...bare,
+      subject: { kind: 'similar', albumId: 4, words: 'blue' },
+    },
     '?similar_to=0': { ...bare, subject: { kind: 'similar', albumId: 0 } },
     '?album=17': { ...bare, album: 17 },
     '?query=red&genre=Pop%2FR%26B&genre=Jazz&year_min=1970&year_max=1999&score_min=7.5&best_new_music=true&album=3':
@@ -47,6 +52,7 @@ suite('links describe the view', () => {
   for (const link of [
     '?query=+',
     '?similar_to=abc',
+    '?by=name',
     '?similar_to=-1',
     '?year_min=70&year_max=soon',
     '?score_min=11',
@@ -83,7 +89,7 @@ suite('navigation by links', { skip: browserSkip }, () => {
       await other.goto(page.url());
       await results(other);
       assert.deepEqual(await shownIds(other), ids);
-      assert.equal(await other.getByRole('searchbox').inputValue(), 'a yellow star');
+      assert.equal(await other.locator('#words').inputValue(), 'a yellow star');
       await other.getByRole('button', { name: 'Remove the filter Rock' }).waitFor();
     }));
 
@@ -125,7 +131,7 @@ suite('navigation by links', { skip: browserSkip }, () => {
       assert.equal(await page.title(), 'Shazam Visual');
       await page.goForward();
       await page.getByRole('heading', { level: 1, name: 'Covers like “first”' }).waitFor();
-      assert.equal(await page.getByRole('searchbox').inputValue(), 'first');
+      assert.equal(await page.locator('#words').inputValue(), 'first');
       await page.goForward();
       await page.goForward();
       await dialog.waitFor();
@@ -209,6 +215,6 @@ suite('navigation by links', { skip: browserSkip }, () => {
       await page.getByRole('link', { name: 'Shazam Visual, home' }).click();
       await page.getByRole('heading', { name: 'Which record is this?' }).waitFor();
       await atQuery(page, '');
-      assert.equal(await page.getByRole('searchbox').inputValue(), '');
+      assert.equal(await page.locator('#words').inputValue(), '');
     }));
 });

@@ -405,7 +405,7 @@ suite('the page finds and shows albums', { skip: browserSkip }, () => {
         .getByRole('link', { name: 'blue waves' })
         .click();
       await results(page);
-      assert.equal(await page.getByRole('searchbox').inputValue(), 'blue waves');
+      assert.equal(await page.locator('#words').inputValue(), 'blue waves');
     }));
 
   test('shows no note and generic examples for other catalogs than the starter set', () =>
@@ -437,7 +437,7 @@ suite('the page finds and shows albums', { skip: browserSkip }, () => {
       },
       async (page) => {
         await page.locator('#crate').waitFor({ state: 'hidden' });
-        await page.getByRole('searchbox').fill('still here');
+        await page.locator('#words').fill('still here');
         assert.ok(await page.getByRole('button', { name: 'Choose a picture' }).isEnabled());
       },
     ));

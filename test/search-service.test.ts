@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Catalog } from '../lib/catalog/catalog.ts';
+import type { NameIndex } from '../lib/catalog/name-index.ts';
 import { Corpus } from '../lib/search/corpus.ts';
 import { usableCores } from '../lib/concurrency/cores.ts';
 import { AppError } from '../lib/errors.ts';
 import { lazy } from '../lib/concurrency/lazy.ts';
-import { SearchService } from '../lib/search/search-service.ts';
+import { SearchService, type Refinement } from '../lib/search/search-service.ts';
 import type { EncodedPhoto, Photo } from '../lib/clip/encoder-worker.ts';
 import type { FeatureIndex } from '../lib/identify/feature-index.ts';
 import type { Outline, Sighting } from '../lib/identify/native.ts';
@@ -31,6 +32,9 @@ function makeService({
   /** The sightings in every photo; without it nothing is identified. */
   sightings = undefined as (() => Promise<Sighting[]>) | undefined,
   rowsMatching = () => undefined as Uint32Array | undefined,
+  embed = (_query: string) => [0, 0],
+  /** The rows that every name finds. */
+  named = [] as number[],
 } = {}) {
   const encoded: string[] = [];
   let go: () => void = () => undefined;
@@ -41,27 +45,29 @@ function makeService({
     encoded.push(photo ? `photo ${query}` : query);
     await gone;
     if (query === 'damaged') throw new AppError('unreadable_image', 'It is damaged.');
-    const embedding = new Float32Array(2);
+    const embedding = Float32Array.from(embed(query));
     const nothing = { codes: new Uint8Array(0), places: new Uint8Array(0) };
     return photo ? { embedding, features: { ...nothing, width: 100, height: 200 } } : embedding;
   };
   const index = {
     ...{ search, dispose },
-    vectorOf: () => new Float32Array(2),
+    vectorOf: () => Float32Array.from(embed('album')),
     similarity: (distance: number) => distance,
   } as unknown as VectorIndex;
   const catalog = {
     rowsMatching,
     atRow: (row: number) => ({ id: 100 + row }),
     notesOn: () => [],
-    rowOf: () => 0,
+    rowOf: (id: number) => Math.max(0, id - 100),
   } as unknown as Catalog;
   let closed = 0;
   const features =
     sightings && ({ sightings, close: () => (closed += 1) } as unknown as FeatureIndex);
+  const names = { search: () => named } as unknown as NameIndex;
   const makeCorpus = () =>
     new Corpus({
       catalog: lazy(() => Promise.resolve(catalog)),
+      names: lazy(() => Promise.resolve(names)),
       index: lazy(() => Promise.resolve(index)),
       features: lazy(() => Promise.resolve(features ?? null)),
     });
@@ -247,6 +253,15 @@ describe('albums in a picture', () => {
   const ids = ({ hits }: Awaited<ReturnType<SearchService['byImage']>>) =>
     hits.map(({ album }) => album.id);
 
+  test('stay recognised but do not come first where words change the order', async () => {
+    const { service } = makeService({ sightings, search, embed: () => [1, 0] });
+    const answer = await service.byImage(Buffer.from('a'), {
+      ...{ k: 2, filter: {}, refinement: { query: 'blue', weight: 0.5 } },
+    });
+    assert.equal(answer.identified?.[0]?.album.id, 105);
+    assert.deepEqual(ids(answer), [100, 101]);
+  });
+
   test('are named largest first, with alternatives, and come before the nearest', async () => {
     const { picture } = makeService({ sightings, search });
     const answer = await picture('a', { k: 4 });
@@ -333,4 +348,111 @@ describe('albums in a picture', () => {
     await first;
     await picture('b');
   });
+});
+
+describe('what was found is kept with the query', () => {
+  /** A service that counts its searches of three rows, and what each was for. */
+  const counted = () => {
+    const asked: (number | undefined)[] = [];
+    const made = makeService({
+      search: (_query, k, rows) => {
+        asked.push(rows?.length ?? k);
+        const found = Int32Array.from([0, 1, 2].slice(0, k));
+        return Promise.resolve({ rows: found, distances: new Float32Array(found.length) });
+      },
+    });
+    return { ...made, asked };
+  };
+
+  test('the same query again, or fewer results, search nothing', async () => {
+    const { picture, asked } = counted();
+    const first = await picture('a', { k: 2 });
+    assert.deepEqual((await picture('a', { k: 2 })).hits, first.hits);
+    assert.deepEqual((await picture('a', { k: 1 })).hits, first.hits.slice(0, 1));
+    assert.deepEqual(asked, [2]);
+  });
+
+  test('more results, another query and other files search again', async () => {
+    const { picture, asked, replace } = counted();
+    await picture('a', { k: 1 });
+    await picture('a', { k: 2, offset: 1 });
+    await picture('b', { k: 1 });
+    replace();
+    await picture('b', { k: 1 });
+    assert.deepEqual(asked, [1, 3, 1, 1]);
+  });
+
+  test('a filter searches again, and is not kept', async () => {
+    const { service, picture, asked } = counted();
+    await picture('a');
+    const filter = { genres: ['Rock'] };
+    const rowsMatching = makeService({
+      rowsMatching: () => Uint32Array.of(1),
+      search: (_query, k, rows) => {
+        asked.push(rows?.length ?? k);
+        return Promise.resolve(nothing);
+      },
+    });
+    await rowsMatching.service.byText('a', { k: 5, filter });
+    await rowsMatching.service.byText('a', { k: 5, filter });
+    await service.byText('c', { k: 1, filter: {} });
+    assert.deepEqual(asked, [1, 1, 1, 1]);
+  });
+});
+
+describe('words change a search by picture or album', () => {
+  const vectors: Record<string, number[]> = { blue: [0, 1], red: [0.6, 0.8], album: [1, 0] };
+  const refined = async (refinement: Refinement) => {
+    const asked: number[][] = [];
+    const { service } = makeService({
+      embed: (query) => vectors[query] ?? [1, 0],
+      search: (query) => {
+        asked.push([...query]);
+        return Promise.resolve(nothing);
+      },
+    });
+    const options = { k: 1, filter: {}, refinement };
+    await service.byAlbum(5, options);
+    await service.byImage(Buffer.from('photo'), options);
+    const [byAlbum = [], byImage = []] = asked;
+    assert.deepEqual(byImage, byAlbum);
+    return byAlbum.map((value) => Math.round(1000 * value) / 1000);
+  };
+
+  test('the embeddings are added by weight, and the sum has length 1', async () => {
+    assert.deepEqual(await refined({ query: 'blue', weight: 0.5 }), [0.707, 0.707]);
+    assert.deepEqual(await refined({ query: 'blue', weight: 0 }), [1, 0]);
+    assert.deepEqual(await refined({ query: 'blue', weight: 1 }), [0, 1]);
+    assert.deepEqual(await refined({ not: 'blue', weight: 0.5 }), [0.707, -0.707]);
+    assert.deepEqual(await refined({ query: 'blue', not: 'red', weight: 1 }), [-0.949, 0.316]);
+  });
+
+  test('words that cancel each other out are refused', async () => {
+    await assert.rejects(refined({ query: 'blue', not: 'blue', weight: 1 }), {
+      code: 'invalid_parameter',
+      detail: 'query and not cancel each other out.',
+    });
+  });
+});
+
+test('names and covers are fused by reciprocal rank, and every album has its similarity', async () => {
+  const { service } = makeService({
+    named: [3, 1],
+    search: (_query, _k, rows) => {
+      const found = rows ?? Uint32Array.of(1, 2);
+      return Promise.resolve({
+        rows: Int32Array.from(found),
+        distances: Float32Array.from(found, (row) => row / 8),
+      });
+    },
+  });
+  const { hits } = await service.byText('a', { k: 5, filter: {}, by: 'both' });
+  assert.deepEqual(
+    hits.map(({ album, similarity, matched }) => [album.id, similarity, matched]),
+    [
+      [101, 0.125, ['name', 'cover']],
+      [103, 0.375, ['name']],
+      [102, 0.25, ['cover']],
+    ],
+  );
 });

@@ -1,11 +1,17 @@
 /** The state in a link to the page: a search, its filters, and the open album. Does not touch the DOM. */
 
-/** What is searched for. A picture does not fit in a link: it is kept in the history entry. */
+/**
+ * What is searched for. A picture does not fit in a link: it is kept in the history entry. `words` is what the covers
+ * should show besides being similar.
+ */
 export type Subject =
   | { kind: 'nothing' }
-  | { kind: 'text'; query: string }
-  | { kind: 'similar'; albumId: number }
-  | { kind: 'picture' };
+  | { kind: 'text'; query: string; by?: SearchBy | undefined }
+  | { kind: 'similar'; albumId: number; words?: string | undefined }
+  | { kind: 'picture'; words?: string | undefined };
+
+/** What a text is compared with; both by default. */
+export type SearchBy = 'name' | 'cover';
 
 export interface Filters {
   genres: readonly string[];
@@ -56,12 +62,18 @@ export function filterParameters(filters: Filters): URLSearchParams {
 /** @returns a query string with its `?`, or `./` for the bare page; both resolve relative to the page */
 export function linkTo({ subject, filters, album }: Address): string {
   const parameters = new URLSearchParams();
-  if (subject.kind === 'text') parameters.set('query', subject.query);
   if (subject.kind === 'similar') parameters.set('similar_to', String(subject.albumId));
+  const query = subject.kind === 'text' ? subject.query : wordsOf(subject);
+  if (query !== undefined) parameters.set('query', query);
+  if (subject.kind === 'text' && subject.by) parameters.set('by', subject.by);
   for (const [name, value] of filterParameters(filters)) parameters.append(name, value);
   if (album !== null) parameters.set('album', String(album));
   return parameters.size > 0 ? `?${parameters.toString()}` : './';
 }
+
+/** The words added to a search by picture or album. */
+export const wordsOf = (subject: Subject): string | undefined =>
+  subject.kind === 'similar' || subject.kind === 'picture' ? subject.words : undefined;
 
 /** Parses a link. Invalid parts are ignored, so that a truncated link is still a search. */
 export function readLink(search: string): Address {
@@ -71,14 +83,16 @@ export function readLink(search: string): Address {
     return digits.test(value) ? Number(value) : null;
   };
   const query = (parameters.get('query') ?? '').trim();
+  const by = (['name', 'cover'] as const).find((one) => one === parameters.get('by'));
   const similarTo = integer('similar_to', /^\d{1,15}$/);
   const score = Number.parseFloat(parameters.get('score_min') ?? '');
   return {
-    subject: query
-      ? { kind: 'text', query }
-      : similarTo !== null
-        ? { kind: 'similar', albumId: similarTo }
-        : { kind: 'nothing' },
+    subject:
+      similarTo !== null
+        ? { kind: 'similar', albumId: similarTo, ...(query && { words: query }) }
+        : query
+          ? { kind: 'text', query, ...(by && { by }) }
+          : { kind: 'nothing' },
     filters: {
       genres: [...new Set(parameters.getAll('genre').filter((genre) => genre.trim() !== ''))],
       ...inOrder(integer('year_min', /^\d{4}$/), integer('year_max', /^\d{4}$/)),

@@ -15,6 +15,7 @@ import { watchDrop, watchPaste, watchPickers } from './picture/upload-sources.ts
 import { Detail } from './results/detail.ts';
 import { ResultsView } from './results/results-view.ts';
 import { SearchRun } from './results/search-run.ts';
+import { Suggestions } from './suggestions.ts';
 
 /** Files larger than this, in bytes, are rejected without decoding, which would stall a phone. */
 const largestFile = 100_000_000;
@@ -54,6 +55,10 @@ const results = new ResultsView(client, navigation.current.address.filters, {
   filter: (filters) => void searchFor(navigation.current.address.subject, filters),
   adjustCrop: () => void adjustCrop(),
   pickOther: pickers.pick,
+  search: (subject) => void searchFor(subject),
+});
+const suggestions = new Suggestions(client, wordsField, (albumId) => {
+  navigation.openAlbum(albumId);
 });
 let notice: ProblemView | undefined;
 let albumsInAll: number | undefined;
@@ -85,7 +90,10 @@ function wire(): void {
   part('describe', HTMLFormElement).addEventListener('submit', (event) => {
     event.preventDefault();
     const query = wordsField.value.trim();
-    if (query) void searchFor({ kind: 'text', query });
+    const { subject } = navigation.current.address;
+    suggestions.close();
+    if (query)
+      void searchFor({ kind: 'text', query, ...(subject.kind === 'text' && { by: subject.by }) });
     else wordsField.focus();
   });
   document.addEventListener('click', followLink);
@@ -180,6 +188,7 @@ function arrive(place: Place, how: 'moved' | 'history', from: Place): void {
   clearNotice();
   stage.close();
   camera.close();
+  suggestions.close();
   show(place);
   if (how === 'history' || place.searchKey === from.searchKey || isNarrowed(place, from)) return;
   window.scrollTo(0, 0);
@@ -187,11 +196,16 @@ function arrive(place: Place, how: 'moved' | 'history', from: Place): void {
   else results.focus();
 }
 
-/** Whether only the filters changed: then the scroll position and focus stay. */
-const isNarrowed = (place: Place, from: Place): boolean =>
-  place.picture === from.picture &&
-  JSON.stringify(place.address.subject) === JSON.stringify(from.address.subject) &&
-  JSON.stringify(place.address.filters) !== JSON.stringify(from.address.filters);
+/** Whether only the filters changed, or what the text is compared with: then the scroll position and focus stay. */
+function isNarrowed(place: Place, from: Place): boolean {
+  const choices = ({ address: { subject, filters } }: Place) =>
+    JSON.stringify([filters, subject.kind === 'text' ? subject.by : undefined]);
+  const rest = ({ address: { subject } }: Place) =>
+    JSON.stringify(subject.kind === 'text' ? subject.query : subject);
+  return (
+    place.picture === from.picture && rest(place) === rest(from) && choices(place) !== choices(from)
+  );
+}
 
 function show(place: Place): void {
   const { address } = place;

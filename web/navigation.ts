@@ -96,10 +96,12 @@ export class Navigation {
     const kept = entry.picture && new Blob([entry.picture.bytes], { type: entry.picture.type });
     const picture = this.#pictures.get(entry.searchKey) ?? kept ?? null;
     const address = readLink(location.search);
+    const { subject } = address;
+    const words = subject.kind === 'text' ? subject.query : undefined;
     return {
       address:
-        picture && address.subject.kind === 'nothing'
-          ? { ...address, subject: { kind: 'picture' } }
+        picture && subject.kind !== 'similar'
+          ? { ...address, subject: { kind: 'picture', ...(words !== undefined && { words }) } }
           : address,
       searchKey: entry.searchKey,
       picture,

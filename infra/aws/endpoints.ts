@@ -71,11 +71,16 @@ export const endpoints = [
   },
   {
     name: 'albums',
-    routes: ['GET /api/albums/{album_id}', 'GET /api/albums/{album_id}/similar'],
-    ...light,
-    memoryMb: 1024,
+    routes: [
+      'GET /api/albums',
+      'GET /api/suggest',
+      'GET /api/albums/{album_id}',
+      'GET /api/albums/{album_id}/similar',
+    ],
+    ...search, // similar albums may be asked for with words, which need the tower for texts
+    memoryMb: 1536,
     reservedConcurrency: 50,
-    reads: [index, metadata],
+    reads: [index, metadata, model],
   },
   {
     name: 'image',

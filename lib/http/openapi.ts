@@ -6,7 +6,9 @@ import { formatList } from '../imaging/refusal.ts';
 import {
   albumParameters,
   imageParameters,
+  nameParameters,
   similarParameters,
+  suggestParameters,
   textParameters,
   thumbnailParameters,
   uploadParameters,
@@ -21,6 +23,8 @@ export const endpoints = [
   'POST /api/search-by-image',
   'POST /api/uploads',
   'GET /api/search-by-text',
+  'GET /api/albums',
+  'GET /api/suggest',
   'GET /api/albums/{album_id}',
   'GET /api/albums/{album_id}/similar',
   'GET /api/image/{album_id}',
@@ -130,7 +134,10 @@ const schemas = {
     album_name: nullable('string'),
     genre: nullable('string'),
     release_year: nullable('integer'),
-    similarity_score: value('number', 'Cosine of the embeddings, -1 to 1.'),
+    similarity_score: nullable(
+      'number',
+      'Cosine of the embeddings, -1 to 1; null: the album was found by its name.',
+    ),
     pitchfork_score: nullable('number', '0.0 to 10.0.'),
     best_new_music: value('boolean'),
     image_url: value('string', 'Path of the cover on this server.'),
@@ -157,7 +164,7 @@ const schemas = {
   SearchResponse: object(
     {
       success: { const: true },
-      query_type: { enum: ['image', 'text', 'similar'] },
+      query_type: { enum: ['image', 'text', 'name', 'similar'] },
       identified: {
         ...nullable(
           'array',
@@ -166,12 +173,22 @@ const schemas = {
         items: ref('Identified'),
       },
       total_results: value('integer'),
-      results: list(ref('Album')),
+      results: list({
+        allOf: [ref('Album')],
+        properties: {
+          matched: list(
+            { enum: ['name', 'cover'] },
+            'What matched the text (with `by=name` or `by=both` only).',
+          ),
+        },
+      }),
       notes: list(
         value('string'),
         'Notes on the filters, such as a genre that no album has; absent if there are none.',
       ),
-      query: value('string', 'The text (text searches only).'),
+      query: value('string', 'The text of the request.'),
+      not: value('string', 'What the covers should not show.'),
+      weight: value('number', 'How much `query` and `not` counted.'),
       similar_to: value(
         'integer',
         'The album that the results are similar to (similar searches only).',
@@ -305,6 +322,8 @@ const catalogEndpoints = {
   ),
 };
 
+const nameCodes: ErrorCode[] = ['invalid_parameter', ...catalogCodes];
+
 const searchEndpoints = ({ limits }: Config) => ({
   'POST /api/search-by-image': guarded(
     'Search by picture',
@@ -372,6 +391,31 @@ const searchEndpoints = ({ limits }: Config) => ({
     { parameters: parametersIn('query', textParameters(limits.k)) },
     ['invalid_parameter', 'busy', ...assetCodes],
     albumsFound('The albums, most similar first.'),
+  ),
+  'GET /api/albums': guarded(
+    'Search by name',
+    { parameters: parametersIn('query', nameParameters(limits.k)) },
+    nameCodes,
+    albumsFound('The albums, best match first.'),
+  ),
+  'GET /api/suggest': guarded(
+    'Suggestions while a name is typed',
+    { parameters: parametersIn('query', suggestParameters) },
+    nameCodes,
+    {
+      200: answer('The albums, best match first.', {
+        query: value('string'),
+        suggestions: list(
+          object({
+            album_id: value('integer'),
+            artist: nullable('string'),
+            album_name: nullable('string'),
+            release_year: nullable('integer'),
+            image_url: value('string'),
+          }),
+        ),
+      }),
+    },
   ),
 });
 

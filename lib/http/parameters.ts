@@ -5,13 +5,17 @@ import { maxDepth } from '../config/config.ts';
 import { AppError } from '../errors.ts';
 import { integer, number, parseFields } from '../config/fields.ts';
 import { thumbnailSizes } from '../imaging/thumbnails.ts';
+import type { Refinement } from '../search/search-service.ts';
 
 /** Values by name, from a query string or form; a repeated name has a list. */
 export type RawParameters = Readonly<Record<string, unknown>>;
 
+const namesOfCount = ['topk', 'topn', 'n', 'num', 'count', 'size', 'perpage', 'pagesize'];
+
 /** What other services call the parameters; case and punctuation do not count. */
 const otherNames: Readonly<Record<string, readonly string[]>> = {
-  k: ['topk', 'topn', 'n', 'num', 'limit', 'count', 'size', 'perpage', 'pagesize', 'maxresults'],
+  k: [...namesOfCount, 'limit', 'maxresults'],
+  limit: [...namesOfCount, 'k', 'maxresults'],
   offset: ['skip', 'page'],
   genre: ['style', 'styles'],
   year_min: ['minyear', 'yearfrom', 'fromyear', 'yearstart', 'startyear', 'year'],
@@ -39,12 +43,13 @@ function meantBy(name: string, names: readonly string[]): string | undefined {
 
 /**
  * The values of the parameters that an endpoint knows. `genre[]` and `genre[0]`, as axios and jQuery write a list,
- * are `genre`; a blank value, as HTML forms send, is none. Other names are ignored, as those of analytics are, but
+ * are `genre`; a blank value, as HTML forms send, is none, unless the parameter is required. Other names are ignored, as those of analytics are, but
  * not where one is nearly that of a parameter: the answer would not be the one that was asked for.
  *
  * @throws AppError `invalid_parameter` with the right name
  */
-function known(raw: RawParameters, names: readonly string[]): Record<string, unknown> {
+function known(raw: RawParameters, shape: z.ZodRawShape): Record<string, unknown> {
+  const names = Object.keys(shape);
   const given = new Map<string, unknown[]>();
   for (const [key, value] of Object.entries(raw)) {
     const name = key.replace(/\[\d*\]$/, '');
@@ -59,7 +64,7 @@ function known(raw: RawParameters, names: readonly string[]): Record<string, unk
     }
     const values = [value]
       .flat()
-      .filter((one) => name === 'query' || typeof one !== 'string' || one.trim() !== '');
+      .filter((one) => !isOptional(shape[name]) || typeof one !== 'string' || one.trim() !== '');
     if (values.length > 0) given.set(name, [...(given.get(name) ?? []), ...values]);
   }
   return Object.fromEntries(
@@ -67,14 +72,17 @@ function known(raw: RawParameters, names: readonly string[]): Record<string, unk
   );
 }
 
+const isOptional = (field: unknown) =>
+  field instanceof z.ZodOptional || field instanceof z.ZodDefault;
+
 /** Makes the reader of an endpoint's parameters, which converts what the schema has made of them. */
 const reader = <Shape extends z.ZodRawShape, Value>(
   schema: z.ZodObject<Shape>,
   convert: (fields: z.output<z.ZodObject<Shape>>) => Value,
 ) => {
-  const names = Object.keys(schema.shape);
+  const { shape } = schema;
   return (raw: RawParameters) =>
-    convert(parseFields(schema, known(raw, names), 'invalid_parameter'));
+    convert(parseFields(schema, known(raw, shape), 'invalid_parameter'));
 };
 
 const yes = ['true', '1', 'yes', 'on'];
@@ -88,14 +96,22 @@ const truth = z
   .pipe(z.boolean())
   .describe('true or false');
 const year = integer(1000, 9999);
+const text = (most: number) =>
+  z
+    .string()
+    .trim()
+    .min(1)
+    .max(most)
+    .describe(`1 to ${String(most)} characters of text`);
+const mostWords = 1000;
+const mostName = 200;
 
 /*
  * The parameters of each endpoint, for its reader and for OpenAPI. `description` is what a field expects, as error
  * messages have it; `about` is its text in OpenAPI.
  */
 
-const searchShape = (maxK: number) => ({
-  k: integer(1, maxK).default(10).meta({ about: 'Number of results.' }),
+const pageShape = {
   offset: integer(0, maxDepth - 1)
     .default(0)
     .meta({
@@ -116,23 +132,52 @@ const searchShape = (maxK: number) => ({
   best_new_music: truth
     .optional()
     .meta({ about: 'true: only Best New Music; false: only the others.' }),
-});
+};
+
+const count = (maxK: number) => integer(1, maxK).default(10).meta({ about: 'Number of results.' });
+const searchShape = (maxK: number) => ({ k: count(maxK), ...pageShape });
+
+const refinementShape = {
+  query: text(mostWords)
+    .optional()
+    .meta({ about: 'What the covers should show besides being similar.' }),
+  not: text(mostWords).optional().meta({ about: 'What the covers should not show.' }),
+  weight: number(0, 1)
+    .optional()
+    .meta({ about: 'How much `query` and `not` count, 0.5 by default; 1: the picture does not.' }),
+};
 
 /** Of `GET /api/albums/{album_id}/similar`. */
-export const similarParameters = (maxK: number) => z.object(searchShape(maxK));
+export const similarParameters = (maxK: number) =>
+  z.object({ ...refinementShape, ...searchShape(maxK) });
+
+const searchBy = ['cover', 'name', 'both'] as const;
 
 /** Of `GET /api/search-by-text`. */
 export const textParameters = (maxK: number) =>
   z.object({
-    query: z
-      .string()
-      .trim()
-      .min(1)
-      .max(1000)
-      .describe('1 to 1000 characters of text')
-      .meta({ about: 'What the cover shows. Not blank.' }),
+    query: text(mostWords).meta({ about: 'What the cover shows. Not blank.' }),
+    by: z
+      .enum(searchBy)
+      .default('cover')
+      .describe(`one of ${searchBy.join(', ')}`)
+      .meta({ about: 'Whether covers, names, or both lists fused are searched.' }),
     ...searchShape(maxK),
   });
+
+const nameField = text(mostName).meta({
+  about: 'Words of artist, title, label, year or genre; the last may be incomplete. Not blank.',
+});
+
+/** Of `GET /api/albums`. */
+export const nameParameters = (maxK: number) =>
+  z.object({ query: nameField, limit: count(maxK), ...pageShape });
+
+/** Of `GET /api/suggest`. */
+export const suggestParameters = z.object({
+  query: nameField,
+  limit: integer(1, 20).default(8).meta({ about: 'Number of suggestions.' }),
+});
 
 /** Of `POST /api/search-by-image`, in the query string or in the form. */
 export const imageParameters = (maxK: number) =>
@@ -145,6 +190,7 @@ export const imageParameters = (maxK: number) =>
     identify: truth
       .default(true)
       .meta({ about: 'false: skip album recognition, which is faster.' }),
+    ...refinementShape,
     ...searchShape(maxK),
   });
 
@@ -188,8 +234,10 @@ interface SearchParameters {
   filter: AlbumFilter;
 }
 
+type SearchFields = z.output<z.ZodObject<ReturnType<typeof searchShape>>>;
+
 /** `k`, `offset` and the filters. @throws AppError `invalid_parameter` if `year_max` is earlier than `year_min` */
-function toSearch(value: z.output<ReturnType<typeof similarParameters>>): SearchParameters {
+function toSearch(value: SearchFields): SearchParameters {
   const { year_min: yearMin, year_max: yearMax } = value;
   if (yearMin !== undefined && yearMax !== undefined && yearMin > yearMax)
     throw new AppError(
@@ -216,15 +264,44 @@ function toSearch(value: z.output<ReturnType<typeof similarParameters>>): Search
  * AppError `invalid_parameter`, naming the parameter, what was expected and what was received.
  */
 
-export const similarParameterReader = (maxK: number) => reader(similarParameters(maxK), toSearch);
+/** The words that change a search. @throws AppError `invalid_parameter` if there is a weight but no words */
+function toRefinement({ query, not, weight }: z.output<z.ZodObject<typeof refinementShape>>): {
+  refinement?: Refinement;
+} {
+  if (query !== undefined || not !== undefined)
+    return { refinement: { ...(query && { query }), ...(not && { not }), weight: weight ?? 0.5 } };
+  if (weight !== undefined)
+    throw new AppError('invalid_parameter', 'weight needs query or not.', {
+      parameters: ['weight'],
+    });
+  return {};
+}
+
+export const similarParameterReader = (maxK: number) =>
+  reader(similarParameters(maxK), (fields) => ({ ...toSearch(fields), ...toRefinement(fields) }));
+
+export const nameParameterReader = (maxK: number) =>
+  reader(nameParameters(maxK), (fields) => ({
+    query: fields.query,
+    parameters: toSearch({ ...fields, k: fields.limit }),
+  }));
+
+export const readSuggestParameters = reader(suggestParameters, (fields) => fields);
 
 export const textParameterReader = (maxK: number) =>
-  reader(textParameters(maxK), (fields) => ({ query: fields.query, parameters: toSearch(fields) }));
+  reader(textParameters(maxK), (fields) => ({
+    query: fields.query,
+    parameters: { by: fields.by, ...toSearch(fields) },
+  }));
 
 export const imageParameterReader = (maxK: number) =>
   reader(imageParameters(maxK), (fields) => ({
     uploadId: fields.upload_id,
-    parameters: { ...toSearch(fields), ...(!fields.identify && { identify: false as const }) },
+    parameters: {
+      ...toSearch(fields),
+      ...toRefinement(fields),
+      ...(!fields.identify && { identify: false as const }),
+    },
   }));
 
 /** An album's id, from a path. */

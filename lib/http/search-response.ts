@@ -5,7 +5,7 @@ import type { SearchAnswer } from '../search/search-service.ts';
 /** Answers a search with its hits, and adds the timings to the request's log line. */
 export function answerSearch(
   response: Response,
-  queryType: 'image' | 'text' | 'similar',
+  queryType: 'image' | 'text' | 'name' | 'similar',
   { hits, identified, notes, cached, encodeMs, identifyMs, nearestMs }: SearchAnswer,
   more: object = {},
 ): void {

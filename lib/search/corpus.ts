@@ -1,4 +1,5 @@
 import type { Catalog } from '../catalog/catalog.ts';
+import type { NameIndex } from '../catalog/name-index.ts';
 import type { FeatureIndex } from '../identify/feature-index.ts';
 import type { Lazy } from '../concurrency/lazy.ts';
 import type { VectorIndex } from '../vectors/vector-index.ts';
@@ -9,6 +10,8 @@ import type { VectorIndex } from '../vectors/vector-index.ts';
  */
 export class Corpus {
   readonly catalog: Lazy<Catalog>;
+  /** Finds albums of the catalog by name. */
+  readonly names: Lazy<NameIndex>;
   /** Checked against the catalog when it is loaded. */
   readonly index: Lazy<VectorIndex>;
   /** Checked likewise; `null` if albums in photos can't be identified. */
@@ -18,8 +21,9 @@ export class Corpus {
   #users = 0;
   #retired = false;
 
-  constructor(parts: Pick<Corpus, 'catalog' | 'index' | 'features'>) {
+  constructor(parts: Pick<Corpus, 'catalog' | 'names' | 'index' | 'features'>) {
     this.catalog = parts.catalog;
+    this.names = parts.names;
     this.index = parts.index;
     this.features = parts.features;
   }

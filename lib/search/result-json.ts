@@ -30,17 +30,27 @@ export const albumResponse = (album: Album, basePath: string, identifiable: bool
 const imageUrl = ({ id }: Album, basePath: string) => `${basePath}/api/image/${String(id)}`;
 
 /** One search result of the API. */
-export const toResult = ({ album, similarity }: Hit, basePath = '') => ({
+export const toResult = ({ album, similarity, matched }: Hit, basePath = '') => ({
   album_id: album.id,
   artist: album.artist,
   album_name: album.albumName,
   genre: album.genre,
   release_year: album.releaseYear,
-  similarity_score: rounded(similarity),
+  similarity_score: similarity === null ? null : rounded(similarity),
   pitchfork_score: album.score,
   best_new_music: album.bestNewMusic,
   image_url: imageUrl(album, basePath),
   cover_url_original: album.coverUrl,
+  ...(matched && { matched }),
+});
+
+/** An album found by its name, for a list below a search field. */
+export const toSuggestion = ({ album }: Hit, basePath = '') => ({
+  album_id: album.id,
+  artist: album.artist,
+  album_name: album.albumName,
+  release_year: album.releaseYear,
+  image_url: imageUrl(album, basePath),
 });
 
 /** An album recognised in a picture, in the form of the API. */

@@ -2,10 +2,11 @@ import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import pLimit from 'p-limit';
 import type { Album } from '../catalog/album.ts';
-import type { AlbumFilter } from '../catalog/filter.ts';
+import { albumMatcher, type AlbumFilter } from '../catalog/filter.ts';
 import type { Corpus } from './corpus.ts';
 import type { EncodedPhoto, Photo } from '../clip/encoder-worker.ts';
 import { usableCores } from '../concurrency/cores.ts';
+import { maxDepth } from '../config/config.ts';
 import { AppError } from '../errors.ts';
 import type { FeatureIndex } from '../identify/feature-index.ts';
 import { photoAmount } from '../identify/features.ts';
@@ -22,11 +23,28 @@ export interface SearchOptions {
   signal?: AbortSignal;
 }
 
+type NameOptions = SearchOptions & { everyWord?: boolean };
+
+/** What a text is compared with: the covers, by their embeddings, or artists, titles and so on. */
+export type SearchBy = 'cover' | 'name' | 'both';
+
+/** Words that change a search by picture or album. */
+export interface Refinement {
+  /** What the covers should show besides being similar. */
+  query?: string;
+  /** What they should not show. */
+  not?: string;
+  /** How much the words count: 0 to 1. */
+  weight: number;
+}
+
 /** One album of a search result. */
 export interface Hit {
   album: Album;
-  /** Cosine of the query's embedding and the cover's: -1 to 1, 1 is the same picture. */
-  similarity: number;
+  /** Cosine of the query's embedding and the cover's: -1 to 1, 1 is the same picture. `null` if searched by name. */
+  similarity: number | null;
+  /** What matched the text, in a search that compares names. */
+  matched?: ('name' | 'cover')[];
 }
 
 /** An album recognised in a picture. */
@@ -65,6 +83,14 @@ interface Kept {
   embedding: Float32Array;
   /** Albums recognised in the picture, for one version of the corpus. */
   recognised?: { version: symbol; findings: readonly Finding[] };
+  /** The last search without a filter, for one version of the corpus: all covers, or as many as were asked for. */
+  nearest?: { version: symbol; count: number; found: Scored[] };
+}
+
+/** A row and its similarity to a query. */
+interface Scored {
+  row: number;
+  similarity: number;
 }
 
 /** Dependencies of the search service; the encoders are created on first use. */
@@ -104,11 +130,15 @@ export class SearchService {
   /**
    * @param picture an encoded picture, in one of `acceptedFormats`
    * @param options.identify whether to recognise albums in it, if the files for that are present
+   * @param options.refinement words that change what is searched for
    * @returns the `k` albums with the most similar covers among those that match the filter, best first; all of them if
-   *   there are fewer. Recognised albums come before the others.
+   *   there are fewer. Recognised albums come before the others, unless words change the order.
    * @throws AppError `not_an_image`, `unsupported_image`, `unreadable_image`, `image_too_large` or `busy`
    */
-  byImage(picture: Buffer, options: SearchOptions & { identify?: boolean }): Promise<SearchAnswer> {
+  byImage(
+    picture: Buffer,
+    options: SearchOptions & { identify?: boolean; refinement?: Refinement },
+  ): Promise<SearchAnswer> {
     const key = `picture ${createHash('sha256').update(picture).digest('base64')}`;
     const { signal } = options;
     const corpus = this.#parts.corpus();
@@ -122,7 +152,7 @@ export class SearchService {
       return this.#pictures.admit(async () => {
         const encoder = await this.#parts.imageEncoder();
         if (!features) {
-          const query = { ...kept, embedding: await encoder.encode(picture, signal) };
+          const query: Kept = { ...kept, embedding: await encoder.encode(picture, signal) };
           this.#kept?.set(key, query);
           return this.#nearest(corpus, query, options, { start });
         }
@@ -130,7 +160,7 @@ export class SearchService {
         const encoded = performance.now();
         const findings = await this.#recognise(corpus, features, photo, signal);
         const recognised = { version: corpus.version, findings };
-        const query = { embedding: photo.embedding, recognised };
+        const query: Kept = { embedding: photo.embedding, recognised };
         this.#kept?.set(key, query);
         const identifyMs = performance.now() - encoded;
         return this.#nearest(corpus, query, options, { start, identifyMs });
@@ -138,28 +168,67 @@ export class SearchService {
     });
   }
 
-  /** Like {@link byImage}, for a description in words. */
-  byText(words: string, options: SearchOptions): Promise<SearchAnswer> {
-    const key = `text ${words.normalize('NFC').trim().replaceAll(/\s+/g, ' ')}`; // as CLIP's tokenizer does
+  /**
+   * Like {@link byImage}, for a description in words.
+   *
+   * @param options.by `both` fuses the albums with the best covers and those with the best names. Default: `cover`
+   */
+  byText(words: string, options: SearchOptions & { by?: SearchBy }): Promise<SearchAnswer> {
+    const { by = 'cover', signal } = options;
     const corpus = this.#parts.corpus();
     return corpus.use(async () => {
       const start = performance.now();
-      const kept = this.#kept?.get(key);
-      if (kept) return this.#nearest(corpus, kept, options, { start, cached: true });
-      const embedding = await this.#texts.admit(async () =>
-        (await this.#parts.textEncoder()).encode(words, options.signal),
-      );
-      this.#kept?.set(key, { embedding });
-      return this.#nearest(corpus, { embedding }, options, { start });
+      if (by === 'name') {
+        const answer = await this.#named(corpus, words, options);
+        return { ...answer, hits: answer.hits.map((hit) => ({ ...hit, matched: ['name'] })) };
+      }
+      const { query, cached } = await this.#encodeText(words, signal);
+      const how = { start, cached };
+      return by === 'cover'
+        ? this.#nearest(corpus, query, options, how)
+        : this.#fused(corpus, words, query, options, how);
     });
+  }
+
+  /**
+   * The albums whose artist, title, label, year and genre match a text, best first.
+   *
+   * @param options.everyWord whether every word must occur; by default, two of three are enough if no album has all
+   */
+  byName(words: string, options: NameOptions): Promise<SearchAnswer> {
+    const corpus = this.#parts.corpus();
+    return corpus.use(() => this.#named(corpus, words, options));
+  }
+
+  async #named(
+    corpus: Corpus,
+    words: string,
+    { k, offset = 0, filter, everyWord = false }: NameOptions,
+  ): Promise<SearchAnswer> {
+    const [catalog, names] = await Promise.all([corpus.catalog(), corpus.names()]);
+    const start = performance.now();
+    const matches = albumMatcher(filter);
+    const rows = names.search(words, { limit: offset + k, matches, everyWord });
+    return {
+      hits: rows.slice(offset).map((row) => ({ album: catalog.atRow(row), similarity: null })),
+      identified: null,
+      notes: catalog.notesOn(filter),
+      cached: false,
+      encodeMs: 0,
+      nearestMs: performance.now() - start,
+    };
   }
 
   /**
    * The albums whose covers are most similar to the given album's, excluding itself.
    *
+   * @param options.refinement words that change what is searched for
    * @throws AppError `album_not_found`
    */
-  byAlbum(albumId: number, options: SearchOptions): Promise<SearchAnswer> {
+  byAlbum(
+    albumId: number,
+    options: SearchOptions & { refinement?: Refinement },
+  ): Promise<SearchAnswer> {
     const corpus = this.#parts.corpus();
     return corpus.use(async () => {
       const start = performance.now();
@@ -172,6 +241,107 @@ export class SearchService {
     });
   }
 
+  /** A text's embedding, from the cache if it is there. */
+  async #encodeText(
+    words: string,
+    signal: AbortSignal | undefined,
+  ): Promise<{ query: Kept; cached: boolean }> {
+    const key = `text ${words.normalize('NFC').trim().replaceAll(/\s+/g, ' ')}`; // as CLIP's tokenizer does
+    const kept = this.#kept?.get(key);
+    if (kept) return { query: kept, cached: true };
+    const query: Kept = {
+      embedding: await this.#texts.admit(async () =>
+        (await this.#parts.textEncoder()).encode(words, signal),
+      ),
+    };
+    this.#kept?.set(key, query);
+    return { query, cached: false };
+  }
+
+  /**
+   * The weighted sum of unit vectors, L2-normalised: (1 − weight) · embedding + weight · (query − not).
+   *
+   * @throws AppError `invalid_parameter` if they cancel each other out
+   */
+  async #refine(
+    embedding: Float32Array,
+    { query, not, weight }: Refinement,
+    signal: AbortSignal | undefined,
+  ): Promise<Float32Array> {
+    const [wanted, unwanted] = await Promise.all(
+      [query, not].map(async (words) =>
+        words === undefined ? undefined : (await this.#encodeText(words, signal)).query.embedding,
+      ),
+    );
+    const sum = embedding.map(
+      (value, i) => (1 - weight) * value + weight * ((wanted?.[i] ?? 0) - (unwanted?.[i] ?? 0)),
+    );
+    const norm = Math.hypot(...sum);
+    if (norm < leastNorm)
+      throw new AppError('invalid_parameter', 'query and not cancel each other out.', {
+        parameters: ['not'],
+      });
+    return sum.map((value) => value / norm);
+  }
+
+  /**
+   * Albums ranked by reciprocal rank fusion of two lists, by cover and by name (Cormack, Clarke and Büttcher, SIGIR
+   * 2009): each contributes 1 / (60 + rank).
+   */
+  async #fused(
+    corpus: Corpus,
+    words: string,
+    query: Kept,
+    { k, offset = 0, filter, signal }: SearchOptions,
+    how: { start: number; cached: boolean },
+  ): Promise<SearchAnswer> {
+    // Always to the same depth: an album's rank must not depend on the page.
+    const depth = { k: maxDepth, filter, ...(signal && { signal }) };
+    const covers = await this.#nearest(corpus, query, depth, how);
+    const named = await this.#named(corpus, words, { ...depth, everyWord: true });
+    const fused = new Map<number, { hit: Hit; score: number }>();
+    for (const [name, { hits }] of [
+      ['name', named],
+      ['cover', covers],
+    ] as const)
+      for (const [rank, { album, similarity }] of hits.entries()) {
+        const one = fused.get(album.id) ?? { hit: { album, similarity, matched: [] }, score: 0 };
+        one.score += 1 / (fusionConstant + rank + 1);
+        one.hit.matched?.push(name);
+        one.hit.similarity ??= similarity;
+        fused.set(album.id, one);
+      }
+    const hits = [...fused.values()]
+      .sort((a, b) => b.score - a.score)
+      .slice(offset, offset + k)
+      .map(({ hit }) => hit);
+    await this.#addSimilarities(corpus, query, hits, signal);
+    return { ...covers, hits, nearestMs: performance.now() - how.start - covers.encodeMs };
+  }
+
+  /** The similarity of albums that were found by their names alone. */
+  async #addSimilarities(
+    corpus: Corpus,
+    { embedding }: Kept,
+    hits: readonly Hit[],
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const [index, catalog] = await Promise.all([corpus.index(), corpus.catalog()]);
+    const missing = new Map(
+      hits
+        .filter(({ similarity }) => similarity === null)
+        .map((hit) => [catalog.rowOf(hit.album.id), hit]),
+    );
+    if (missing.size === 0) return;
+    const rows = Uint32Array.from([...missing.keys()].filter((row) => row !== undefined));
+    const found = await this.#inTurn(signal, () => index.search(embedding, rows.length, rows));
+    for (const [i, row] of found.rows.entries()) {
+      const hit = missing.get(row);
+      if (hit) hit.similarity = index.similarity(found.distances[i] ?? NaN);
+    }
+  }
+
+  /** Limits concurrent searches over given rows and over features: each takes a core. */
   #inTurn<T>(signal: AbortSignal | undefined, search: () => Promise<T>): Promise<T> {
     return this.#indexTurns(() => {
       signal?.throwIfAborted();
@@ -196,26 +366,36 @@ export class SearchService {
    */
   async #nearest(
     corpus: Corpus,
-    { embedding, recognised }: Kept,
-    { k, offset = 0, filter, signal, ...options }: SearchOptions & { identify?: boolean },
+    original: Kept,
+    options: SearchOptions & { identify?: boolean; refinement?: Refinement },
     how: { start: number; except?: number; cached?: boolean; identifyMs?: number },
   ): Promise<SearchAnswer> {
+    const { k, offset = 0, filter, signal, identify: identifying, refinement } = options;
     const { start, except, cached = false, identifyMs } = how;
+    const findings = identifying === false ? undefined : original.recognised?.findings;
+    const query: Kept = refinement
+      ? { embedding: await this.#refine(original.embedding, refinement, signal) }
+      : original;
+    const { embedding } = query;
     const encoded = performance.now();
     const [index, catalog] = await Promise.all([corpus.index(), corpus.catalog()]);
-    const findings = options.identify === false ? undefined : recognised?.findings;
     const allowed = catalog.rowsMatching(filter, except);
-    const first = [...new Set((findings ?? []).map(({ row }) => row))].filter(
+    const first = [...new Set((refinement ? [] : (findings ?? [])).map(({ row }) => row))].filter(
       (row) => allowed?.includes(row) ?? true,
     );
-    const search = async (count: number, rows?: Uint32Array) => {
-      const found = await (rows
+    const search = async (count: number, rows?: Uint32Array): Promise<Scored[]> => {
+      const { version } = corpus;
+      const before = rows ? undefined : query.nearest;
+      if (before?.version === version && before.count >= count) return before.found.slice(0, count);
+      const { rows: near, distances } = await (rows
         ? this.#inTurn(signal, () => index.search(embedding, count, rows))
         : index.search(embedding, count, undefined, signal));
-      return Array.from(found.rows, (row, i) => ({
+      const found = Array.from(near, (row, i) => ({
         row,
-        similarity: index.similarity(found.distances[i] ?? NaN),
+        similarity: index.similarity(distances[i] ?? NaN),
       }));
+      if (!rows) query.nearest = { version, count, found };
+      return found;
     };
     const nearest = await search(offset + k + first.length, allowed);
     const ofFirst = first.length > 0 ? await search(first.length, Uint32Array.from(first)) : [];
@@ -241,6 +421,12 @@ export class SearchService {
     };
   }
 }
+
+/** Of reciprocal rank fusion, as in its paper. */
+const fusionConstant = 60;
+
+/** Length of a sum of unit vectors below which its direction is only rounding. */
+const leastNorm = 1e-6;
 
 /** Number of nearest covers by embedding that are checked in addition to those that the features vote for. */
 const alsoLookedAt = 20;

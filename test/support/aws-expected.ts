@@ -54,11 +54,16 @@ export const expected = [
   },
   {
     name: 'albums',
-    ...light,
-    memory: 1024,
+    ...search,
+    memory: 1536,
     reserved: 50,
-    routes: ['GET /api/albums/{album_id}', 'GET /api/albums/{album_id}/similar'],
-    allows: readsFiles,
+    routes: [
+      'GET /api/albums',
+      'GET /api/albums/{album_id}',
+      'GET /api/albums/{album_id}/similar',
+      'GET /api/suggest',
+    ],
+    allows: [read(index, metadata, `${clip}/*`), tellMissing(assets, 'v1/models/*')],
   },
   {
     name: 'image',

@@ -98,6 +98,8 @@ export async function contractCases(): Promise<Case[]> {
   const id = ids[17] ?? 0;
   const cover = coverFile(id);
   const row = rows[17] ?? {};
+  const artist = String(row['artist']);
+  const fullName = `${artist} ${String(row['album_name'])}`;
   const total = ids.length;
   const genre = String(row['genre']).split(' / ')[0] ?? '';
   const absentId = Math.max(...ids) + 1;
@@ -1136,6 +1138,184 @@ export async function contractCases(): Promise<Case[]> {
       405,
       'method_not_allowed',
       /GET or HEAD/,
+    ),
+    {
+      name: 'albums are listed by name, the one of that artist and title first',
+      request: get(`/api/albums?query=${encodeURIComponent(fullName.toUpperCase())}&limit=3`),
+      status: 200,
+      check: (response) => {
+        const body = found(response);
+        assert.equal(body.query_type, 'name');
+        assert.equal(body.query, fullName.toUpperCase());
+        assert.ok(body.total_results <= 3);
+        const [first = {}] = body.results;
+        assert.deepEqual(Object.keys(first), resultKeys);
+        assert.equal(first['album_id'], id);
+        assert.equal(first['similarity_score'], null);
+      },
+    },
+    {
+      name: 'filters narrow the albums listed by name',
+      request: get(`/api/albums?query=the&limit=50&best_new_music=true`),
+      status: 200,
+      check: (response) => {
+        const { results: albums } = found(response);
+        assert.ok(albums.length > 0);
+        assert.ok(albums.every((album) => album['best_new_music'] === true));
+      },
+    },
+    {
+      name: 'an offset skips the first albums listed by name',
+      request: get('/api/albums?query=the&limit=1&offset=1'),
+      status: 200,
+      check: (response) => {
+        assert.equal(found(response).total_results, 1);
+      },
+    },
+    {
+      name: 'a name that no album has lists none',
+      request: get('/api/albums?query=xqzvwk'),
+      status: 200,
+      check: (response) => {
+        assert.deepEqual(results(response), []);
+      },
+    },
+    refused(
+      'a list by a blank name is refused',
+      get('/api/albums?query=%20'),
+      400,
+      'invalid_parameter',
+      /1 to 200 characters of text for query/,
+    ),
+    refused('a list by no name is refused', get('/api/albums'), 400, 'invalid_parameter', /query/),
+    refused(
+      'k for a list by name is told to be limit',
+      get('/api/albums?query=the&k=3'),
+      400,
+      'invalid_parameter',
+      /did you mean limit\?/,
+    ),
+    {
+      name: 'names are suggested while they are typed',
+      request: get(`/api/suggest?query=${encodeURIComponent(artist.slice(0, -2))}`),
+      status: 200,
+      check: (response) => {
+        const { query, suggestions } = json<{
+          query: string;
+          suggestions: Record<string, unknown>[];
+        }>(response);
+        assert.equal(query, artist.slice(0, -2));
+        assert.ok(suggestions.length <= 8);
+        assert.ok(suggestions.some((album) => album['artist'] === artist));
+        assert.deepEqual(suggestions.slice(0, 1).flatMap(Object.keys), [
+          'album_id',
+          'artist',
+          'album_name',
+          'release_year',
+          'image_url',
+        ]);
+      },
+    },
+    refused(
+      'suggestions for no text are refused',
+      get('/api/suggest'),
+      400,
+      'invalid_parameter',
+      /query/,
+    ),
+    refused(
+      'POST to the suggestions is refused',
+      { method: 'POST', path: '/api/suggest' },
+      405,
+      'method_not_allowed',
+      /GET or HEAD/,
+    ),
+    {
+      name: 'a text search by name says what matched',
+      request: get(`/api/search-by-text?query=${encodeURIComponent(fullName)}&by=name`),
+      status: 200,
+      check: (response) => {
+        const { query_type, results: albums } = found(response);
+        assert.equal(query_type, 'text');
+        assert.equal(albums[0]?.['album_id'], id);
+        assert.deepEqual(Object.keys(albums[0] ?? {}), [...resultKeys, 'matched']);
+        assert.ok(albums.every((album) => String(album['matched']) === 'name'));
+        assert.ok(albums.every((album) => album['similarity_score'] === null));
+      },
+    },
+    {
+      name: 'a text search by name and cover fuses both lists',
+      request: get(`/api/search-by-text?query=${encodeURIComponent(fullName)}&by=both&k=50`),
+      status: 200,
+      check: (response) => {
+        const { results: albums } = found(response);
+        assert.equal(albums.length, 50);
+        const matched = albums.map((album) => String(album['matched']));
+        const named = albums.find((album) => album['album_id'] === id);
+        assert.match(String(named?.['matched']), /^name(,cover)?$/);
+        assert.ok(matched.includes('cover'), matched.join(' '));
+        assert.ok(albums.every((album) => typeof album['similarity_score'] === 'number'));
+        assert.equal(new Set(albums.map((album) => album['album_id'])).size, 50);
+      },
+    },
+    refused(
+      'a text search by something else is refused',
+      get(`${text}&by=smell`),
+      400,
+      'invalid_parameter',
+      /one of cover, name, both for by but received "smell"/,
+    ),
+    {
+      name: 'words of no weight leave the albums like one as they are',
+      request: get(`/api/albums/${String(id)}/similar?k=20&query=blue&weight=0`),
+      status: 200,
+      check: (response) => {
+        const body = found(response);
+        assert.equal(body.query, 'blue');
+        assert.equal(body.query_type, 'similar');
+        assert.equal(body.total_results, 20);
+      },
+    },
+    {
+      name: 'albums like one can be searched with words, and without others',
+      request: get(`/api/albums/${String(id)}/similar?k=20&query=blue&not=red&weight=0.7`),
+      status: 200,
+      check: (response) => {
+        const { results: albums } = found(response);
+        const scores = albums.map((album) => album['similarity_score'] as number);
+        assert.deepEqual(
+          scores,
+          [...scores].sort((a, b) => b - a),
+        );
+        assert.ok(albums.every((album) => album['album_id'] !== id));
+      },
+    },
+    {
+      name: 'a picture can be searched with words',
+      request: upload(cover, '?query=a+red+circle&k=5'),
+      status: 200,
+      check: (response) => {
+        const body = found(response);
+        assert.equal(body.query_type, 'image');
+        assert.equal(body.query, 'a red circle');
+        assert.equal(body.total_results, 5);
+      },
+    },
+    ...['-0.1', '1.1', 'much'].map((weight) =>
+      refused(
+        `a weight of ${weight} is refused`,
+        get(`/api/albums/${String(id)}/similar?query=blue&weight=${weight}`),
+        400,
+        'invalid_parameter',
+        /a number from 0 to 1 for weight/,
+      ),
+    ),
+    refused(
+      'a weight without words is refused',
+      get(`/api/albums/${String(id)}/similar?weight=0.5`),
+      400,
+      'invalid_parameter',
+      /weight needs query or not/,
     ),
     {
       name: 'an offset goes on where the page before ended',

@@ -64,7 +64,7 @@ export const shownIds = (page: Page): Promise<number[]> =>
     );
 
 export const describe = async (page: Page, query: string): Promise<void> => {
-  const field = page.getByRole('searchbox');
+  const field = page.locator('#words');
   await field.fill(query);
   await field.press('Enter');
 };

@@ -1,4 +1,4 @@
-import { filterParameters, type Filters, type Subject } from '../address.ts';
+import { filterParameters, wordsOf, type Filters, type Subject } from '../address.ts';
 import { apiKey } from './key.ts';
 import { Problem, readProblem } from './problem.ts';
 import type { Album, AlbumResult, GenreCount, Health, Identified, YearRange } from './types.ts';
@@ -8,6 +8,9 @@ export const deepest = 200;
 
 /** Albums per page: fills whole rows of 2, 3, 4, 6 or 8. */
 const pageSize = 24;
+
+/** Albums listed by name above those found by their covers. */
+const mostNames = 8;
 
 /** Request timeout in milliseconds. */
 const patienceMs = 60_000;
@@ -27,6 +30,8 @@ export interface SearchPage {
   albums: AlbumResult[];
   /** Whether this is the last page. */
   last: boolean;
+  /** Albums whose names match the text of a search by names and covers, on its first page. */
+  names: AlbumResult[];
   /** The albums recognised in the picture, largest first; `null` if recognition was not attempted. */
   identified: Identified[] | null;
 }
@@ -50,15 +55,21 @@ export class ApiClient {
 
   /**
    * @param offset number of results already loaded
-   * @returns the next page; albums recognised in the picture come first
+   * @returns the next page; albums recognised in the picture come first. With the first page of a search by text come
+   *   the albums whose names match.
    */
   async search(request: SearchRequest, offset: number, signal: AbortSignal): Promise<SearchPage> {
     const size = this.#pageSize;
     try {
-      const answer = await this.#searchPage(request, { offset, size, signal });
+      const { subject, filters } = request;
+      const withNames = subject.kind === 'text' && subject.by === undefined && offset === 0;
+      const [answer, names] = await Promise.all([
+        this.#searchPage(request, { offset, size, signal }),
+        withNames ? this.#byName(subject.query, filters, signal) : [],
+      ]);
       const { results: albums, identified = null } = answer;
       const last = albums.length < (size ?? 1) || offset + albums.length >= deepest;
-      return { albums, last, identified };
+      return { albums, last, identified, names };
     } catch (error) {
       if (size === undefined || !isAboutPageSize(error)) throw error;
       this.#pageSize = undefined;
@@ -71,19 +82,38 @@ export class ApiClient {
     page: { offset: number; size: number | undefined; signal: AbortSignal },
   ): Promise<SearchAnswer> {
     const parameters = filterParameters(filters);
-    if (page.size !== undefined) parameters.set('k', String(page.size));
+    const byName = subject.kind === 'text' && subject.by === 'name';
+    if (page.size !== undefined) parameters.set(byName ? 'limit' : 'k', String(page.size));
     if (page.offset > 0) parameters.set('offset', String(page.offset));
     const { signal } = page;
-    if (subject.kind === 'text') parameters.set('query', subject.query);
+    const query = subject.kind === 'text' ? subject.query : wordsOf(subject);
+    if (query !== undefined) parameters.set('query', query);
     const path =
       subject.kind === 'text'
-        ? 'api/search-by-text'
+        ? byName
+          ? 'api/albums'
+          : 'api/search-by-text'
         : subject.kind === 'similar'
           ? `api/albums/${String(subject.albumId)}/similar`
           : 'api/search-by-image';
     const init: RequestInit =
       subject.kind === 'picture' ? { method: 'POST', body: formOf(picture), signal } : { signal };
     return this.#ask(`${path}?${parameters.toString()}`, init);
+  }
+
+  async #byName(query: string, filters: Filters, signal: AbortSignal): Promise<AlbumResult[]> {
+    const parameters = filterParameters(filters);
+    parameters.set('query', query);
+    parameters.set('limit', String(mostNames));
+    const path = `api/albums?${parameters.toString()}`;
+    return (await this.#ask<SearchAnswer>(path, { signal })).results;
+  }
+
+  /** Albums whose names match what is being typed, best first. */
+  async suggest(query: string, signal: AbortSignal): Promise<AlbumResult[]> {
+    const parameters = new URLSearchParams({ query });
+    const path = `api/suggest?${parameters.toString()}`;
+    return (await this.#ask<{ suggestions: AlbumResult[] }>(path, { signal })).suggestions;
   }
 
   album(id: number, signal?: AbortSignal): Promise<Album> {
@@ -163,4 +193,6 @@ function formOf(picture: Blob | null): FormData {
 }
 
 const isAboutPageSize = (error: unknown) =>
-  error instanceof Problem && error.code === 'invalid_parameter' && error.parameters.includes('k');
+  error instanceof Problem &&
+  error.code === 'invalid_parameter' &&
+  ['k', 'limit'].some((name) => error.parameters.includes(name));

@@ -7,8 +7,8 @@ export interface AlbumResult {
   album_name: string | null;
   genre: string | null;
   release_year: number | null;
-  /** Cosine of the embeddings, -1 to 1. */
-  similarity_score: number;
+  /** Cosine of the embeddings, -1 to 1; `null` if the album was found by its name. */
+  similarity_score: number | null;
   /** 0.0 to 10.0. */
   pitchfork_score: number | null;
   best_new_music: boolean;

@@ -25,11 +25,14 @@ export const en = {
     pick: 'Choose a picture',
     photo: 'Take a photo',
     ways: 'Search by picture',
-    words: 'Or describe it',
-    wordsLabel: 'Describe a cover',
-    wordsPlaceholder: 'a red circle',
+    words: 'Or type its name, or describe it',
+    wordsLabel: 'Name or describe an album',
+    wordsPlaceholder: 'an artist, a title, or a red circle',
     search: 'Search',
     dropHere: 'Drop to search by this picture',
+    suggestions: 'Albums with matching names',
+    suggested: (albums: number) =>
+      albums === 1 ? '1 suggestion.' : `${String(albums)} suggestions.`,
   },
   examples: {
     title: 'A few covers',
@@ -69,9 +72,11 @@ export const en = {
   },
   results: {
     byText: (query: string) => `Covers like “${query}”`,
+    byName: (query: string) => `Albums for “${query}”`,
     byPicture: 'Covers like your picture',
     byAlbum: (title: string) => `Covers like ${title}`,
     byAlbumUnknown: 'Covers like this one',
+    refined: (title: string, words: string) => `${title} and “${words}”`,
     yourPicture: 'Your picture',
     adjust: 'Adjust the crop',
     list: 'Albums, most similar first',
@@ -113,6 +118,24 @@ export const en = {
       `${String(names.length)} albums recognised: ${names.join('; ')}.`,
     saidNone: (first: string) =>
       `Not recognised: no album of this catalog was found in the picture. The nearest cover is ${first}.`,
+  },
+  by: {
+    title: 'Search in',
+    both: 'Names and covers',
+    name: 'Names',
+    cover: 'Covers',
+    names: 'Matching names',
+    covers: 'Matching covers',
+    nothing: 'No album has such a name.',
+    saidNames: (albums: number, first: string) =>
+      albums === 1
+        ? `1 matching name: ${first}.`
+        : `${String(albums)} matching names, first ${first}.`,
+  },
+  refine: {
+    label: 'More like this, but with …',
+    placeholder: 'blue, at night, a face …',
+    button: 'Refine',
   },
   filters: {
     title: 'Filters',

@@ -27,11 +27,13 @@ export const fr: Words = {
     pick: 'Choisir une image',
     photo: 'Prendre une photo',
     ways: 'Chercher par image',
-    words: 'Ou décrivez-la',
-    wordsLabel: 'Décrivez une pochette',
-    wordsPlaceholder: 'a red circle',
+    words: 'Ou tapez son nom, ou décrivez-la',
+    wordsLabel: 'Nommez ou décrivez un album',
+    wordsPlaceholder: 'un artiste, un titre ou « a red circle »',
     search: 'Chercher',
     dropHere: 'Relâchez pour chercher avec cette image',
+    suggestions: 'Albums dont le nom correspond',
+    suggested: (albums) => `${String(albums)} suggestion${albums < 2 ? '' : 's'}.`,
   },
   examples: {
     title: 'Quelques pochettes',
@@ -72,9 +74,11 @@ export const fr: Words = {
   },
   results: {
     byText: (query) => `Pochettes proches de « ${query} »`,
+    byName: (query) => `Albums pour « ${query} »`,
     byPicture: 'Pochettes proches de votre image',
     byAlbum: (title) => `Pochettes proches de ${title}`,
     byAlbumUnknown: 'Pochettes proches de celle-ci',
+    refined: (title, words) => `${title} et de « ${words} »`,
     yourPicture: 'Votre image',
     adjust: 'Recadrer',
     list: 'Albums, du plus proche au moins proche',
@@ -115,6 +119,24 @@ export const fr: Words = {
     saidSeveral: (names) => `${String(names.length)} albums reconnus : ${names.join(' ; ')}.`,
     saidNone: (first) =>
       `Non reconnu : aucun album de ce catalogue n’a été trouvé dans l’image. La pochette la plus proche est celle de ${first}.`,
+  },
+  by: {
+    title: 'Chercher dans',
+    both: 'Noms et pochettes',
+    name: 'Noms',
+    cover: 'Pochettes',
+    names: 'Noms correspondants',
+    covers: 'Pochettes correspondantes',
+    nothing: 'Aucun album ne porte ce nom.',
+    saidNames: (albums, first) =>
+      albums < 2
+        ? `${String(albums)} nom correspondant : ${first}.`
+        : `${String(albums)} noms correspondants, le premier est ${first}.`,
+  },
+  refine: {
+    label: 'Comme ceci, mais avec…',
+    placeholder: 'blue, at night, a face…',
+    button: 'Affiner',
   },
   filters: {
     title: 'Filtres',

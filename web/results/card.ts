@@ -25,7 +25,7 @@ export function albumCard(client: ApiClient, album: AlbumResult, address: Addres
     album.best_new_music ? bestNewMusicSticker() : '',
     make('p', { class: 'card-artist', text: artistOf(album) }),
     make('p', { class: 'card-facts' }, ...albumFacts(album)),
-    similarity(album.similarity_score),
+    album.similarity_score === null ? '' : similarity(album.similarity_score),
     similarLink(album, address),
   );
 }

@@ -1,4 +1,4 @@
-import type { Address, Filters } from '../address.ts';
+import type { Address, Filters, Subject } from '../address.ts';
 import { deepest, type ApiClient } from '../api/client.ts';
 import { Problem } from '../api/problem.ts';
 import type { Identified } from '../api/types.ts';
@@ -11,6 +11,7 @@ import { ProblemView } from '../messages/problem-view.ts';
 import { albumCard, skeletonCard } from './card.ts';
 import { Findings } from './findings.ts';
 import { nameOf } from './names.ts';
+import { Refinement } from './refinement.ts';
 import type { SearchRun } from './search-run.ts';
 import { SubjectLine } from './subject-line.ts';
 
@@ -24,6 +25,8 @@ interface ResultsEvents {
   filter: (filters: Filters) => void;
   adjustCrop: () => void;
   pickOther: () => void;
+  /** Starts a search for a changed subject, with the same filters. */
+  search: (subject: Subject) => void;
 }
 
 /** The results of a search, with the filters above and the button for more below. */
@@ -41,6 +44,9 @@ export class ResultsView {
   readonly #events: ResultsEvents;
   readonly #subject: SubjectLine;
   readonly #findings: Findings;
+  readonly #refinement: Refinement;
+  readonly #names = part('names', HTMLElement);
+  readonly #nameGrid = part('name-grid', HTMLElement);
   readonly #panel: FilterPanel;
   #shown: { run: SearchRun; address: Address } | undefined;
   #problem: ProblemView | undefined;
@@ -51,6 +57,7 @@ export class ResultsView {
     this.#events = events;
     this.#subject = new SubjectLine(client, events.adjustCrop);
     this.#findings = new Findings(client);
+    this.#refinement = new Refinement(events.search);
     this.#panel = new FilterPanel(client, filters, events.filter);
     this.#moreButton.addEventListener('click', () => void this.#loadMore());
     language.onChange(() => {
@@ -83,6 +90,7 @@ export class ResultsView {
   #draw(): void {
     if (!this.#shown) return;
     const { address } = this.#shown;
+    this.#refinement.show(address.subject);
     this.#showVerdict();
     this.#panel.show(address.filters);
     this.#showActiveFilters(address.filters);
@@ -90,19 +98,23 @@ export class ResultsView {
     this.#showState();
   }
 
-  /** Shows the subject of the search, the albums recognised in it, and the heading of the other results. */
+  /** Shows the subject, the albums recognised in it or named like it, and the heading of the other results. */
   #showVerdict(): void {
     if (!this.#shown) return;
     const { run, address } = this.#shown;
-    const { identified } = run;
+    const { identified, names } = run;
     const words = language.words.identified;
-    this.#subject.show(run.request, identified);
+    this.#subject.show(run.request, run);
     this.#findings.show(run, address);
+    this.#names.hidden = names.length === 0;
+    this.#nameGrid.replaceChildren(...names.map((one) => albumCard(this.#client, one, address)));
     const onlyFindings = identified !== null && run.ended && run.others.length === 0;
-    this.#listTitle.hidden = identified === null || onlyFindings;
-    if (identified)
-      this.#listTitle.textContent =
-        identified.length > 0 ? words.others(identified.length) : words.nearest;
+    this.#listTitle.hidden = (identified === null && names.length === 0) || onlyFindings;
+    this.#listTitle.textContent = !identified
+      ? language.words.by.covers
+      : identified.length > 0
+        ? words.others(identified.length)
+        : words.nearest;
   }
 
   async #loadMore(): Promise<void> {
@@ -118,7 +130,7 @@ export class ResultsView {
     if (this.#shown.run !== run || run.left) return; // another search is shown by now
     if (run.problem) this.#failures += 1;
     else this.#failures = 0;
-    if (before === 0 && run.identified) this.#showVerdict();
+    if (before === 0 && !run.problem) this.#showVerdict();
     const cards = this.#cards(others);
     this.#grid.append(...cards);
     this.#showState();
@@ -143,20 +155,22 @@ export class ResultsView {
     this.#grid.ariaBusy = String(loading);
     this.#progress.hidden = !loading;
     this.#moreButton.hidden = count === 0 || ended || loading || problem !== undefined;
-    this.#end.textContent = ended && !loading ? endText(count) : '';
+    this.#end.textContent = ended && !loading ? endText(run) : '';
     this.#clearProblem();
     if (problem && !loading) this.#showProblem(problem);
   }
 
   #tellFound(before: number): void {
     if (!this.#shown) return;
-    const { albums, identified } = this.#shown.run;
+    const { albums, identified, names } = this.#shown.run;
     const words = language.words.results;
     const [first] = albums;
     if (before === 0 && identified?.length) announce(saidOf(identified));
-    else if (!first) announce(words.nothing);
+    else if (!first) announce(nothingText(this.#shown.run));
     else if (before === 0 && identified)
       announce(language.words.identified.saidNone(nameOf(first)));
+    else if (before === 0 && names[0])
+      announce(language.words.by.saidNames(names.length, nameOf(names[0])));
     else if (before === 0) announce(words.found(albums.length, nameOf(first)));
     else announce(words.moreFound(albums.length - before, albums.length));
   }
@@ -194,8 +208,14 @@ function saidOf(identified: readonly Identified[]): string {
   return others.length === 0 ? words.saidOne(name) : words.saidSeveral([name, ...others]);
 }
 
-function endText(count: number): string {
+function nothingText({ request: { subject } }: SearchRun): string {
+  const { by, results } = language.words;
+  return subject.kind === 'text' && subject.by === 'name' ? by.nothing : results.nothing;
+}
+
+function endText(run: SearchRun): string {
   const words = language.words.results;
-  if (count === 0) return words.nothing;
+  const count = run.albums.length;
+  if (count === 0) return nothingText(run);
   return count >= deepest ? words.deepest(count) : words.end(count);
 }

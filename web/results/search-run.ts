@@ -6,6 +6,8 @@ import type { AlbumResult, Identified } from '../api/types.ts';
 export class SearchRun {
   readonly request: SearchRequest;
   readonly albums: AlbumResult[] = [];
+  /** Albums whose names match the text. */
+  names: readonly AlbumResult[] = [];
   /** The albums recognised in the picture, largest first; `null` if recognition was not attempted. */
   identified: readonly Identified[] | null = null;
   /** Whether all results are loaded. */
@@ -66,8 +68,11 @@ export class SearchRun {
     }
   }
 
-  #add({ albums, identified, last }: SearchPage): void {
-    if (this.albums.length === 0) this.identified = identified;
+  #add({ albums, identified, last, names }: SearchPage): void {
+    if (this.albums.length === 0) {
+      this.identified = identified;
+      this.names = names;
+    }
     this.albums.push(...albums);
     this.ended = last;
   }

@@ -1,10 +1,12 @@
 import type { ApiClient, SearchRequest } from '../api/client.ts';
+import { wordsOf } from '../address.ts';
 import { Problem } from '../api/problem.ts';
 import type { Album, Identified } from '../api/types.ts';
 import { make, part } from '../dom.ts';
 import { language } from '../language/language.ts';
 import { coverPicture } from './cover.ts';
 import { nameOf, titleOf } from './names.ts';
+import type { SearchRun } from './search-run.ts';
 
 /** Shows above the results what is searched for: the text, the picture, or the album. */
 export class SubjectLine {
@@ -23,8 +25,14 @@ export class SubjectLine {
     this.#adjust.addEventListener('click', adjust);
   }
 
-  /** @param identified the albums recognised in the picture; `null` if recognition was not attempted or is pending */
-  show(request: SearchRequest, identified: readonly Identified[] | null): void {
+  /**
+   * @param found.identified the albums recognised in the picture; `null` if recognition was not attempted or is pending
+   * @param found.names the albums whose names match the text
+   */
+  show(
+    request: SearchRequest,
+    { identified, names }: Pick<SearchRun, 'identified' | 'names'>,
+  ): void {
     this.#request = request;
     const { subject, picture } = request;
     this.#adjust.hidden = subject.kind !== 'picture';
@@ -33,10 +41,12 @@ export class SubjectLine {
     this.#picture.hidden = subject.kind === 'text' || largePicture;
     this.#note.hidden = identified === null || largePicture;
     const words = language.words.results;
-    if (subject.kind === 'text') this.#setTitle(words.byText(subject.query));
-    else if (subject.kind === 'similar') void this.#showAlbum(subject.albumId, request);
+    if (subject.kind === 'text') {
+      const byCover = subject.by === 'cover' || (subject.by === undefined && names.length === 0);
+      this.#setTitle(byCover ? words.byText(subject.query) : words.byName(subject.query));
+    } else if (subject.kind === 'similar') void this.#showAlbum(subject.albumId, request);
     else {
-      this.#setTitle(identified ? verdict(identified) : words.byPicture);
+      this.#setTitle(identified ? verdict(identified) : this.#and(words.byPicture));
       if (picture && !largePicture) this.#showPicture(picture);
     }
   }
@@ -46,6 +56,12 @@ export class SubjectLine {
     const { name } = language.words;
     this.#title.textContent = title ?? '\u00a0'; // reserves one line
     document.title = title === undefined ? name : `${title} · ${name}`;
+  }
+
+  /** Adds the words that refine the search. */
+  #and(title: string): string {
+    const words = this.#request && wordsOf(this.#request.subject);
+    return words === undefined ? title : language.words.results.refined(title, words);
   }
 
   #showPicture(picture: Blob): void {
@@ -69,7 +85,9 @@ export class SubjectLine {
       if (this.#request !== request) return;
     }
     const { results, detail } = language.words;
-    this.#setTitle(this.#album ? results.byAlbum(titleOf(this.#album)) : results.byAlbumUnknown);
+    this.#setTitle(
+      this.#and(this.#album ? results.byAlbum(titleOf(this.#album)) : results.byAlbumUnknown),
+    );
     const image = cover.querySelector('img');
     if (image && this.#album) image.alt = detail.cover(nameOf(this.#album));
   }

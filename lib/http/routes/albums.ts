@@ -1,17 +1,39 @@
 import { Router } from 'express';
 import { AppError } from '../../errors.ts';
-import type { HttpContext } from '../context.ts';
+import { leaveSignal, type HttpContext } from '../context.ts';
 import { allowOnly } from '../middleware.ts';
-import { readAlbumId, similarParameterReader } from '../parameters.ts';
-import { albumResponse } from '../../search/result-json.ts';
+import {
+  nameParameterReader,
+  readAlbumId,
+  readSuggestParameters,
+  similarParameterReader,
+} from '../parameters.ts';
+import { albumResponse, toSuggestion } from '../../search/result-json.ts';
 import { answerSearch } from '../search-response.ts';
 
 const path = '/api/albums/:album_id';
 
-/** `GET /api/albums/{album_id}` and `/similar`: one album, and those whose covers look like its own. */
+/**
+ * `GET /api/albums` and `/api/suggest`: albums by name. `GET /api/albums/{album_id}` and `/similar`: one album, and those
+ * whose covers look like its own.
+ */
 export function albumsRouter({ config, services }: HttpContext): Router {
+  const readNameParameters = nameParameterReader(config.limits.k);
   const readParameters = similarParameterReader(config.limits.k);
   return Router()
+    .get('/api/albums', async (request, response) => {
+      const { query, parameters } = readNameParameters(request.query);
+      response.locals['search'] = parameters;
+      const answer = await services.search.byName(query, parameters);
+      answerSearch(response, 'name', answer, { query });
+    })
+    .get('/api/suggest', async (request, response) => {
+      const { query, limit } = readSuggestParameters(request.query);
+      const options = { k: limit, filter: {}, everyWord: true };
+      const { hits } = await services.search.byName(query, options);
+      const suggestions = hits.map((hit) => toSuggestion(hit, request.baseUrl));
+      response.json({ query, suggestions });
+    })
     .get(path, async (request, response) => {
       const id = readAlbumId(request.params);
       const catalog = await services.catalog();
@@ -25,8 +47,9 @@ export function albumsRouter({ config, services }: HttpContext): Router {
       const id = readAlbumId(request.params);
       const parameters = readParameters(request.query);
       response.locals['search'] = parameters;
-      const answer = await services.search.byAlbum(id, parameters);
-      answerSearch(response, 'similar', answer, { similar_to: id });
+      const signal = leaveSignal(response);
+      const answer = await services.search.byAlbum(id, { ...parameters, signal });
+      answerSearch(response, 'similar', answer, { similar_to: id, ...parameters.refinement });
     })
-    .all([path, `${path}/similar`], allowOnly('GET', 'HEAD'));
+    .all(['/api/albums', '/api/suggest', path, `${path}/similar`], allowOnly('GET', 'HEAD'));
 }

@@ -36,7 +36,7 @@ export function searchByImageRouter({ config, services, uploads }: HttpContext):
       });
       response.locals['search'] = { bytes: picture.length, ...parameters };
       const answer = await services.search.byImage(picture, { ...parameters, signal });
-      answerSearch(response, 'image', answer);
+      answerSearch(response, 'image', answer, parameters.refinement);
     })
     .all(path, allowOnly('POST'));
 }
