@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util';
 import type { Album } from '../lib/catalog/album.ts';
 import { Catalog } from '../lib/catalog/catalog.ts';
 import { NameIndex } from '../lib/catalog/name-index.ts';
-import { nameKey } from '../lib/catalog/name-words.ts';
+import { nameWords } from '../lib/catalog/name-words.ts';
 import { machine, median, quantile } from './machine.ts';
 
 const { values, positionals } = parseArgs({
@@ -31,6 +31,12 @@ if (metadata === undefined) {
 let state = 1;
 const random = () => (state = (1664525 * state + 1013904223) >>> 0) / 2 ** 32;
 const below = (count: number) => Math.floor(random() * count);
+
+/** A name without case, accents and punctuation. */
+const nameKey = (name: string) =>
+  nameWords(name)
+    .flatMap(([parts = []]) => parts)
+    .join(' ');
 
 /** Two neighbouring letters swapped, one left out or one replaced, in the longest word; the first letter stays. */
 function misspell(name: string): string {
@@ -55,6 +61,7 @@ const variants: Record<string, (album: { artist: string; title: string }) => str
   'without its last letters': ({ artist, title }) => `${artist} ${title}`.slice(0, -2),
   'without the artist’s first words': ({ artist, title }) =>
     `${artist.split(' ').at(-1) ?? ''} ${title}`,
+  'artist - title': ({ artist, title }) => `${artist} - ${title}`,
   'a typing error': ({ artist, title }) => misspell(`${artist} ${title}`),
 };
 
@@ -68,14 +75,18 @@ const albums: Album[] = Array.from({ length: copies }, (_, copy) =>
 ).flat();
 
 globalThis.gc?.();
-const before = process.memoryUsage().heapUsed;
+const held = () => {
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+};
+const before = held();
 const processor = process.cpuUsage();
 const start = performance.now();
 const index = await NameIndex.build(albums);
 const built = performance.now() - start;
 const { user, system } = process.cpuUsage(processor);
 globalThis.gc?.();
-const megabytes = (process.memoryUsage().heapUsed - before) / 1e6;
+const megabytes = (held() - before) / 1e6;
 
 console.log(`${machine()}; ${albums.length.toLocaleString('en')} albums\n`);
 console.log(

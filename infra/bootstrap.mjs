@@ -95,7 +95,8 @@ const steps = [
       digest([
         'lib/imaging',
         'lib/clip',
-        'pipeline',
+        'pipeline/indexing',
+        'lib/assets/manifest.ts',
         'lib/identify',
         'native/identify',
         'models/starter/catalog/images',

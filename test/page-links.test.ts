@@ -34,7 +34,7 @@ suite('links describe the view', () => {
       subject: { kind: 'text', query: 'déjà vu & 😀' },
     },
     '?query=kid+a&by=name': { ...bare, subject: { kind: 'text', query: 'kid a', by: 'name' } },
-    '?similar_to=4&query=blue': {
+    '?similar_to=4&with=blue': {
       ...bare,
       subject: { kind: 'similar', albumId: 4, words: 'blue' },
     },
@@ -124,13 +124,13 @@ suite('navigation by links', { skip: browserSkip }, () => {
       await dialog.waitFor({ state: 'hidden' });
       assert.deepEqual(await shownIds(page), second);
       await page.goBack();
-      await page.getByRole('heading', { level: 1, name: 'Covers like “first”' }).waitFor();
+      await page.getByRole('heading', { level: 1, name: 'Albums for “first”' }).waitFor();
       assert.deepEqual(await shownIds(page), first, 'at once, without a search');
       await page.goBack();
       await page.getByRole('heading', { name: 'Which record is this?' }).waitFor();
       assert.equal(await page.title(), 'Shazam Visual');
       await page.goForward();
-      await page.getByRole('heading', { level: 1, name: 'Covers like “first”' }).waitFor();
+      await page.getByRole('heading', { level: 1, name: 'Albums for “first”' }).waitFor();
       assert.equal(await page.locator('#words').inputValue(), 'first');
       await page.goForward();
       await page.goForward();

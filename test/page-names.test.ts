@@ -97,6 +97,33 @@ suite('the page finds albums by name', { skip: browserSkip }, () => {
       },
     ));
 
+  test('a suggestion chosen for another text is not taken', () =>
+    site.visit('/', {}, async (page) => {
+      await field(page).pressSequentially(title.slice(0, -2));
+      await options(page).first().waitFor();
+      await page.keyboard.press('ArrowDown');
+      await page.keyboard.type('x');
+      assert.equal(await field(page).getAttribute('aria-activedescendant'), null);
+      await page.keyboard.press('Enter');
+      await atQuery(page, /^\?query=/);
+    }));
+
+  test('covers are found even if names are not', () =>
+    site.visit(
+      `/?query=${encodeURIComponent(artist)}`,
+      {
+        mayLog: /Failed to load resource/,
+        prepare: async (page) => {
+          await page.route('**/api/albums?*', (route) => route.fulfill({ status: 503 }));
+        },
+      },
+      async (page) => {
+        await results(page);
+        assert.ok(await page.locator('#names').isHidden());
+        await page.getByRole('heading', { name: `Covers like “${artist}”` }).waitFor();
+      },
+    ));
+
   test('matching names and matching covers are two groups', () =>
     site.visit('/', {}, async (page) => {
       await describe(page, `${artist} ${title}`);
@@ -142,7 +169,7 @@ suite('the page finds albums by name', { skip: browserSkip }, () => {
       await words.press('Enter');
       assert.equal(new URL((await asked).url()).searchParams.get('query'), 'blue');
       await results(page);
-      await atQuery(page, `?similar_to=${String(id)}&query=blue`);
+      await atQuery(page, `?similar_to=${String(id)}&with=blue`);
       await page.getByRole('heading', { name: `Covers like ${title} and “blue”` }).waitFor();
       await page.reload();
       await results(page);
@@ -165,7 +192,7 @@ suite('the page finds albums by name', { skip: browserSkip }, () => {
       const request = await asked;
       assert.equal(new URL(request.url()).searchParams.get('query'), 'a red circle');
       await results(page);
-      await atQuery(page, '?query=a+red+circle');
+      await atQuery(page, '?with=a+red+circle');
       await page.goBack();
       await results(page);
       await atQuery(page, '');

@@ -379,7 +379,7 @@ suite('the page finds and shows albums', { skip: browserSkip }, () => {
       await page.locator('.card.skeleton').first().waitFor();
       await describe(page, 'second');
       await results(page);
-      assert.equal(await page.locator('h1:visible').textContent(), 'Covers like “second”');
+      assert.equal(await page.locator('h1:visible').textContent(), 'Albums for “second”');
       const answer = await fetch(`${site.url}/api/search-by-text?query=second&k=24`);
       const { results: expected } = (await answer.json()) as { results: { album_id: number }[] };
       assert.deepEqual(

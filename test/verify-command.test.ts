@@ -11,7 +11,7 @@ import { canIdentify } from '../lib/identify/native.ts';
 import { VectorIndex } from '../lib/vectors/vector-index.ts';
 import { cli, eventsOf } from './support/cli.ts';
 import { halve } from './support/files.ts';
-import { root, starter } from './support/requests.ts';
+import { root, starter, starterRows } from './support/requests.ts';
 import { smallCatalog, type SmallCatalog } from './support/small-catalog.ts';
 
 const [indexName, metadataName] = ['album_covers.index', 'valid_metadata_final.json'];
@@ -358,6 +358,29 @@ describe('the command line', () => {
     assert.match(text.errors.replace(made, ''), /^Error: The file is not a picture.*\n$/);
   });
 
+  test('search name and search text --by find albums by name', async () => {
+    const row = starterRows()[16] ?? {};
+    const [artist, title] = [String(row['artist']), String(row['album_name'])];
+    const words = [artist.toUpperCase(), ...title.split(' ')];
+    const byName = await cli(['search', 'name', ...words, '-k', '1']);
+    assert.equal(byName.status, 0, byName.errors);
+    assert.equal(byName.output.slice(0, 5 + artist.length), `  1  ${artist}`);
+    assert.match(byName.output, /^.+ – .+ {2}\(.+\) {2}#\d+\n$/);
+    for (const by of ['name', 'both']) {
+      const found = await cli(['search', 'text', ...words, '--by', by, '-k', '1', '--json']);
+      const [, first] = eventsOf(found.output);
+      assert.equal(first?.['artist'], artist);
+      assert.ok((first['matched'] as string[]).includes('name'));
+      assert.equal(first['similarity_score'] === null, by === 'name');
+    }
+    const none = await cli(['search', 'name', 'xqzvwk']);
+    assert.equal(none.status, 0);
+    assert.match(none.errors, /No album matches\./);
+    const wrong = await cli(['search', 'text', 'x', '--by', 'smell']);
+    assert.equal(wrong.status, 2);
+    assert.match(wrong.errors, /Allowed choices are cover, name, both/);
+  });
+
   test('every command has --help', async () => {
     for (const words of [
       [],
@@ -367,6 +390,7 @@ describe('the command line', () => {
       ['search'],
       ['search', 'image'],
       ['search', 'text'],
+      ['search', 'name'],
       ['import', 'csv'],
       ['pull'],
       ['pull', 'model'],

@@ -63,8 +63,9 @@ export function filterParameters(filters: Filters): URLSearchParams {
 export function linkTo({ subject, filters, album }: Address): string {
   const parameters = new URLSearchParams();
   if (subject.kind === 'similar') parameters.set('similar_to', String(subject.albumId));
-  const query = subject.kind === 'text' ? subject.query : wordsOf(subject);
-  if (query !== undefined) parameters.set('query', query);
+  const words = wordsOf(subject);
+  if (subject.kind === 'text') parameters.set('query', subject.query);
+  if (words !== undefined) parameters.set('with', words);
   if (subject.kind === 'text' && subject.by) parameters.set('by', subject.by);
   for (const [name, value] of filterParameters(filters)) parameters.append(name, value);
   if (album !== null) parameters.set('album', String(album));
@@ -74,6 +75,12 @@ export function linkTo({ subject, filters, album }: Address): string {
 /** The words added to a search by picture or album. */
 export const wordsOf = (subject: Subject): string | undefined =>
   subject.kind === 'similar' || subject.kind === 'picture' ? subject.words : undefined;
+
+/** The words that a link adds to an album, or to the picture of its history entry. */
+export const readWords = (search: string): { words?: string } => {
+  const words = (new URLSearchParams(search).get('with') ?? '').trim();
+  return words === '' ? {} : { words };
+};
 
 /** Parses a link. Invalid parts are ignored, so that a truncated link is still a search. */
 export function readLink(search: string): Address {
@@ -87,12 +94,11 @@ export function readLink(search: string): Address {
   const similarTo = integer('similar_to', /^\d{1,15}$/);
   const score = Number.parseFloat(parameters.get('score_min') ?? '');
   return {
-    subject:
-      similarTo !== null
-        ? { kind: 'similar', albumId: similarTo, ...(query && { words: query }) }
-        : query
-          ? { kind: 'text', query, ...(by && { by }) }
-          : { kind: 'nothing' },
+    subject: query
+      ? { kind: 'text', query, ...(by && { by }) }
+      : similarTo !== null
+        ? { kind: 'similar', albumId: similarTo, ...readWords(search) }
+        : { kind: 'nothing' },
     filters: {
       genres: [...new Set(parameters.getAll('genre').filter((genre) => genre.trim() !== ''))],
       ...inOrder(integer('year_min', /^\d{4}$/), integer('year_max', /^\d{4}$/)),

@@ -62,6 +62,7 @@ const suggestions = new Suggestions(client, wordsField, (albumId) => {
 });
 let notice: ProblemView | undefined;
 let albumsInAll: number | undefined;
+let shownSearch: string | undefined;
 
 watchDrop((file) => void takePicture(file));
 watchPaste((file) => void takePicture(file));
@@ -213,7 +214,10 @@ function show(place: Place): void {
   const searching = subject.kind !== 'nothing';
   document.body.dataset['view'] = searching ? 'results' : 'home';
   finder.dataset['size'] = searching ? 'small' : 'large';
-  wordsField.value = subject.kind === 'text' ? subject.query : '';
+  // Opening an album, from a suggestion for example, leaves the text.
+  if (place.searchKey !== shownSearch)
+    wordsField.value = subject.kind === 'text' ? subject.query : '';
+  shownSearch = place.searchKey;
   for (const [key, run] of runs) if (key !== place.searchKey) run.leave();
   if (searching) results.show(runOf(place, subject), address);
   else {

@@ -1,4 +1,4 @@
-import { linkTo, readLink, type Address } from './address.ts';
+import { linkTo, readLink, readWords, type Address } from './address.ts';
 
 /** An entry in the browser's history. */
 export interface Place {
@@ -96,12 +96,10 @@ export class Navigation {
     const kept = entry.picture && new Blob([entry.picture.bytes], { type: entry.picture.type });
     const picture = this.#pictures.get(entry.searchKey) ?? kept ?? null;
     const address = readLink(location.search);
-    const { subject } = address;
-    const words = subject.kind === 'text' ? subject.query : undefined;
     return {
       address:
-        picture && subject.kind !== 'similar'
-          ? { ...address, subject: { kind: 'picture', ...(words !== undefined && { words }) } }
+        picture && address.subject.kind === 'nothing'
+          ? { ...address, subject: { kind: 'picture', ...readWords(location.search) } }
           : address,
       searchKey: entry.searchKey,
       picture,

@@ -32,6 +32,7 @@ export class Suggestions {
     this.#choose = choose;
     field.addEventListener('input', () => {
       this.#cancel();
+      this.#highlight(-1); // it was chosen for another text
       const query = field.value.trim();
       if (query === '') this.close();
       else this.#timer = window.setTimeout(() => void this.#suggest(query), pauseMs);

@@ -35,7 +35,7 @@ export interface Endpoint {
 /** What an endpoint needs that loads no model. */
 const light = { memoryMb: 512, timeoutSeconds: 10, storageMb: 512, slowMs: 5_000 };
 
-/** What a search needs: one tower, the index and the metadata in memory and, as files, in `/tmp`. */
+/** What a search needs: a tower, the index and the metadata in memory and, as files, in `/tmp`; with words both towers. */
 const search = { memoryMb: 3008, timeoutSeconds: 29, storageMb: 1024, slowMs: 10_000 };
 
 /** Every function. A new endpoint is a new row. */

@@ -125,11 +125,14 @@ export function outOfTen({ value, of }: Score, scale: number): number | undefine
 
 /** Maximum of a column's plain scores: 100 if most of them are above 10, else 10. */
 export function scoreScale(values: readonly unknown[]): 10 | 100 {
-  const plain = values
-    .map(scoreOf)
-    .flatMap((score) => (score && score.of === undefined ? [score.value] : []));
-  const above = plain.filter((value) => value > 10);
-  return above.length > plain.length / 2 ? 100 : 10;
+  let [all, above] = [0, 0];
+  for (const value of values) {
+    const score = scoreOf(value);
+    if (!score || score.of !== undefined) continue;
+    all += 1;
+    if (score.value > 10) above += 1;
+  }
+  return above > all / 2 ? 100 : 10;
 }
 
 /** Whether a flag is set: 1, true, yes, y or x. */

@@ -13,33 +13,29 @@ const baseLetters: Readonly<Record<string, string>> = {
 
 const isPlain = /^[a-z0-9 ]*$/;
 
-/** Lower case, without accents and apostrophes: `Björk’s` becomes `bjorks`. */
-function plain(text: string): string {
-  const lower = text.toLowerCase();
-  if (isPlain.test(lower)) return lower;
-  return lower
+/** Without accents and apostrophes: `björk’s` becomes `bjorks`. */
+const plain = (lower: string): string =>
+  lower
+    .replace(/['’‘`´ʼ]/g, '')
     .normalize('NFKD')
-    .replace(/[\p{M}'’‘`´]/gu, '')
+    .replace(/\p{M}/gu, '')
     .replace(/[æœøłđðþßı]/g, (letter) => baseLetters[letter] ?? letter);
-}
 
 /**
- * The words of a name, each with its spellings: `AC/DC live` has `[['ac', 'dc'], ['acdc']]` and `[['live']]`. A word
- * without a letter or digit is kept as it is, for bands like `!!!`.
+ * The words of a name, each in its spellings: `AC/DC live` has `[['ac', 'dc'], ['acdc']]` and `[['live']]`. `&` and `+` are
+ * `and`; other words without letters and digits are left out, unless there are no others, as in the name of the band `!!!`.
  */
 export function nameWords(text: string): string[][][] {
-  return plain(text)
+  const lower = text.toLowerCase();
+  if (isPlain.test(lower)) return lower.match(/[^ ]+/g)?.map((word) => [[word]]) ?? []; // most names, and fast
+  const words = plain(lower)
     .split(/\s+/)
     .filter(Boolean)
-    .map((word) => {
-      const parts = word.match(/[\p{L}\p{N}]+/gu) ?? [word];
-      return parts.length > 1 ? [parts, [parts.join('')]] : [parts];
-    });
+    .map((word) => (word === '&' || word === '+' ? 'and' : word));
+  const spelled = words.flatMap((word) => {
+    const parts = word.match(/[\p{L}\p{N}]+/gu);
+    if (!parts) return [];
+    return [parts.length > 1 ? [parts, [parts.join('')]] : [parts]];
+  });
+  return spelled.length > 0 ? spelled : words.map((word) => [[word]]);
 }
-
-/** The words of a name on one line, to compare names with: `The Beatles` and `beatles` are the same. */
-export const nameKey = (text: string): string =>
-  nameWords(text)
-    .flatMap(([parts = []]) => parts)
-    .join(' ')
-    .replace(/^the (?=.)/, '');

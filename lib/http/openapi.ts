@@ -383,7 +383,7 @@ const searchEndpoints = ({ limits }: Config) => ({
   'GET /api/albums/{album_id}/similar': guarded(
     'Albums with similar covers',
     { parameters: [...albumInPath, ...parametersIn('query', similarParameters(limits.k))] },
-    ['invalid_parameter', 'album_not_found', ...assetCodes],
+    ['invalid_parameter', 'album_not_found', 'busy', ...assetCodes],
     albumsFound('The albums, most similar first, without the album itself.'),
   ),
   'GET /api/search-by-text': guarded(

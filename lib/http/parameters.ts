@@ -29,9 +29,13 @@ const otherNames: Readonly<Record<string, readonly string[]>> = {
 /** The letters and digits of a name: `yearMin` and `year-min` are `year_min`. */
 const bare = (name: string): string => name.toLowerCase().replace(/[^a-z0-9]/g, '');
 
+/** Names that other clients send for good reason, though they are nearly those of parameters. */
+const harmless: readonly string[] = ['height'];
+
 /** The known name that an unknown one was probably meant to be. */
 function meantBy(name: string, names: readonly string[]): string | undefined {
   const found = bare(name);
+  if (harmless.includes(found)) return undefined;
   // Short names are too close to everything: only what is 4 letters or longer may have a wrong one.
   const alike = (one: string) =>
     Math.min(found.length, one.length) >= 4 && leven(found, one, { maxDistance: 2 }) <= 1;
@@ -104,7 +108,6 @@ const text = (most: number) =>
     .max(most)
     .describe(`1 to ${String(most)} characters of text`);
 const mostWords = 1000;
-const mostName = 200;
 
 /*
  * The parameters of each endpoint, for its reader and for OpenAPI. `description` is what a field expects, as error
@@ -165,13 +168,20 @@ export const textParameters = (maxK: number) =>
     ...searchShape(maxK),
   });
 
-const nameField = text(mostName).meta({
+const nameField = text(mostWords).meta({
   about: 'Words of artist, title, label, year or genre; the last may be incomplete. Not blank.',
 });
 
 /** Of `GET /api/albums`. */
 export const nameParameters = (maxK: number) =>
-  z.object({ query: nameField, limit: count(maxK), ...pageShape });
+  z.object({
+    query: nameField,
+    every_word: truth
+      .default(false)
+      .meta({ about: 'true: every word must occur. false: two of three, if no album has all.' }),
+    limit: count(maxK),
+    ...pageShape,
+  });
 
 /** Of `GET /api/suggest`. */
 export const suggestParameters = z.object({
@@ -283,7 +293,7 @@ export const similarParameterReader = (maxK: number) =>
 export const nameParameterReader = (maxK: number) =>
   reader(nameParameters(maxK), (fields) => ({
     query: fields.query,
-    parameters: toSearch({ ...fields, k: fields.limit }),
+    parameters: { everyWord: fields.every_word, ...toSearch({ ...fields, k: fields.limit }) },
   }));
 
 export const readSuggestParameters = reader(suggestParameters, (fields) => fields);

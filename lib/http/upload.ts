@@ -52,14 +52,14 @@ export async function readUpload(request: Request, limits: UploadLimits): Promis
   const cleanUps: (() => void)[] = [];
   const upload = await new Promise<Upload>((resolve, reject) => {
     const body = decompress(request, reject);
-    const reading = { request, body, limits, resolve, reject };
-    cleanUps.push(watch(reading, mostBytes));
-    cleanUps.push(read(reading));
     if (body !== request)
       cleanUps.push(
         () => request.unpipe(),
         () => body.destroy(),
       );
+    const reading = { request, body, limits, resolve, reject };
+    cleanUps.unshift(watch(reading, mostBytes));
+    cleanUps.unshift(read(reading));
   }).finally(() => {
     for (const cleanUp of cleanUps) cleanUp();
   });
@@ -80,14 +80,17 @@ interface Reading {
   reject: (error: unknown) => void;
 }
 
-const decompressors = { gzip: createGunzip, deflate: createInflate, br: createBrotliDecompress };
+const decompressors = new Map<string, () => Transform>([
+  ['gzip', createGunzip],
+  ['deflate', createInflate],
+  ['br', createBrotliDecompress],
+]);
 
 /** The decompressed body. Limits apply to its size, not to the compressed one. */
 function decompress(request: Request, reject: Reading['reject']): Readable {
   const encoding = request.get('content-encoding')?.trim().toLowerCase() ?? 'identity';
   if (encoding === 'identity') return request;
-  const make = decompressors[encoding.replace(/^x-/, '') as keyof typeof decompressors] as
-    (() => Transform) | undefined;
+  const make = decompressors.get(encoding.replace(/^x-/, ''));
   if (!make)
     throw new AppError(
       'malformed_upload',

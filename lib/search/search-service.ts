@@ -11,6 +11,7 @@ import { AppError } from '../errors.ts';
 import type { FeatureIndex } from '../identify/feature-index.ts';
 import { photoAmount } from '../identify/features.ts';
 import { identify, type Finding } from '../identify/identify.ts';
+import type { Neighbours } from '../vectors/vector-index.ts';
 import { Gate } from './gate.ts';
 
 export interface SearchOptions {
@@ -84,13 +85,7 @@ interface Kept {
   /** Albums recognised in the picture, for one version of the corpus. */
   recognised?: { version: symbol; findings: readonly Finding[] };
   /** The last search without a filter, for one version of the corpus: all covers, or as many as were asked for. */
-  nearest?: { version: symbol; count: number; found: Scored[] };
-}
-
-/** A row and its similarity to a query. */
-interface Scored {
-  row: number;
-  similarity: number;
+  nearest?: { version: symbol; count: number; found: Neighbours };
 }
 
 /** Dependencies of the search service; the encoders are created on first use. */
@@ -383,19 +378,22 @@ export class SearchService {
     const first = [...new Set((refinement ? [] : (findings ?? [])).map(({ row }) => row))].filter(
       (row) => allowed?.includes(row) ?? true,
     );
-    const search = async (count: number, rows?: Uint32Array): Promise<Scored[]> => {
-      const { version } = corpus;
-      const before = rows ? undefined : query.nearest;
-      if (before?.version === version && before.count >= count) return before.found.slice(0, count);
-      const { rows: near, distances } = await (rows
-        ? this.#inTurn(signal, () => index.search(embedding, count, rows))
-        : index.search(embedding, count, undefined, signal));
-      const found = Array.from(near, (row, i) => ({
-        row,
-        similarity: index.similarity(distances[i] ?? NaN),
-      }));
-      if (!rows) query.nearest = { version, count, found };
+    const { version } = corpus;
+    const nearestOf = async (count: number): Promise<Neighbours> => {
+      const { nearest } = query;
+      if (nearest?.version === version && nearest.count >= count) return nearest.found;
+      const found = await index.search(embedding, count, undefined, signal);
+      query.nearest = { version, count, found };
       return found;
+    };
+    const search = async (count: number, rows?: Uint32Array) => {
+      const found = await (rows
+        ? this.#inTurn(signal, () => index.search(embedding, count, rows))
+        : nearestOf(count));
+      return Array.from(found.rows.subarray(0, count), (row, i) => ({
+        row,
+        similarity: index.similarity(found.distances[i] ?? NaN),
+      }));
     };
     const nearest = await search(offset + k + first.length, allowed);
     const ofFirst = first.length > 0 ? await search(first.length, Uint32Array.from(first)) : [];

@@ -62,8 +62,9 @@ function inOrder(cover: CoverFeatures): CoverFeatures {
   );
   return {
     ...cover,
-    codes: Buffer.concat(order.map(code)),
-    places: Buffer.concat(order.map((i) => places.subarray(6 * i, 6 * i + 6))),
+    // Copied out of what Buffer.concat takes from Node's pool.
+    codes: new Uint8Array(Buffer.concat(order.map(code))),
+    places: new Uint8Array(Buffer.concat(order.map((i) => places.subarray(6 * i, 6 * i + 6)))),
     ...(lists && { lists: Uint32Array.from(order, (i) => lists[i] ?? 0) }),
   };
 }

@@ -1185,7 +1185,7 @@ export async function contractCases(): Promise<Case[]> {
       get('/api/albums?query=%20'),
       400,
       'invalid_parameter',
-      /1 to 200 characters of text for query/,
+      /1 to 1000 characters of text for query/,
     ),
     refused('a list by no name is refused', get('/api/albums'), 400, 'invalid_parameter', /query/),
     refused(
@@ -1238,7 +1238,7 @@ export async function contractCases(): Promise<Case[]> {
         const { query_type, results: albums } = found(response);
         assert.equal(query_type, 'text');
         assert.equal(albums[0]?.['album_id'], id);
-        assert.deepEqual(Object.keys(albums[0] ?? {}), [...resultKeys, 'matched']);
+        assert.deepEqual(Object.keys(albums[0]), [...resultKeys, 'matched']);
         assert.ok(albums.every((album) => String(album['matched']) === 'name'));
         assert.ok(albums.every((album) => album['similarity_score'] === null));
       },
@@ -1265,6 +1265,41 @@ export async function contractCases(): Promise<Case[]> {
       'invalid_parameter',
       /one of cover, name, both for by but received "smell"/,
     ),
+    {
+      name: 'a name of 1,000 characters is searched, and takes no longer than others',
+      request: get(`/api/albums?query=${'a.b.c.'.repeat(166)}`),
+      status: 200,
+    },
+    {
+      name: 'every word of a name must occur if asked for',
+      request: get(`/api/albums?query=${encodeURIComponent(`${fullName} xqzvwk`)}&every_word=true`),
+      status: 200,
+      check: (response) => {
+        assert.deepEqual(results(response), []);
+      },
+    },
+    {
+      name: 'height, which others send, is not taken for weight',
+      request: get(`/api/albums/${String(id)}/similar?height=100&k=1`),
+      status: 200,
+    },
+    {
+      name: 'words that a picture should not show are taken from the form',
+      request: form(
+        '/api/search-by-image',
+        ['not', 'red'],
+        ['weight', '0.2'],
+        ['k', '3'],
+        ['file', cover, 'cover.jpg', 'image/jpeg'],
+      ),
+      status: 200,
+      check: (response) => {
+        const body = json(response);
+        assert.equal(body['not'], 'red');
+        assert.equal(body['weight'], 0.2);
+        assert.equal(body['total_results'], 3);
+      },
+    },
     {
       name: 'words of no weight leave the albums like one as they are',
       request: get(`/api/albums/${String(id)}/similar?k=20&query=blue&weight=0`),

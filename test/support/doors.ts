@@ -44,7 +44,7 @@ const bundleFor = (path: string): string => {
   if (pathname.startsWith('/api/search-by-')) return pathname.slice('/api/'.length);
   if (pathname.startsWith('/api/image/')) return 'image';
   if (pathname === '/api/uploads') return 'uploads';
-  if (pathname.startsWith('/api/albums/')) return 'albums';
+  if (/^\/api\/(albums|suggest)(\/|$)/.test(pathname)) return 'albums';
   if (pathname.startsWith('/api/')) return 'stats';
   return pathname === '/health' || pathname === '/ready' ? 'health' : 'root';
 };

@@ -32,7 +32,7 @@ export const atQuery = (page: Page, expected: string | RegExp): Promise<void> =>
   });
 
 /** The results, those recognised in the picture first, without placeholders. */
-export const cards = (page: Page): Locator => page.locator('.finding, .card:not(.skeleton)');
+export const cards = (page: Page): Locator => page.locator('.finding, #grid .card:not(.skeleton)');
 
 /** Waits until a search has returned `count` albums. */
 export async function results(page: Page, count = pageSize): Promise<Locator> {

@@ -65,7 +65,7 @@ export class ApiClient {
       const withNames = subject.kind === 'text' && subject.by === undefined && offset === 0;
       const [answer, names] = await Promise.all([
         this.#searchPage(request, { offset, size, signal }),
-        withNames ? this.#byName(subject.query, filters, signal) : [],
+        withNames ? this.#byName(subject.query, filters, signal).catch(noAlbums) : [],
       ]);
       const { results: albums, identified = null } = answer;
       const last = albums.length < (size ?? 1) || offset + albums.length >= deepest;
@@ -104,9 +104,10 @@ export class ApiClient {
   async #byName(query: string, filters: Filters, signal: AbortSignal): Promise<AlbumResult[]> {
     const parameters = filterParameters(filters);
     parameters.set('query', query);
-    parameters.set('limit', String(mostNames));
+    parameters.set('every_word', 'true');
+    if (this.#pageSize !== undefined) parameters.set('limit', String(mostNames));
     const path = `api/albums?${parameters.toString()}`;
-    return (await this.#ask<SearchAnswer>(path, { signal })).results;
+    return (await this.#ask<SearchAnswer>(path, { signal })).results.slice(0, mostNames);
   }
 
   /** Albums whose names match what is being typed, best first. */
@@ -184,6 +185,12 @@ export class ApiClient {
       throw new Problem(navigator.onLine ? 'unreachable' : 'offline');
     }
   }
+}
+
+/** In place of albums that are not essential: the covers are found without them. */
+function noAlbums(error: unknown): AlbumResult[] {
+  if (error instanceof Problem) return [];
+  throw error;
 }
 
 function formOf(picture: Blob | null): FormData {

@@ -23,6 +23,7 @@ export class Refinement {
   }
 
   show(subject: Subject): void {
+    if (subject === this.#subject) return; // only redrawn: what is being typed stays
     this.#subject = subject;
     this.#choice.hidden = subject.kind !== 'text';
     this.#form.hidden = subject.kind !== 'similar' && subject.kind !== 'picture';

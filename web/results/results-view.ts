@@ -130,7 +130,7 @@ export class ResultsView {
     if (this.#shown.run !== run || run.left) return; // another search is shown by now
     if (run.problem) this.#failures += 1;
     else this.#failures = 0;
-    if (before === 0 && !run.problem) this.#showVerdict();
+    if (before === 0 && (run.identified || run.names.length > 0)) this.#showVerdict();
     const cards = this.#cards(others);
     this.#grid.append(...cards);
     this.#showState();
@@ -170,7 +170,9 @@ export class ResultsView {
     else if (before === 0 && identified)
       announce(language.words.identified.saidNone(nameOf(first)));
     else if (before === 0 && names[0])
-      announce(language.words.by.saidNames(names.length, nameOf(names[0])));
+      announce(
+        `${language.words.by.saidNames(names.length, nameOf(names[0]))} ${words.found(albums.length, nameOf(first))}`,
+      );
     else if (before === 0) announce(words.found(albums.length, nameOf(first)));
     else announce(words.moreFound(albums.length - before, albums.length));
   }
