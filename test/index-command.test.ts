@@ -792,6 +792,13 @@ describe('the command index', { timeout: 1_800_000 }, () => {
       const clients = [client(), client(), client()];
       const newId = more.ids[5] ?? 0;
       assert.notEqual((await firstOf(newId))?.album_id, newId);
+      const { artist, album_name } = JSON.parse(more.rows[5] ?? '') as Record<string, string>;
+      const query = new URLSearchParams({ query: `${artist ?? ''} ${album_name ?? ''}` });
+      const named = async () => {
+        const response = await door(get(`/api/albums?${query.toString()}`));
+        return json<{ results: { album_id: number }[] }>(response).results[0]?.album_id;
+      };
+      assert.notEqual(await named(), newId);
       const add = ['--metadata', more.metadataPath, '--images', more.imagesDir];
       assert.equal(
         (await cli(['index', 'add', ...add, '--index', dir, '--model', starter.clipDir])).status,
@@ -799,6 +806,7 @@ describe('the command index', { timeout: 1_800_000 }, () => {
       );
       await server.logged((line) => line.msg === 'serving the new files');
       assert.equal((await firstOf(newId))?.album_id, newId);
+      assert.equal(await named(), newId);
       // rows move up: a mix of old and new files would return a neighbouring album
       const gone = catalog.ids.slice(0, 5).join(',');
       assert.equal((await cli(['index', 'remove', '--index', dir, '--ids', gone])).status, 0);

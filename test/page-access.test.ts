@@ -102,6 +102,21 @@ const states: Record<
       await results(page);
     },
   },
+  'suggested names': {
+    path: '/',
+    reach: async (page) => {
+      await page.locator('#words').pressSequentially('the');
+      await page.locator('#suggestions .cover.loaded').nth(7).waitFor();
+      await page.keyboard.press('ArrowDown');
+    },
+  },
+  'matching names': {
+    path: '/?query=first',
+    reach: async (page) => {
+      await results(page);
+      await page.locator('#name-grid .cover.loaded').first().waitFor();
+    },
+  },
   'the filters': {
     path: '/?query=blue&genre=Rock',
     reach: async (page) => {

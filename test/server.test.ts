@@ -246,6 +246,7 @@ describe('the lifecycle of the process', () => {
       'features',
       'image_encoder',
       'index',
+      'names',
       'text_encoder',
     ]);
     for (const line of server.log.filter((one) => one.msg === 'loaded'))
@@ -309,7 +310,7 @@ describe('the lifecycle of the process', () => {
     assert.deepEqual(new Set(answers.map((answer) => answer.status)), new Set([200]));
     await server.logged((line) => line.msg === 'ready');
     const loads = server.log.filter((line) => line.msg === 'loaded');
-    assert.equal(loads.length, 5);
+    assert.equal(loads.length, 6);
     await server.stop();
   });
 
