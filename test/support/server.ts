@@ -4,7 +4,16 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { after } from 'node:test';
 import { root } from './requests.ts';
+
+/** A test that fails does not reach its `stop`: its server would keep the file of tests from ending. */
+const running = new Set<ChildProcess>();
+if (process.env['NODE_TEST_CONTEXT'] !== undefined)
+  // not in a benchmark
+  after(() => {
+    for (const child of running) child.kill('SIGKILL');
+  });
 
 export type LogLine = Record<string, unknown> & { msg: string };
 
@@ -56,6 +65,7 @@ export async function startServer(
     env: { ...env, ...settings },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  running.add(child);
   const log: LogLine[] = [];
   const waiting = new Set<(line: LogLine | null) => void>();
   createInterface({ input: child.stdout }).on('line', (text) => {
@@ -70,6 +80,7 @@ export async function startServer(
   let over = false;
   const ended = once(child, 'close').then(() => {
     over = true;
+    running.delete(child);
     remove();
     for (const tell of waiting) tell(null);
     return child.exitCode;
