@@ -245,9 +245,8 @@ export async function warmUp(services: Services): Promise<void> {
   await Promise.all([
     services.index(),
     services.features(),
-    services.imageEncoder().finally(() => services.textEncoder()),
+    services.imageEncoder().finally(() => Promise.all([services.textEncoder(), services.names()])),
   ]);
   await (await services.imageEncoder()).loadAll();
-  await services.names();
   await trimMemory();
 }
