@@ -3,12 +3,13 @@ import { Command, Option } from 'commander';
 import type { Config } from '../lib/config/config.ts';
 import { toIdentified, toResult } from '../lib/search/result-json.ts';
 import { createLogger } from '../lib/log.ts';
-import type {
-  Hit,
-  Identified,
-  SearchAnswer,
-  SearchBy,
-  SearchService,
+import {
+  searchBy,
+  type Hit,
+  type Identified,
+  type SearchAnswer,
+  type SearchBy,
+  type SearchService,
 } from '../lib/search/search-service.ts';
 import { createServices } from '../lib/services.ts';
 import type { Output } from './output.ts';
@@ -66,9 +67,7 @@ export function searchCommand(config: Config): Command {
     .addCommand(
       withFilters(new Command('text').description('search by text').argument('<words...>'))
         .addOption(
-          new Option('--by <what>', 'what the text describes')
-            .choices(['cover', 'name', 'both'])
-            .default('cover'),
+          new Option('--by <what>', 'what the text describes').choices(searchBy).default('cover'),
         )
         .action((words: string[], { by, ...flags }: SearchFlags & { by: SearchBy }) =>
           find(flags, (search, options) => search.byText(words.join(' '), { ...options, by })),

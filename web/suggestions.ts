@@ -1,6 +1,6 @@
 import type { ApiClient } from './api/client.ts';
 import { Problem } from './api/problem.ts';
-import type { AlbumResult } from './api/types.ts';
+import type { Suggestion } from './api/types.ts';
 import { announce } from './announce.ts';
 import { make, part } from './dom.ts';
 import { language } from './language/language.ts';
@@ -19,7 +19,7 @@ export class Suggestions {
   readonly #client: ApiClient;
   readonly #field: HTMLInputElement;
   readonly #choose: (albumId: number) => void;
-  #albums: readonly AlbumResult[] = [];
+  #albums: readonly Suggestion[] = [];
   /** Position of the highlighted suggestion; -1: none. */
   #active = -1;
   #timer: number | undefined;
@@ -66,14 +66,12 @@ export class Suggestions {
 
   async #suggest(query: string): Promise<void> {
     const request = (this.#request = new AbortController());
-    try {
-      this.#albums = await this.#client.suggest(query, request.signal);
-    } catch (error) {
-      if (request.signal.aborted) return;
-      if (!(error instanceof Problem)) throw error;
-      this.#albums = []; // not essential: the search itself reports the problem
-    }
+    const albums = await this.#client.suggest(query, request.signal).catch((error: unknown) => {
+      if (error instanceof Problem || request.signal.aborted) return []; // the search itself reports a problem
+      throw error;
+    });
     if (request.signal.aborted) return; // meanwhile more was typed, or the list was closed
+    this.#albums = albums;
     this.#show();
     if (this.#albums.length > 0) announce(language.words.finder.suggested(this.#albums.length));
   }
@@ -85,7 +83,7 @@ export class Suggestions {
     this.#highlight(-1);
   }
 
-  #option(album: AlbumResult, i: number): HTMLElement {
+  #option(album: Suggestion, i: number): HTMLElement {
     const facts = [artistOf(album), album.release_year].filter((one) => one !== null).join(' · ');
     return make(
       'li',

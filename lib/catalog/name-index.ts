@@ -22,6 +22,9 @@ const shareOfWords = 2 / 3;
 const fieldWeights = [4, 3, 1] as const;
 const fieldCount = fieldWeights.length;
 
+/** What is counted of each row for its rank: words in the artist, in the title, and in either. */
+const exactCount = 3;
+
 /** How much a word counts that begins with the query's, times the share of it that was typed. */
 const prefixQuality = 0.5;
 
@@ -82,7 +85,7 @@ export class NameIndex {
     this.#sum = new Float32Array(albums.length);
     this.#fields = new Uint8Array(albums.length);
     this.#count = new Uint8Array(albums.length);
-    this.#exact = new Uint8Array(fieldCount * albums.length);
+    this.#exact = new Uint8Array(exactCount * albums.length);
   }
 
   /** Works in slices between which requests are answered, but for sorting the terms. */
@@ -175,7 +178,7 @@ export class NameIndex {
         const fields = this.#fields[row] ?? 0;
         this.#gain[row] = this.#fields[row] = 0;
         if (!counts) continue;
-        const at = fieldCount * row;
+        const at = exactCount * row;
         this.#exact[at] = (this.#exact[at] ?? 0) + (fields & 1);
         this.#exact[at + 1] = (this.#exact[at + 1] ?? 0) + (fields >> 1);
         this.#exact[at + 2] = (this.#exact[at + 2] ?? 0) + (fields === 0 ? 0 : 1);
@@ -186,7 +189,7 @@ export class NameIndex {
       if ((this.#count[row] ?? 0) >= least)
         best.add({ row, rank: this.#rankOf(row, telling.length), score: this.#sum[row] ?? 0 });
       this.#count[row] = this.#sum[row] = 0;
-      this.#exact.fill(0, fieldCount * row, fieldCount * (row + 1));
+      this.#exact.fill(0, exactCount * row, exactCount * (row + 1));
     }
   }
 
@@ -241,9 +244,8 @@ export class NameIndex {
 
   /** What the query is: 3 the row's artist and title, 2 its artist, 1 its title, 0 neither. @param words of the query */
   #rankOf(row: number, words: number): number {
-    const at = fieldCount * row;
-    const [inArtist = 0, inTitle = 0, inEither = 0] = this.#exact.subarray(at, at + 3);
-    const [ofArtist = 0, ofTitle = 0] = this.#lengths.subarray(at, at + 2);
+    const [inArtist = 0, inTitle = 0, inEither = 0] = this.#exact.subarray(exactCount * row);
+    const [ofArtist = 0, ofTitle = 0] = this.#lengths.subarray(fieldCount * row);
     if (inEither === words && ofArtist + ofTitle === words && inArtist >= ofArtist) return 3;
     if (inArtist === words && ofArtist === words) return 2;
     return inTitle === words && ofTitle === words ? 1 : 0;

@@ -5,7 +5,7 @@ import { maxDepth } from '../config/config.ts';
 import { AppError } from '../errors.ts';
 import { integer, number, parseFields } from '../config/fields.ts';
 import { thumbnailSizes } from '../imaging/thumbnails.ts';
-import type { Refinement } from '../search/search-service.ts';
+import { searchBy, type Refinement } from '../search/search-service.ts';
 
 /** Values by name, from a query string or form; a repeated name has a list. */
 export type RawParameters = Readonly<Record<string, unknown>>;
@@ -47,8 +47,9 @@ function meantBy(name: string, names: readonly string[]): string | undefined {
 
 /**
  * The values of the parameters that an endpoint knows. `genre[]` and `genre[0]`, as axios and jQuery write a list,
- * are `genre`; a blank value, as HTML forms send, is none, unless the parameter is required. Other names are ignored, as those of analytics are, but
- * not where one is nearly that of a parameter: the answer would not be the one that was asked for.
+ * are `genre`; a blank value, as HTML forms send, is none, unless the parameter is required. Other names are ignored, as
+ * those of analytics are, but not where one is nearly that of a parameter: the answer would not be the one that was
+ * asked for.
  *
  * @throws AppError `invalid_parameter` with the right name
  */
@@ -100,14 +101,7 @@ const truth = z
   .pipe(z.boolean())
   .describe('true or false');
 const year = integer(1000, 9999);
-const text = (most: number) =>
-  z
-    .string()
-    .trim()
-    .min(1)
-    .max(most)
-    .describe(`1 to ${String(most)} characters of text`);
-const mostWords = 1000;
+const text = z.string().trim().min(1).max(1000).describe('1 to 1000 characters of text');
 
 /*
  * The parameters of each endpoint, for its reader and for OpenAPI. `description` is what a field expects, as error
@@ -141,10 +135,8 @@ const count = (maxK: number) => integer(1, maxK).default(10).meta({ about: 'Numb
 const searchShape = (maxK: number) => ({ k: count(maxK), ...pageShape });
 
 const refinementShape = {
-  query: text(mostWords)
-    .optional()
-    .meta({ about: 'What the covers should show besides being similar.' }),
-  not: text(mostWords).optional().meta({ about: 'What the covers should not show.' }),
+  query: text.optional().meta({ about: 'What the covers should show besides being similar.' }),
+  not: text.optional().meta({ about: 'What the covers should not show.' }),
   weight: number(0, 1)
     .optional()
     .meta({ about: 'How much `query` and `not` count, 0.5 by default; 1: the picture does not.' }),
@@ -154,12 +146,10 @@ const refinementShape = {
 export const similarParameters = (maxK: number) =>
   z.object({ ...refinementShape, ...searchShape(maxK) });
 
-const searchBy = ['cover', 'name', 'both'] as const;
-
 /** Of `GET /api/search-by-text`. */
 export const textParameters = (maxK: number) =>
   z.object({
-    query: text(mostWords).meta({ about: 'What the cover shows. Not blank.' }),
+    query: text.meta({ about: 'What the cover shows. Not blank.' }),
     by: z
       .enum(searchBy)
       .default('cover')
@@ -168,7 +158,7 @@ export const textParameters = (maxK: number) =>
     ...searchShape(maxK),
   });
 
-const nameField = text(mostWords).meta({
+const nameField = text.meta({
   about: 'Words of artist, title, label, year or genre; the last may be incomplete. Not blank.',
 });
 
@@ -269,11 +259,6 @@ function toSearch(value: SearchFields): SearchParameters {
   };
 }
 
-/*
- * The readers of these parameters. Make one once: a schema costs more to build than to use. Each throws
- * AppError `invalid_parameter`, naming the parameter, what was expected and what was received.
- */
-
 /** The words that change a search. @throws AppError `invalid_parameter` if there is a weight but no words */
 function toRefinement({ query, not, weight }: z.output<z.ZodObject<typeof refinementShape>>): {
   refinement?: Refinement;
@@ -286,6 +271,11 @@ function toRefinement({ query, not, weight }: z.output<z.ZodObject<typeof refine
     });
   return {};
 }
+
+/*
+ * The readers of these parameters. Make one once: a schema costs more to build than to use. Each throws
+ * AppError `invalid_parameter`, naming the parameter, what was expected and what was received.
+ */
 
 export const similarParameterReader = (maxK: number) =>
   reader(similarParameters(maxK), (fields) => ({ ...toSearch(fields), ...toRefinement(fields) }));

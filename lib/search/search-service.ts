@@ -27,7 +27,8 @@ export interface SearchOptions {
 type NameOptions = SearchOptions & { everyWord?: boolean };
 
 /** What a text is compared with: the covers, by their embeddings, or artists, titles and so on. */
-export type SearchBy = 'cover' | 'name' | 'both';
+export const searchBy = ['cover', 'name', 'both'] as const;
+export type SearchBy = (typeof searchBy)[number];
 
 /** Words that change a search by picture or album. */
 export interface Refinement {
@@ -317,11 +318,11 @@ export class SearchService {
   /** The similarity of albums that were found by their names alone. */
   async #addSimilarities(
     corpus: Corpus,
-    { embedding }: Kept,
+    query: Kept,
     hits: readonly Hit[],
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const [index, catalog] = await Promise.all([corpus.index(), corpus.catalog()]);
+    const catalog = await corpus.catalog();
     const missing = new Map(
       hits
         .filter(({ similarity }) => similarity === null)
@@ -329,11 +330,34 @@ export class SearchService {
     );
     if (missing.size === 0) return;
     const rows = Uint32Array.from([...missing.keys()].filter((row) => row !== undefined));
-    const found = await this.#inTurn(signal, () => index.search(embedding, rows.length, rows));
-    for (const [i, row] of found.rows.entries()) {
+    const found = await this.#search(corpus, query, { count: rows.length, rows, signal });
+    for (const { row, similarity } of found) {
       const hit = missing.get(row);
-      if (hit) hit.similarity = index.similarity(found.distances[i] ?? NaN);
+      if (hit) hit.similarity = similarity;
     }
+  }
+
+  /** The nearest covers to a query, of all or of given rows. What is found among all is kept with the query. */
+  async #search(
+    corpus: Corpus,
+    query: Kept,
+    how: { count: number; rows: Uint32Array | undefined; signal: AbortSignal | undefined },
+  ): Promise<{ row: number; similarity: number }[]> {
+    const { count, rows, signal } = how;
+    const { embedding, nearest } = query;
+    const { version } = corpus;
+    const index = await corpus.index();
+    let found: Neighbours;
+    if (rows) found = await this.#inTurn(signal, () => index.search(embedding, count, rows));
+    else if (nearest?.version === version && nearest.count >= count) ({ found } = nearest);
+    else {
+      found = await index.search(embedding, count, undefined, signal);
+      query.nearest = { version, count, found };
+    }
+    return Array.from(found.rows.subarray(0, count), (row, i) => ({
+      row,
+      similarity: index.similarity(found.distances[i] ?? NaN),
+    }));
   }
 
   /** Limits concurrent searches over given rows and over features: each takes a core. */
@@ -371,30 +395,14 @@ export class SearchService {
     const query: Kept = refinement
       ? { embedding: await this.#refine(original.embedding, refinement, signal) }
       : original;
-    const { embedding } = query;
     const encoded = performance.now();
-    const [index, catalog] = await Promise.all([corpus.index(), corpus.catalog()]);
+    const [catalog] = await Promise.all([corpus.catalog(), corpus.index()]);
     const allowed = catalog.rowsMatching(filter, except);
     const first = [...new Set((refinement ? [] : (findings ?? [])).map(({ row }) => row))].filter(
       (row) => allowed?.includes(row) ?? true,
     );
-    const { version } = corpus;
-    const nearestOf = async (count: number): Promise<Neighbours> => {
-      const { nearest } = query;
-      if (nearest?.version === version && nearest.count >= count) return nearest.found;
-      const found = await index.search(embedding, count, undefined, signal);
-      query.nearest = { version, count, found };
-      return found;
-    };
-    const search = async (count: number, rows?: Uint32Array) => {
-      const found = await (rows
-        ? this.#inTurn(signal, () => index.search(embedding, count, rows))
-        : nearestOf(count));
-      return Array.from(found.rows.subarray(0, count), (row, i) => ({
-        row,
-        similarity: index.similarity(found.distances[i] ?? NaN),
-      }));
-    };
+    const search = (count: number, rows?: Uint32Array) =>
+      this.#search(corpus, query, { count, rows, signal });
     const nearest = await search(offset + k + first.length, allowed);
     const ofFirst = first.length > 0 ? await search(first.length, Uint32Array.from(first)) : [];
     const ranked = [

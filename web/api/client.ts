@@ -1,7 +1,15 @@
 import { filterParameters, wordsOf, type Filters, type Subject } from '../address.ts';
 import { apiKey } from './key.ts';
 import { Problem, readProblem } from './problem.ts';
-import type { Album, AlbumResult, GenreCount, Health, Identified, YearRange } from './types.ts';
+import type {
+  Album,
+  AlbumResult,
+  GenreCount,
+  Health,
+  Identified,
+  Suggestion,
+  YearRange,
+} from './types.ts';
 
 /** How far the API allows paging into the results of a search, in albums. */
 export const deepest = 200;
@@ -61,11 +69,9 @@ export class ApiClient {
   async search(request: SearchRequest, offset: number, signal: AbortSignal): Promise<SearchPage> {
     const size = this.#pageSize;
     try {
-      const { subject, filters } = request;
-      const withNames = subject.kind === 'text' && subject.by === undefined && offset === 0;
       const [answer, names] = await Promise.all([
         this.#searchPage(request, { offset, size, signal }),
-        withNames ? this.#byName(subject.query, filters, signal).catch(noAlbums) : [],
+        offset === 0 ? this.#names(request, signal) : [],
       ]);
       const { results: albums, identified = null } = answer;
       const last = albums.length < (size ?? 1) || offset + albums.length >= deepest;
@@ -79,12 +85,13 @@ export class ApiClient {
 
   async #searchPage(
     { subject, filters, picture }: SearchRequest,
-    page: { offset: number; size: number | undefined; signal: AbortSignal },
+    page: { offset: number; size: number | undefined; signal: AbortSignal; everyWord?: boolean },
   ): Promise<SearchAnswer> {
     const parameters = filterParameters(filters);
     const byName = subject.kind === 'text' && subject.by === 'name';
     if (page.size !== undefined) parameters.set(byName ? 'limit' : 'k', String(page.size));
     if (page.offset > 0) parameters.set('offset', String(page.offset));
+    if (page.everyWord) parameters.set('every_word', 'true');
     const { signal } = page;
     const query = subject.kind === 'text' ? subject.query : wordsOf(subject);
     if (query !== undefined) parameters.set('query', query);
@@ -101,20 +108,26 @@ export class ApiClient {
     return this.#ask(`${path}?${parameters.toString()}`, init);
   }
 
-  async #byName(query: string, filters: Filters, signal: AbortSignal): Promise<AlbumResult[]> {
-    const parameters = filterParameters(filters);
-    parameters.set('query', query);
-    parameters.set('every_word', 'true');
-    if (this.#pageSize !== undefined) parameters.set('limit', String(mostNames));
-    const path = `api/albums?${parameters.toString()}`;
-    return (await this.#ask<SearchAnswer>(path, { signal })).results.slice(0, mostNames);
+  /** The albums whose names have every word of a text that is compared with names and covers. */
+  async #names(request: SearchRequest, signal: AbortSignal): Promise<AlbumResult[]> {
+    const { subject } = request;
+    if (subject.kind !== 'text' || subject.by !== undefined) return [];
+    const size = this.#pageSize === undefined ? undefined : mostNames;
+    const byName: SearchRequest = { ...request, subject: { ...subject, by: 'name' } };
+    try {
+      const page = { offset: 0, size, signal, everyWord: true };
+      return (await this.#searchPage(byName, page)).results.slice(0, mostNames);
+    } catch (error) {
+      if (error instanceof Problem) return []; // not essential: the covers are found without them
+      throw error;
+    }
   }
 
   /** Albums whose names match what is being typed, best first. */
-  async suggest(query: string, signal: AbortSignal): Promise<AlbumResult[]> {
+  async suggest(query: string, signal: AbortSignal): Promise<Suggestion[]> {
     const parameters = new URLSearchParams({ query });
     const path = `api/suggest?${parameters.toString()}`;
-    return (await this.#ask<{ suggestions: AlbumResult[] }>(path, { signal })).suggestions;
+    return (await this.#ask<{ suggestions: Suggestion[] }>(path, { signal })).suggestions;
   }
 
   album(id: number, signal?: AbortSignal): Promise<Album> {
@@ -185,12 +198,6 @@ export class ApiClient {
       throw new Problem(navigator.onLine ? 'unreachable' : 'offline');
     }
   }
-}
-
-/** In place of albums that are not essential: the covers are found without them. */
-function noAlbums(error: unknown): AlbumResult[] {
-  if (error instanceof Problem) return [];
-  throw error;
 }
 
 function formOf(picture: Blob | null): FormData {

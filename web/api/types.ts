@@ -14,6 +14,9 @@ export interface AlbumResult {
   best_new_music: boolean;
 }
 
+/** An album suggested by its name. */
+export type Suggestion = Pick<AlbumResult, 'album_id' | 'artist' | 'album_name' | 'release_year'>;
+
 /** An album recognised in the uploaded picture. */
 export interface Identified {
   album_id: number;
