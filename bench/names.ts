@@ -66,7 +66,7 @@ const variants: Record<string, (album: { artist: string; title: string }) => str
 };
 
 const catalog = await Catalog.open(metadata);
-const own = catalog.albums();
+const own = [...catalog.albums()];
 const words = own.flatMap(({ artist, albumName }) => [artist ?? '', albumName ?? '']);
 const phrase = () => `${words[below(words.length)] ?? ''} ${words[below(words.length)] ?? ''}`;
 const copies = Number(values.copies);

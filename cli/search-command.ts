@@ -3,10 +3,10 @@ import { Command, Option } from 'commander';
 import type { Config } from '../lib/config/config.ts';
 import { toIdentified, toResult } from '../lib/search/result-json.ts';
 import { createLogger } from '../lib/log.ts';
+import type { Identified } from '../lib/search/corpus.ts';
 import {
   searchBy,
   type Hit,
-  type Identified,
   type SearchAnswer,
   type SearchBy,
   type SearchService,

@@ -4,14 +4,14 @@ import { NameIndex } from './catalog/name-index.ts';
 import { EncoderPool, type EncodedBatch } from './clip/encoder-pool.ts';
 import type { Tower } from './clip/model-files.ts';
 import type { Config } from './config/config.ts';
-import { Corpus } from './search/corpus.ts';
+import { FileCorpus } from './search/file-corpus.ts';
 import { AppError } from './errors.ts';
 import { assertDescribed, readManifestFile } from './assets/manifest.ts';
 import { FeatureIndex } from './identify/feature-index.ts';
 import { canIdentify } from './identify/native.ts';
 import { lazy } from './concurrency/lazy.ts';
 import { SearchService } from './search/search-service.ts';
-import { featuresName, indexName, metadataName } from './assets/assets.ts';
+import { compactName, featuresName, indexName, metadataName } from './assets/assets.ts';
 import { locateLocalAssets } from './assets/local-assets.ts';
 import { trimMemory } from './vectors/vector-index.ts';
 import { openEmbeddings } from './vectors/open-embeddings.ts';
@@ -69,9 +69,16 @@ export function createServices(
     const catalog = stage(
       'catalog',
       async () => {
-        const path = await (await assets()).metadata();
-        const opened = await Catalog.open(path);
-        await assertDescribed(await manifest(), metadataName, path);
+        const { metadata, compactMetadata, covers } = await assets();
+        const described = await manifest();
+        const compact = described?.files[compactName] ? await compactMetadata() : null;
+        const opened = await (compact === null
+          ? Catalog.open(await metadata())
+          : Catalog.openCompact(compact));
+        if (compact !== null) await assertDescribed(described, compactName, compact);
+        // In a folder, the list itself may have been changed by hand.
+        if (compact === null || covers.kind === 'folder')
+          await assertDescribed(described, metadataName, await metadata());
         for (const issue of opened.issues) log.warn(issue);
         return opened;
       },
@@ -83,7 +90,7 @@ export function createServices(
     );
     const names = stage(
       'names',
-      async () => NameIndex.build((await catalog()).albums()),
+      async () => NameIndex.build([...(await catalog()).albums()]),
       () => ({}),
     );
     const index = stage(
@@ -124,7 +131,7 @@ export function createServices(
       (opened) => ({ identification: opened !== null }),
     );
     const features = config.identify === false ? lazy(() => Promise.resolve(null)) : loadFeatures;
-    return new Corpus({ catalog, names, index, features });
+    return new FileCorpus({ catalog, names, index, features });
   };
   let corpus = makeCorpus();
 
@@ -136,9 +143,9 @@ export function createServices(
   const reload = async (): Promise<void> => {
     const next = makeCorpus();
     try {
-      const { dimension } = await next.index();
-      await next.features();
-      if (corpus.names.made) await next.names();
+      const { dimension } = await next.parts.index();
+      await next.parts.features();
+      if (corpus.parts.names.made) await next.parts.names();
       const encoder = imageEncoder.made ?? textEncoder.made;
       if (encoder && encoder.dimension !== dimension)
         throw new AppError(
@@ -160,7 +167,7 @@ export function createServices(
    * @throws AppError `assets_inconsistent` if the model does not fit the index
    */
   const openTower = async (tower: Tower): Promise<EncoderPool> => {
-    const { index } = corpus;
+    const { index } = corpus.parts;
     index().catch(() => undefined); // awaited below
     const pool = await EncoderPool.open({
       tower,
@@ -207,17 +214,12 @@ export function createServices(
 
   return {
     assets,
-    get catalog() {
-      return corpus.catalog;
+    get corpus() {
+      return corpus;
     },
-    get names() {
-      return corpus.names;
-    },
-    get index() {
-      return corpus.index;
-    },
-    get features() {
-      return corpus.features;
+    /** The parts of the current corpus. */
+    get parts() {
+      return corpus.parts;
     },
     reload,
     imageEncoder,
@@ -243,9 +245,11 @@ export function createServices(
  */
 export async function warmUp(services: Services): Promise<void> {
   await Promise.all([
-    services.index(),
-    services.features(),
-    services.imageEncoder().finally(() => Promise.all([services.textEncoder(), services.names()])),
+    services.parts.index(),
+    services.parts.features(),
+    services
+      .imageEncoder()
+      .finally(() => Promise.all([services.textEncoder(), services.parts.names()])),
   ]);
   await (await services.imageEncoder()).loadAll();
   await trimMemory();

@@ -1,11 +1,19 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { after, before, describe, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { compactName, metadataName } from '../lib/assets/assets.ts';
+import { AlbumColumnsBuilder, chunkSize } from '../lib/catalog/album-columns.ts';
 import { Catalog } from '../lib/catalog/catalog.ts';
 import { parsePandasJson } from '../lib/catalog/pandas-json.ts';
+import { RowTable } from '../lib/catalog/row-table.ts';
 import { inTurns } from '../lib/concurrency/in-turns.ts';
+import { FileSet } from '../pipeline/indexing/file-set.ts';
+import { joinRows } from '../pipeline/indexing/metadata-file.ts';
+import { writeCompactFile } from '../pipeline/indexing/write-compact.ts';
 import { smallReference, wholeReference } from './support/reference.ts';
 
 /** Rows as pandas' `to_dict('records')` and `json.dump` write them. */
@@ -100,19 +108,20 @@ describe('catalog', () => {
 
   test('statistics count an album with two genres in both, and include scores of 0', async () => {
     const catalog = await open(dirty);
+    const genres = [
+      { genre: 'Electronic', albums: 1 },
+      { genre: 'Pop/R&B', albums: 1 },
+      { genre: 'Rock', albums: 1 },
+    ];
     assert.deepEqual(catalog.statistics(), {
       totalAlbums: 4,
-      topGenres: [
-        { genre: 'Electronic', albums: 1 },
-        { genre: 'Pop/R&B', albums: 1 },
-        { genre: 'Rock', albums: 1 },
-      ],
+      topGenres: genres,
+      genres,
       firstYear: 1999,
       lastYear: 2020,
       meanScore: 4.63,
       bestNewMusic: 1,
     });
-    assert.deepEqual(catalog.years(), { first: 1999, last: 2020 });
   });
 
   for (const [what, content, sentence] of [
@@ -166,8 +175,8 @@ describe('catalog', () => {
         assert.equal(catalog.dataIssues.get('sentence_as_genre'), 1);
         assert.deepEqual(
           catalog
-            .genres()
-            .map(({ genre }) => genre)
+            .statistics()
+            .genres.map(({ genre }) => genre)
             .sort(),
           [
             'Electronic',
@@ -181,7 +190,8 @@ describe('catalog', () => {
             'Rock',
           ],
         );
-        assert.deepEqual(catalog.years(), { first: 1952, last: 2023 });
+        const { firstYear, lastYear } = catalog.statistics();
+        assert.deepEqual([firstYear, lastYear], [1952, 2023]);
         const differing = Array.from(
           { length: catalog.size },
           (_, row) => catalog.atRow(row).id,
@@ -213,4 +223,144 @@ test('a list with a missing element or trailing content is refused', async () =>
     await assert.rejects(Catalog.open(path), /is not valid JSON/, text);
   }
   await rm(folder, { recursive: true });
+});
+
+describe('the compact form of a list', () => {
+  let folder = '';
+  before(async () => (folder = await mkdtemp(join(tmpdir(), 'compact-'))));
+  after(() => rm(folder, { recursive: true }));
+  const compactOf = async (catalog: Catalog) => {
+    const path = join(folder, 'list.arrow');
+    await writeCompactFile(path, catalog);
+    return path;
+  };
+  const listOf = async (albums: readonly object[]) => {
+    const path = join(folder, 'list.json');
+    await writeFile(path, JSON.stringify(albums));
+    return Catalog.open(path);
+  };
+  const assertSame = (opened: Catalog, catalog: Catalog) => {
+    assert.equal(opened.size, catalog.size);
+    for (let row = 0; row < catalog.size; row += 1)
+      assert.deepEqual(opened.atRow(row), catalog.atRow(row));
+    assert.deepEqual(opened.ids(), catalog.ids());
+    assert.deepEqual(opened.statistics(), catalog.statistics());
+    assert.deepEqual([...opened.dataIssues], [...catalog.dataIssues]);
+    assert.equal(opened.dirtyRows, catalog.dirtyRows);
+    assert.deepEqual(opened.issues, catalog.issues);
+  };
+
+  for (const [what, size] of [
+    ['one album', 1],
+    ['several batches', 2 * chunkSize + 3],
+  ] as const)
+    test(`of ${what} holds the same albums`, async () => {
+      const catalog = await listOf(
+        Array.from({ length: size }, (_, i) => ({
+          local_id: 2 ** 40 + 3 * i,
+          artist: i % 3 === 0 ? null : `Årtist 𝄞 ${String(i)}`,
+          album_name: i % 5 === 0 ? null : 'A',
+          genre: [null, 'Rock', 'Jazz / Pop/R&B'][i % 3],
+          release_year: i % 7 === 0 ? null : 1950 + (i % 70),
+          score: i % 4 === 0 ? null : (i % 101) / 10,
+          best_new_music: i % 9 === 0,
+        })),
+      );
+      const opened = await Catalog.openCompact(await compactOf(catalog));
+      assertSame(opened, catalog);
+      assert.equal(opened.rowOf(2 ** 40), 0);
+      const filter = { genres: ['jazz'], yearMin: 1960, scoreMin: 1, bestNewMusic: true };
+      assert.deepEqual(opened.rowsMatching(filter), catalog.rowsMatching(filter));
+    });
+
+  test('of the real list holds the same albums', { skip: wholeReference.skip }, async () => {
+    const catalog = await Catalog.open(wholeReference.path('catalog/valid_metadata_final.json'));
+    assertSame(await Catalog.openCompact(await compactOf(catalog)), catalog);
+  });
+
+  test('is refused if it is damaged', async () => {
+    const path = await compactOf(await listOf([{ local_id: 1, artist: 'A' }]));
+    const bytes = await readFile(path);
+    for (const damaged of [
+      bytes.subarray(0, -20),
+      Buffer.alloc(0),
+      Buffer.from('[]'),
+      Buffer.concat([bytes.subarray(0, 100), Buffer.alloc(200), bytes.subarray(300)]),
+    ]) {
+      await writeFile(path, damaged);
+      await assert.rejects(Catalog.openCompact(path), {
+        code: 'catalog_unreadable',
+        message: /list\.arrow is not a readable list of albums: /,
+      });
+    }
+    await assert.rejects(Catalog.openCompact(join(folder, 'absent.arrow')), {
+      code: 'catalog_unreadable',
+    });
+  });
+
+  test('is written for 10,000 albums or more, and removed with them', async () => {
+    const dir = join(folder, 'set');
+    await mkdir(dir);
+    const model = { name: 'clip', dtype: 'q8' as const, files: {} };
+    for (const [albums, isThere] of [
+      [10_000, true],
+      [9_999, false],
+    ] as const) {
+      const set = await FileSet.begin(dir);
+      await writeFile(set.indexPath, 'index');
+      const rows = Array.from({ length: albums }, (_, i) => `{"local_id": ${String(i)}}`);
+      await set.writeMetadata(Readable.from([rows]));
+      const index = { type: 'Flat', metric: 'inner_product' as const, dimension: 8 };
+      const { files } = await set.finish({
+        ...{ model, preprocessing: {}, skipped: [] },
+        index: { ...index, vectors: albums },
+      });
+      assert.equal(compactName in files, isThere);
+      assert.equal((await readdir(dir)).includes(compactName), isThere);
+      if (isThere)
+        assertSame(
+          await Catalog.openCompact(join(dir, compactName)),
+          await Catalog.open(join(dir, metadataName)),
+        );
+    }
+  });
+});
+
+test('a list of several chunks is read as a stream, and other work is done meanwhile', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'catalog-'));
+  const path = join(folder, 'list.json');
+  const artist = 'Ünïcödé "{[\\,]}" 𝄞';
+  const rows = Array.from({ length: 60_000 }, (_, id) => JSON.stringify({ local_id: id, artist }));
+  let longestTurn = 0;
+  let last = performance.now();
+  const timer = setInterval(() => {
+    longestTurn = Math.max(longestTurn, performance.now() - last);
+    last = performance.now();
+  }, 1);
+  for (const content of [
+    joinRows(rows),
+    rows.join('\n'),
+    gzipSync(joinRows(rows)),
+    Buffer.from(`\uFEFF${joinRows(rows)}`, 'utf16le'),
+  ]) {
+    await writeFile(path, content);
+    const catalog = await Catalog.open(path);
+    assert.equal(catalog.size, rows.length);
+    for (let row = 0; row < catalog.size; row += 1)
+      assert.equal(catalog.columns.artist(row), artist);
+  }
+  clearInterval(timer);
+  await rm(folder, { recursive: true });
+  assert.ok(longestTurn < 500, `${String(longestTurn)} ms`); // a few chunks; reading it in one go takes a second
+});
+
+test('RowTable finds every id among colliding ones, and no other', async () => {
+  const ids = [0, 1, 2 ** 32, 2 ** 33, 2 ** 40 + 1, 2 ** 53 - 1, 16, 32, 48, 7];
+  const builder = new AlbumColumnsBuilder();
+  const none = { artist: null, albumName: null, genre: null, releaseYear: null, score: null };
+  const rest = { bestNewMusic: false, label: null, reviewer: null, coverUrl: null, filename: null };
+  for (const id of ids) builder.add({ id, ...none, ...rest });
+  const table = await RowTable.build(builder.build());
+  for (const [row, id] of ids.entries()) assert.equal(table.rowOf(id), row);
+  for (const id of [3, 64, 2 ** 34, 2 ** 53, -1, 0.5]) assert.equal(table.rowOf(id), undefined);
 });

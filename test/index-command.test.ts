@@ -17,7 +17,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { after, before, describe, test } from 'node:test';
-import { joinRows, splitRows } from '../lib/catalog/metadata-rows.ts';
+import { joinRows, splitRows } from '../pipeline/indexing/metadata-file.ts';
 import { FeatureIndex } from '../lib/identify/feature-index.ts';
 import { fewestFeatures, featuresOfCover } from '../lib/identify/features.ts';
 import { canIdentify } from '../lib/identify/native.ts';

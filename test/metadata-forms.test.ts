@@ -5,8 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { Catalog } from '../lib/catalog/catalog.ts';
-import { splitRows } from '../lib/catalog/metadata-rows.ts';
-import { readMetadata } from '../lib/catalog/read-metadata.ts';
+import { readRows } from '../pipeline/indexing/metadata-file.ts';
 
 const usual = {
   local_id: 3,
@@ -82,9 +81,10 @@ describe('album lists in common formats', () => {
       assert.deepEqual(about(catalog), album);
       assert.deepEqual(catalog.ids(), [3, 4]);
       assert.deepEqual(catalog.issues, []);
-      // the command line edits the rows of this text
-      const { text } = await readMetadata(await written(content));
-      const rows = splitRows(text).map((row) => JSON.parse(row.replace('NaN', 'null')) as object);
+      // the command line copies the rows as written
+      const rows: object[] = [];
+      for await (const group of readRows(await written(content)))
+        rows.push(...group.map((row) => JSON.parse(row.replace('NaN', 'null')) as object));
       assert.deepEqual(rows, records);
     });
 
@@ -97,7 +97,7 @@ describe('album lists in common formats', () => {
     ['orient="index"', { 0: usual, 1: usual }, /orient="columns" or "index"/],
     ['one album', usual, /found an object, one album/],
     ['text', 'artist,album\nA,B', /not valid JSON/],
-    ['half a list', list.slice(0, -40), /not valid JSON; it ends too early, after \d+ characters/],
+    ['half a list', list.slice(0, -40), /not valid JSON; it ends too early, after \d+ bytes/],
     ['nothing', ' \n', /it is empty/],
     [
       'no ids',

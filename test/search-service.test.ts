@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Catalog } from '../lib/catalog/catalog.ts';
 import type { NameIndex } from '../lib/catalog/name-index.ts';
-import { Corpus } from '../lib/search/corpus.ts';
+import { FileCorpus } from '../lib/search/file-corpus.ts';
 import { usableCores } from '../lib/concurrency/cores.ts';
 import { AppError } from '../lib/errors.ts';
 import { lazy } from '../lib/concurrency/lazy.ts';
@@ -56,6 +56,7 @@ function makeService({
   } as unknown as VectorIndex;
   const catalog = {
     rowsMatching,
+    rowMatcher: () => (row: number) => rowsMatching()?.includes(row) ?? true,
     atRow: (row: number) => ({ id: 100 + row }),
     notesOn: () => [],
     rowOf: (id: number) => Math.max(0, id - 100),
@@ -65,7 +66,7 @@ function makeService({
     sightings && ({ sightings, close: () => (closed += 1) } as unknown as FeatureIndex);
   const names = { search: () => named } as unknown as NameIndex;
   const makeCorpus = () =>
-    new Corpus({
+    new FileCorpus({
       catalog: lazy(() => Promise.resolve(catalog)),
       names: lazy(() => Promise.resolve(names)),
       index: lazy(() => Promise.resolve(index)),

@@ -3,7 +3,7 @@ import { cp, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { joinRows, splitRows } from '../lib/catalog/metadata-rows.ts';
+import { joinRows, splitRows } from '../pipeline/indexing/metadata-file.ts';
 import type { CoverFeatures } from '../lib/identify/feature-file.ts';
 import { writeFeatureFile } from '../pipeline/indexing/write-features.ts';
 import { FeatureIndex } from '../lib/identify/feature-index.ts';

@@ -3,8 +3,7 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Catalog } from '../../lib/catalog/catalog.ts';
-import { readMetadata } from '../../lib/catalog/read-metadata.ts';
-import { splitRows } from '../../lib/catalog/metadata-rows.ts';
+import { readRows } from '../../pipeline/indexing/metadata-file.ts';
 import { createImageEncoder } from '../../lib/clip/image-encoder.ts';
 import { createTextEncoder } from '../../lib/clip/text-encoder.ts';
 import { isAppError } from '../../lib/errors.ts';
@@ -49,8 +48,9 @@ const readers: Record<ReaderName, (bytes: Buffer) => Promise<void>> = {
   metadata: async (bytes) => {
     await writeFile(path, bytes);
     const { size } = await Catalog.open(path);
-    if (splitRows((await readMetadata(path)).text).length !== size)
-      throw new Error('splitRows and Catalog disagree on the number of rows');
+    let rows = 0;
+    for await (const group of readRows(path)) rows += group.length;
+    if (rows !== size) throw new Error('readRows and Catalog disagree on the number of rows');
   },
   csv: (bytes) => {
     readCsvCatalog('list.csv', bytes);

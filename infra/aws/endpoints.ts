@@ -1,8 +1,14 @@
-import { clipName, featuresName, indexName, metadataName } from '../../lib/assets/assets.ts';
+import {
+  clipName,
+  compactName,
+  featuresName,
+  indexName,
+  metadataName,
+} from '../../lib/assets/assets.ts';
 
 // Keys in the assets bucket below the prefix; `*` stands for any characters.
 const index = `models/${indexName}`;
-const metadata = `models/${metadataName}`;
+const metadata = [`models/${metadataName}`, `models/${compactName}`];
 /** Read where IDENTIFY is `true`. */
 const features = `models/${featuresName}`;
 /** A tower's files have one of several layouts (`lib/clip/model-files.ts`), all of them in this folder. */
@@ -45,21 +51,21 @@ export const endpoints = [
     routes: ['GET /', 'GET /assets/{name}', 'GET /openapi.json', 'GET /docs', 'GET /docs/{proxy+}'],
     ...light,
     reservedConcurrency: 20,
-    reads: [index, metadata],
+    reads: [index, ...metadata],
   },
   {
     name: 'health',
     routes: ['GET /health', 'GET /ready'],
     ...light,
     reservedConcurrency: 10,
-    reads: [index, metadata],
+    reads: [index, ...metadata],
   },
   {
     name: 'search-by-image',
     routes: ['POST /api/search-by-image'],
     ...search,
     reservedConcurrency: 50,
-    reads: [index, metadata, features, model],
+    reads: [index, ...metadata, features, model],
     uploads: ['GetObject', 'DeleteObject'],
   },
   {
@@ -67,7 +73,7 @@ export const endpoints = [
     routes: ['GET /api/search-by-text'],
     ...search,
     reservedConcurrency: 50,
-    reads: [index, metadata, model],
+    reads: [index, ...metadata, model],
   },
   {
     name: 'albums',
@@ -80,7 +86,7 @@ export const endpoints = [
     ...search, // similar albums may be asked for with words, which need the tower for texts
     memoryMb: 1536,
     reservedConcurrency: 50,
-    reads: [index, metadata, model],
+    reads: [index, ...metadata, model],
   },
   {
     name: 'image',
@@ -88,14 +94,14 @@ export const endpoints = [
     ...light,
     memoryMb: 1024,
     reservedConcurrency: 100,
-    reads: [metadata, covers],
+    reads: [...metadata, covers],
   },
   {
     name: 'stats',
     routes: ['GET /api/stats', 'GET /api/genres', 'GET /api/year-range'],
     ...light,
     reservedConcurrency: 20,
-    reads: [index, metadata],
+    reads: [index, ...metadata],
   },
   {
     name: 'uploads',

@@ -4,6 +4,8 @@ import type { Covers } from './covers.ts';
 /** Names of the files within the folder of models, local or in S3. */
 export const indexName = 'album_covers.index';
 export const metadataName = 'valid_metadata_final.json';
+/** The same list in a form that loads faster (lib/catalog/compact-file.ts). Only large sets have this file. */
+export const compactName = 'valid_metadata_final.arrow';
 /** Features of the covers, for recognising albums in photos. Not all sets have this file. */
 export const featuresName = 'album_covers.features';
 export const clipName = 'clip';
@@ -20,6 +22,8 @@ export interface Assets {
   readonly index: () => Promise<string>;
   /** Local path of the list of albums. */
   readonly metadata: () => Promise<string>;
+  /** Local path of the list's compact form, `null` if there is none. */
+  readonly compactMetadata: () => Promise<string | null>;
   /** Local path of the covers' features, `null` if there are none. */
   readonly features: () => Promise<string | null>;
   /** Local path of the manifest, `null` if there is none. */

@@ -6,6 +6,7 @@ import { AppError } from '../errors.ts';
 import { refuseLfsPointer } from '../filesystem/files.ts';
 import {
   clipName,
+  compactName,
   featuresName,
   indexName,
   manifestName,
@@ -33,6 +34,7 @@ type AssetPaths = Readonly<ReturnType<typeof starterPaths>>;
 
 function localAssets(origin: Assets['origin'], place: string, paths: AssetPaths): Assets {
   const manifest = join(dirname(paths.indexPath), manifestName);
+  const compact = join(dirname(paths.indexPath), compactName);
   const features = join(dirname(paths.indexPath), featuresName);
   return {
     origin,
@@ -44,6 +46,7 @@ function localAssets(origin: Assets['origin'], place: string, paths: AssetPaths)
     },
     index: () => Promise.resolve(paths.indexPath),
     metadata: () => Promise.resolve(paths.metadataPath),
+    compactMetadata: async () => ((await isFile(compact)) ? compact : null),
     features: async () => ((await isFile(features)) ? features : null),
     clip: () => Promise.resolve(paths.clipDir),
     covers: { kind: 'folder', dir: paths.imagesDir },

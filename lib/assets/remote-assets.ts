@@ -4,6 +4,7 @@ import { towerFiles } from '../clip/model-files.ts';
 import { lazy } from '../concurrency/lazy.ts';
 import {
   clipName,
+  compactName,
   featuresName,
   indexName,
   manifestName,
@@ -39,6 +40,7 @@ export function remoteAssets(options: {
     onFetch({ uri: models.uri(name), fetched, ms: Math.round(performance.now() - start) });
     return path;
   };
+  const fetchIfThere = async (name: string) => ((await models.info(name)) ? fetch(name) : null);
   // Both towers need `config.json`: concurrent requests for a file share one fetch.
   const once = new Map<string, () => Promise<string>>();
   const copy = (name: string) => {
@@ -55,11 +57,12 @@ export function remoteAssets(options: {
   return {
     origin: 'user',
     place: root.uri(''),
-    manifest: async () => ((await models.info(manifestName)) ? fetch(manifestName) : null),
+    manifest: () => fetchIfThere(manifestName),
     version: async () => (await models.info(manifestName))?.etag ?? '',
     index: () => fetch(indexName),
     metadata: () => fetch(metadataName),
-    features: async () => ((await models.info(featuresName)) ? fetch(featuresName) : null),
+    compactMetadata: () => fetchIfThere(compactName),
+    features: () => fetchIfThere(featuresName),
     clip: async (tower, dtype) => {
       const names = towerFiles(await modelNames(), tower, dtype);
       await Promise.all(names.map((name) => copy(`${clipName}/${name}`)));

@@ -1,12 +1,12 @@
 import {
-  genresIn,
+  genresOf,
   idOf,
   isMarked,
-  outOfTen,
   scoreOf,
   textOf,
   yearOf,
   type Column,
+  type Score,
 } from './columns.ts';
 
 /** One album as the API returns it. Absent values are `null`, never `NaN`. */
@@ -30,31 +30,36 @@ export interface Album {
   readonly filename: string | null;
 }
 
-/** A defect in a row that does not keep it from being read. */
-export type DataIssue =
-  | 'missing_artist'
-  | 'numeric_artist'
-  | 'missing_title'
-  | 'sentence_as_genre'
-  | 'missing_score'
-  | 'implausible_value'
-  | 'garbled_text';
+/** Defects in a row that do not keep it from being read. */
+export const dataIssues = [
+  'missing_artist',
+  'numeric_artist',
+  'missing_title',
+  'sentence_as_genre',
+  'missing_score',
+  'implausible_value',
+  'garbled_text',
+] as const;
+export type DataIssue = (typeof dataIssues)[number];
 
 /** `Electronic / Rock` is both; `Pop/R&B` is one genre. */
-export const genresOf = (album: Album): string[] => album.genre?.split(' / ') ?? [];
+export const genresIn = (genre: string): string[] => genre.split(' / ');
 
 /**
  * Reads one element of the metadata file.
  *
  * @param columns the names of the list's columns
- * @param scoreScale the maximum of its plain scores
- * @returns the album and the defects found, or `null` if the element is not an album (no integer id of 0 or more)
+ * @returns the album, its score as written (`undefined` if not recognised), and the defects found; `null` if the element
+ *   is not an album (no integer id of 0 or more)
  */
 export function readAlbum(
   row: unknown,
   columns: Partial<Record<Column, string>>,
-  scoreScale: number,
-): { album: Album; dataIssues: DataIssue[] } | null {
+): {
+  album: Omit<Album, 'score'>;
+  score: Score | null | undefined;
+  issues: DataIssue[];
+} | null {
   if (typeof row !== 'object' || row === null) return null;
   const field = (column: Column): unknown => {
     const name = columns[column];
@@ -63,37 +68,35 @@ export function readAlbum(
   const id = idOf(field('id'));
   if (id === null) return null;
 
-  const dataIssues: DataIssue[] = [];
+  const issues: DataIssue[] = [];
   const artist = textOf(field('artist'));
-  if (artist === null) dataIssues.push('missing_artist');
-  else if (typeof field('artist') === 'number') dataIssues.push('numeric_artist');
+  if (artist === null) issues.push('missing_artist');
+  else if (typeof field('artist') === 'number') issues.push('numeric_artist');
   const albumName = textOf(field('albumName'));
-  if (albumName === null) dataIssues.push('missing_title');
-  if (isGarbled(artist) || isGarbled(albumName)) dataIssues.push('garbled_text');
+  if (albumName === null) issues.push('missing_title');
+  if (isGarbled(artist) || isGarbled(albumName)) issues.push('garbled_text');
 
-  const genres = genresIn(field('genre'));
-  if (!genres) dataIssues.push('sentence_as_genre');
-  const given = scoreOf(field('score'));
-  const score = given && outOfTen(given, scoreScale);
-  if (score === undefined) dataIssues.push('implausible_value');
-  if (score === null) dataIssues.push('missing_score');
+  const genres = genresOf(field('genre'));
+  if (!genres) issues.push('sentence_as_genre');
+  const score = scoreOf(field('score'));
+  if (score === undefined) issues.push('implausible_value');
+  if (score === null) issues.push('missing_score');
   const year = yearOf(field('releaseYear'));
-  if (year === undefined) dataIssues.push('implausible_value');
+  if (year === undefined) issues.push('implausible_value');
 
-  const album: Album = {
+  const album = {
     id,
     artist,
     albumName,
     genre: genres && genres.length > 0 ? genres.join(' / ') : null,
     releaseYear: year ?? null,
-    score: score ?? null,
     bestNewMusic: isMarked(field('bestNewMusic')),
     label: textOf(field('label')),
     reviewer: textOf(field('reviewer')),
     coverUrl: textOf(field('coverUrl')),
     filename: textOf(field('filename')),
   };
-  return { album, dataIssues };
+  return { album, score, issues };
 }
 
 /** UTF-8 that was decoded as Latin-1 (`Ã¶` for `ö`, `â€™` for `’`), and U+FFFD, which replaces lost characters. */

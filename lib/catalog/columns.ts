@@ -98,7 +98,7 @@ export function yearOf(value: unknown): number | null | undefined {
 }
 
 /** A score as written: its value and its maximum; `of` is `undefined` if only the whole column shows the maximum. */
-interface Score {
+export interface Score {
   value: number;
   of: number | undefined;
 }
@@ -116,23 +116,26 @@ export function scoreOf(value: unknown): Score | null | undefined {
   };
 }
 
-/** Converts a score to the API's 0 to 10; `undefined` if out of range. @param scale maximum of plain numbers */
-export function outOfTen({ value, of }: Score, scale: number): number | undefined {
-  const whole = of ?? scale;
-  const score = whole === 10 ? value : Math.round((1e6 * value) / whole) / 1e5;
+/** Converts a score to the API's 0 to 10; `undefined` if out of range. @param of its maximum */
+export function outOfTen(value: number, of: number): number | undefined {
+  const score = of === 10 ? value : Math.round((1e6 * value) / of) / 1e5;
   return score >= 0 && score <= 10 ? score : undefined;
 }
 
-/** Maximum of a column's plain scores: 100 if most of them are above 10, else 10. */
-export function scoreScale(values: readonly unknown[]): 10 | 100 {
-  let [all, above] = [0, 0];
-  for (const value of values) {
-    const score = scoreOf(value);
-    if (!score || score.of !== undefined) continue;
-    all += 1;
-    if (score.value > 10) above += 1;
+/** Finds the maximum of a column's plain scores: 100 if most of them are above 10, else 10. */
+export class ScoreScale {
+  #all = 0;
+  #above = 0;
+
+  add(score: Score | null | undefined): void {
+    if (!score || score.of !== undefined) return;
+    this.#all += 1;
+    if (score.value > 10) this.#above += 1;
   }
-  return above > all / 2 ? 100 : 10;
+
+  get maximum(): 10 | 100 {
+    return this.#above > this.#all / 2 ? 100 : 10;
+  }
 }
 
 /** Whether a flag is set: 1, true, yes, y or x. */
@@ -149,7 +152,7 @@ const [mostWords, mostGenres] = [4, 10];
  *
  * @returns `undefined` if the value is a sentence
  */
-export function genresIn(value: unknown): string[] | undefined {
+export function genresOf(value: unknown): string[] | undefined {
   const parts = (Array.isArray(value) ? value : (textOf(value)?.split(' / ') ?? []))
     .map(textOf)
     .filter((part) => part !== null);

@@ -1,51 +1,75 @@
-/**
- * The elements of the metadata file exactly as written, so that elements that are kept stay as pandas wrote them,
- * including literal `NaN` and `2012.0`.
- *
- * @param text a JSON list in the wider sense of {@link parsePandasJson}
- * @throws SyntaxError if it is not a list, ends too early, or continues after its end
- */
-export const splitRows = (text: string): string[] => [...eachRow(text)];
-
-/** Like {@link splitRows}, one element at a time. */
-export function* eachRow(text: string): Generator<string> {
-  const start = text.search(/\S/) + 1;
-  if (text[start - 1] !== '[') throw new SyntaxError('expected a JSON list');
-  let from = start;
-  let depth = 0;
-  for (let at = start; at < text.length; at += 1) {
-    const character = text.charCodeAt(at);
-    if (character === quote) at = endOfString(text, at);
-    else if (character === openBrace || character === openBracket) depth += 1;
-    else if (character === closeBrace || (character === closeBracket && depth > 0)) depth -= 1;
-    else if ((character === comma && depth === 0) || character === closeBracket) {
-      const row = text.slice(from, at).trim();
-      const isEmptyList = character === closeBracket && from === start;
-      if (row !== '') yield row;
-      else if (!isEmptyList) throw new SyntaxError('an element is missing');
-      if (character === closeBracket) {
-        if (text.slice(at + 1).trim() === '') return;
-        throw new SyntaxError('there is text after the list');
-      }
-      from = at + 1;
-    }
-  }
-  throw new SyntaxError('the list does not end');
-}
-
-/** The list in the layout of Python's `json.dump(indent=2)`. */
-export const joinRows = (rows: readonly string[]): string =>
-  rows.length === 0 ? '[]' : `[\n  ${rows.join(',\n  ')}\n]`;
-
 const [quote, backslash, comma] = [0x22, 0x5c, 0x2c];
+/** The white space of JSON. */
+const isSpace = (byte: number | undefined): boolean =>
+  byte === 0x20 || (byte !== undefined && byte >= 0x09 && byte <= 0x0d);
 const [openBrace, closeBrace, openBracket, closeBracket] = [0x7b, 0x7d, 0x5b, 0x5d];
 
-/** Position of the closing quote of the string that begins at `from`. */
-function endOfString(text: string, from: number): number {
-  for (let at = from + 1; at < text.length; at += 1) {
-    const character = text.charCodeAt(at);
-    if (character === backslash) at += 1;
-    else if (character === quote) return at;
+/**
+ * Splits a JSON list, in UTF-8 and in the wider sense of `parsePandasJson`, that arrives in chunks. Its elements are given
+ * exactly as written, so that those that are kept stay as pandas wrote them, including literal `NaN` and `2012.0`.
+ */
+export class RowSplitter {
+  #place: 'before' | 'inside' | 'after' = 'before';
+  #depth = 0;
+  #inString = false;
+  #escaped = false;
+  /** The unfinished element, as far as earlier chunks have it. */
+  #parts: Uint8Array[] = [];
+  #isFirst = true;
+
+  /**
+   * @returns the elements that end in this chunk
+   * @throws SyntaxError if it is not a list, or continues after its end
+   */
+  push(chunk: Buffer): string[] {
+    const rows: string[] = [];
+    let at = 0;
+    if (this.#place === 'before') {
+      while (isSpace(chunk[at])) at += 1;
+      if (at === chunk.length) return rows;
+      if (chunk[at] !== openBracket) throw new SyntaxError('expected a JSON list');
+      this.#place = 'inside';
+      at += 1;
+    }
+    let from = at;
+    let [depth, inString, escaped] = [this.#depth, this.#inString, this.#escaped];
+    for (; this.#place === 'inside' && at < chunk.length; at += 1) {
+      const byte = chunk[at];
+      if (inString) {
+        if (escaped) escaped = false;
+        else if (byte === backslash) escaped = true;
+        else if (byte === quote) inString = false;
+      } else if (byte === quote) inString = true;
+      else if (byte === openBrace || byte === openBracket) depth += 1;
+      else if (byte === closeBrace || (byte === closeBracket && depth > 0)) depth -= 1;
+      else if ((byte === comma && depth === 0) || byte === closeBracket) {
+        const row = this.#finish(chunk, from, at).trim();
+        if (row !== '') rows.push(row);
+        else if (byte === comma || !this.#isFirst) throw new SyntaxError('an element is missing');
+        this.#isFirst = false;
+        if (byte === closeBracket) this.#place = 'after';
+        from = at + 1;
+      }
+    }
+    [this.#depth, this.#inString, this.#escaped] = [depth, inString, escaped];
+    if (this.#place === 'inside') this.#parts.push(chunk.subarray(from));
+    else if (chunk.subarray(from).some((byte) => !isSpace(byte)))
+      throw new SyntaxError('there is text after the list');
+    return rows;
   }
-  throw new SyntaxError('a string does not end');
+
+  /** The text of an element that ends at `to`. */
+  #finish(chunk: Buffer, from: number, to: number): string {
+    if (this.#parts.length === 0) return chunk.toString('utf8', from, to);
+    const bytes = Buffer.concat([...this.#parts, chunk.subarray(from, to)]);
+    this.#parts = [];
+    return bytes.toString();
+  }
+
+  /** @throws SyntaxError if the list is not complete */
+  end(): void {
+    if (this.#place === 'before') throw new SyntaxError('expected a JSON list');
+    if (this.#inString) throw new SyntaxError('a string does not end');
+    if (this.#place === 'inside') throw new SyntaxError('the list does not end');
+  }
 }

@@ -1,20 +1,22 @@
-import { readFile } from 'node:fs/promises';
-import { promisify } from 'node:util';
-import { gunzip } from 'node:zlib';
+import { isUtf8 } from 'node:buffer';
+import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { pipeline } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { createGunzip } from 'node:zlib';
 import { AppError } from '../errors.ts';
-import { inTurns } from '../concurrency/in-turns.ts';
-import { eachRow, joinRows } from './metadata-rows.ts';
+import { RowSplitter } from './metadata-rows.ts';
 import { parsePandasJson } from './pandas-json.ts';
 
-/** Maximum size of a decompressed list in bytes: that of the longest string in Node. */
-const mostBytes = 512 * 2 ** 20;
-
-/** A list of albums, read from any supported format. */
+/** A list of albums in any supported format. */
 export interface Metadata {
-  /** The elements, usually objects. */
-  rows: unknown[];
-  /** The list as JSON text, with `NaN` and `2012.0` unchanged; serialised again if the file has another format. */
-  text: string;
+  /**
+   * The elements as JSON texts, in groups; in a list or JSON Lines exactly as written, with `NaN` and `2012.0`. They are
+   * read as a stream, and other work is done in between.
+   *
+   * @throws AppError `catalog_unreadable`
+   */
+  rows: () => AsyncGenerator<readonly string[]>;
   /** Findings that its author may not have intended, one sentence each. */
   notes: string[];
 }
@@ -28,58 +30,123 @@ export const unreadableList = (path: string, why: string, cause?: unknown): AppE
 /** The recommended pandas call to write a list. */
 const howToWrite = "write it with df.to_json(path, orient='records')";
 
+/** Bytes read at once: their albums take a few milliseconds. */
+const chunkBytes = 256 * 2 ** 10;
+
+/** Maximum length of a text that cannot be read in parts: that of the longest string in Node. */
+const longestText = 2 ** 29 - 24;
+
 /**
- * Reads a list of albums: JSON as written by pandas' `to_dict('records')` and `json.dump`, JSON Lines, pandas'
+ * Opens a list of albums: JSON as written by pandas' `to_dict('records')` and `json.dump`, JSON Lines, pandas'
  * `orient="split"` or `"table"`, or an object with a single list; gzipped or not; UTF-8 or UTF-16.
  *
- * @throws AppError `catalog_unreadable`, naming the format found if it is another
+ * @throws AppError `catalog_unreadable`
  */
-export async function readMetadata(path: string): Promise<Metadata> {
-  const refuse = (why: string, cause?: unknown) => unreadableList(path, why, cause);
-  let bytes = await readFile(path).catch((error: unknown) => {
-    const reason = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
-    throw refuse(`it could not be read (${reason})`, error);
-  });
-  if (bytes[0] === 0x1f && bytes[1] === 0x8b)
-    bytes = await promisify(gunzip)(bytes, { maxOutputLength: mostBytes }).catch(
-      (error: unknown) => {
-        throw refuse('it is compressed with gzip, and damaged or too large', error);
-      },
-    );
-  const { text, encoding } = decodeText(bytes);
-  const notes =
-    encoding === 'windows-1252'
-      ? [`${path} is not UTF-8: it was read as Latin-1 (Windows-1252).`]
-      : [];
-  if (text.trim() === '') throw refuse('it is empty');
-  const elements = await parseList(text);
-  if (elements) return { rows: elements, text, notes };
-  let parsed: unknown;
+export async function openMetadata(path: string): Promise<Metadata> {
+  const file = await findEncoding(path);
+  return {
+    rows: () => readRows(path, file),
+    notes:
+      file.encoding === 'windows-1252'
+        ? [`${path} is not UTF-8: it was read as Latin-1 (Windows-1252).`]
+        : [],
+  };
+}
+
+/** How the bytes of a file are to be read. */
+interface FileForm {
+  isGzipped: boolean;
+  encoding: Encoding;
+}
+
+async function* readRows(path: string, form: FileForm): AsyncGenerator<readonly string[]> {
+  let length = 0;
+  const counted = async function* () {
+    for await (const bytes of readUtf8(path, form)) {
+      length += bytes.length;
+      yield bytes;
+      await nextTurn();
+    }
+  };
   try {
-    parsed = parsePandasJson(text);
+    const chunks = counted();
+    let start = '';
+    let first: Buffer = Buffer.alloc(0);
+    while (start === '') {
+      const next = await chunks.next();
+      if (next.done === true) throw unreadableList(path, 'it is empty');
+      first = next.value;
+      start = first.toString().trimStart();
+    }
+    yield* start.startsWith('[')
+      ? splitList(first, chunks)
+      : startsWithLine(start)
+        ? splitLines(first, chunks)
+        : listIn(path, first, chunks);
   } catch (error) {
-    const lines = jsonLines(text);
-    if (!lines) throw refuse(`it is not valid JSON${whereItEnds(error, text)}`, error);
-    return { rows: lines, text: listText(lines), notes };
+    if (!(error instanceof SyntaxError) && !(error instanceof RangeError)) throw error;
+    const ends = /end|unterminated/i.test(error.message)
+      ? `; it ends too early, after ${length.toLocaleString('en')} bytes`
+      : '';
+    throw unreadableList(path, `it is not valid JSON${ends}`, error);
   }
-  const rows = rowsOf(parsed);
-  if (typeof rows === 'string') throw refuse(rows);
-  return { rows, text: listText(rows), notes };
 }
 
-/** Parses a JSON list one element at a time, yielding to other work; `null` if the text is not a list. */
-async function parseList(text: string): Promise<unknown[] | null> {
-  const elements: unknown[] = [];
+type Chunks = AsyncGenerator<Buffer>;
+
+async function* splitList(first: Buffer, chunks: Chunks) {
+  const splitter = new RowSplitter();
+  yield splitter.push(first);
+  for await (const chunk of chunks) yield splitter.push(chunk);
+  splitter.end();
+}
+
+/** The lines of JSON Lines. */
+async function* splitLines(first: Buffer, chunks: Chunks) {
+  let rest = first;
+  for await (const chunk of chunks) {
+    const end = rest.lastIndexOf('\n') + 1;
+    yield linesOf(rest.toString('utf8', 0, end));
+    rest = Buffer.concat([rest.subarray(end), chunk]);
+  }
+  yield linesOf(rest.toString());
+}
+
+/** The elements of the list in an object, which is read as a whole. */
+async function* listIn(path: string, first: Buffer, chunks: Chunks) {
+  const parts = [first];
+  let length = first.length;
+  for await (const chunk of chunks) {
+    length += chunk.length;
+    if (length > longestText)
+      throw unreadableList(
+        path,
+        `it is not a list, and too long to be read as a whole: ${howToWrite}`,
+      );
+    parts.push(chunk);
+  }
+  const rows = rowsOf(parsePandasJson(Buffer.concat(parts).toString()));
+  if (typeof rows === 'string') throw unreadableList(path, rows);
+  yield rows.map((row) => JSON.stringify(row));
+}
+
+const linesOf = (text: string): string[] =>
+  text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
+
+/** Whether a text starts with an object on a line of its own, and continues after it. */
+function startsWithLine(text: string): boolean {
+  const [first = '', ...others] = linesOf(text);
+  if (others.length === 0 || !first.startsWith('{')) return false;
   try {
-    await inTurns(eachRow(text), (row) => elements.push(parsePandasJson(row)));
+    parsePandasJson(first);
+    return true;
   } catch {
-    return null; // the caller reports the error of the whole text
+    return false; // the start of an object on several lines
   }
-  return elements;
 }
-
-const listText = (rows: readonly unknown[]): string =>
-  joinRows(rows.map((row) => JSON.stringify(row)));
 
 /** The list in an object, or a description of what it is instead. */
 function rowsOf(parsed: unknown): unknown[] | string {
@@ -110,41 +177,98 @@ function rowsOf(parsed: unknown): unknown[] | string {
 const isObject = (value: unknown): value is object =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** Parses JSON Lines, one object per line; `null` if the text is something else. */
-function jsonLines(text: string): unknown[] | null {
-  const lines = text.split(/\r?\n/).filter((line) => line.trim() !== '');
-  if (lines.length === 0 || !lines.every((line) => /^\s*\{/.test(line))) return null;
+type Encoding = 'utf-8' | 'utf-16le' | 'utf-16be' | 'windows-1252';
+
+/**
+ * The encoding that the first bytes of a text indicate: a byte order mark, or the zero in every other byte that Western
+ * text in UTF-16 has. Otherwise UTF-8, if it is valid.
+ */
+function encodingOf([first, second]: Uint8Array): Encoding {
+  if (first === 0xff && second === 0xfe) return 'utf-16le';
+  if (first === 0xfe && second === 0xff) return 'utf-16be';
+  if (second === 0 && first !== 0) return 'utf-16le';
+  if (first === 0 && second !== 0 && second !== undefined) return 'utf-16be';
+  return 'utf-8';
+}
+
+/** Decodes a whole text; what is neither UTF-16 nor valid UTF-8 is read as Windows-1252, a superset of Latin-1. */
+export function decodeText(bytes: Uint8Array): { text: string; encoding: Encoding } {
+  const indicated = encodingOf(bytes);
+  const encoding = indicated === 'utf-8' && !isUtf8(bytes) ? 'windows-1252' : indicated;
+  return { text: new TextDecoder(encoding).decode(bytes), encoding };
+}
+
+/** Reads the file once to find its encoding. */
+async function findEncoding(path: string): Promise<FileForm> {
+  const form: FileForm = { isGzipped: false, encoding: 'utf-8' };
+  const file = await open(path).catch((error: unknown) => {
+    throw unreadable(path, error);
+  });
+  const start = Buffer.alloc(2);
+  await file
+    .read(start)
+    .finally(() => file.close())
+    .catch((error: unknown) => {
+      throw unreadable(path, error);
+    });
+  form.isGzipped = start[0] === 0x1f && start[1] === 0x8b;
+  let rest = Buffer.alloc(0); // of a character whose bytes are in two chunks
+  let isFirst = true;
+  for await (const chunk of readBytes(path, form)) {
+    if (isFirst) form.encoding = encodingOf(chunk);
+    if (form.encoding !== 'utf-8') return form;
+    isFirst = false;
+    const bytes = Buffer.concat([rest, chunk]);
+    const whole = bytes.length - unfinishedBytes(bytes);
+    rest = bytes.subarray(whole);
+    if (!isUtf8(bytes.subarray(0, whole))) return { ...form, encoding: 'windows-1252' };
+  }
+  return rest.length > 0 ? { ...form, encoding: 'windows-1252' } : form;
+}
+
+/** Number of bytes at the end that begin a character of UTF-8 and do not complete it. */
+function unfinishedBytes(bytes: Uint8Array): number {
+  for (let count = 1; count <= 3; count += 1) {
+    const byte = bytes[bytes.length - count] ?? 0;
+    if (byte >= 0xc0) return count < (byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2) ? count : 0;
+    if (byte < 0x80) return 0;
+  }
+  return 0;
+}
+
+export const unreadable = (path: string, error: unknown): AppError => {
+  const reason = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+  return unreadableList(path, `it could not be read (${reason})`, error);
+};
+
+/** The bytes of a file, decompressed. */
+async function* readBytes(path: string, { isGzipped }: FileForm): AsyncGenerator<Buffer> {
+  const file = createReadStream(path, { highWaterMark: chunkBytes });
+  const bytes = isGzipped
+    ? pipeline(file, createGunzip({ chunkSize: chunkBytes }), () => undefined) // the error comes below
+    : file;
   try {
-    return lines.map(parsePandasJson);
-  } catch {
-    return null; // the caller reports the error of the whole text
+    yield* bytes as AsyncIterable<Buffer>;
+  } catch (error) {
+    throw isGzipped && isDamage(error)
+      ? unreadableList(path, 'it is compressed with gzip, and damaged', error)
+      : unreadable(path, error);
   }
 }
 
-/** States where a truncated text ends. */
-function whereItEnds(error: unknown, text: string): string {
-  if (!(error instanceof Error) || !/end of|unterminated/i.test(error.message)) return '';
-  return `; it ends too early, after ${text.length.toLocaleString('en')} characters`;
-}
+const isDamage = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && String(error.code).startsWith('Z_');
 
-/**
- * Decodes text in the encoding that its first bytes indicate, else as UTF-8 if valid, else as Windows-1252, a superset
- * of Latin-1. Removes a byte order mark.
- */
-export function decodeText(bytes: Uint8Array) {
-  const [first, second] = bytes;
-  const decode = (encoding: 'utf-8' | 'utf-16le' | 'utf-16be' | 'windows-1252', fatal = false) => ({
-    text: new TextDecoder(encoding, { fatal }).decode(bytes),
-    encoding,
-  });
-  if (first === 0xff && second === 0xfe) return decode('utf-16le');
-  if (first === 0xfe && second === 0xff) return decode('utf-16be');
-  // no byte order mark: Western text in UTF-16 has a zero in every other byte
-  if (second === 0 && first !== 0) return decode('utf-16le');
-  if (first === 0 && second !== 0 && second !== undefined) return decode('utf-16be');
-  try {
-    return decode('utf-8', true);
-  } catch {
-    return decode('windows-1252');
+/** The text of a file in UTF-8, without a byte order mark. */
+async function* readUtf8(path: string, form: FileForm): Chunks {
+  const { encoding } = form;
+  const decoder = encoding === 'utf-8' ? undefined : new TextDecoder(encoding);
+  let isFirst = true;
+  for await (const bytes of readBytes(path, form)) {
+    const marked = isFirst && bytes.indexOf('\uFEFF') === 0;
+    isFirst = false;
+    yield decoder
+      ? Buffer.from(decoder.decode(bytes, { stream: true }))
+      : bytes.subarray(marked ? 3 : 0);
   }
 }

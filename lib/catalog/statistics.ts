@@ -1,37 +1,60 @@
-import { genresOf, type Album } from './album.ts';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { genresIn } from './album.ts';
+import { bitAt, type AlbumColumns } from './album-columns.ts';
 
-export function catalogStatistics(albums: readonly Album[]) {
-  const scores = albums.flatMap((album) => album.score ?? []);
-  const sum = scores.reduce((total, score) => total + score, 0);
-  const { first, last } = yearRange(albums);
+export interface CatalogStatistics {
+  totalAlbums: number;
+  /** The ten most common, most albums first; an album with two genres counts in both. */
+  topGenres: { genre: string; albums: number }[];
+  /** Every genre: most albums first, then by name. */
+  genres: { genre: string; albums: number }[];
+  firstYear: number | null;
+  lastYear: number | null;
+  /** Mean Pitchfork score over the albums that have one, to two decimals; `null` if none has. */
+  meanScore: number | null;
+  bestNewMusic: number;
+}
+
+/** Works in slices between which requests are answered. */
+export async function catalogStatistics(columns: AlbumColumns): Promise<CatalogStatistics> {
+  const albumsOf = new Uint32Array(columns.genreNames.length);
+  let [first, last] = [Infinity, -Infinity];
+  let [sum, scored, bestNewMusic] = [0, 0, 0];
+  for (const chunk of columns.chunks) {
+    for (const code of chunk.genres) albumsOf[code] = (albumsOf[code] ?? 0) + 1;
+    for (const year of chunk.years) {
+      if (year === 0) continue;
+      if (year < first) first = year;
+      if (year > last) last = year;
+    }
+    for (const score of chunk.scores) {
+      if (Number.isNaN(score)) continue;
+      sum += score;
+      scored += 1;
+    }
+    for (let at = 0; at < chunk.ids.length; at += 1)
+      if (bitAt(chunk.bestNewMusic, at)) bestNewMusic += 1;
+    await nextTurn();
+  }
+  const genres = genreCounts(columns.genreNames, albumsOf);
   return {
-    totalAlbums: albums.length,
-    /** The ten most common, most albums first; an album with two genres counts in both. */
-    topGenres: genreCounts(albums).slice(0, 10),
-    firstYear: first,
-    lastYear: last,
-    /** Mean Pitchfork score over the albums that have one, to two decimals; `null` if none has. */
-    meanScore: scores.length === 0 ? null : Math.round((100 * sum) / scores.length) / 100,
-    bestNewMusic: albums.filter((album) => album.bestNewMusic).length,
+    totalAlbums: columns.size,
+    topGenres: genres.slice(0, 10),
+    genres,
+    firstYear: first > last ? null : first,
+    lastYear: first > last ? null : last,
+    meanScore: scored === 0 ? null : Math.round((100 * sum) / scored) / 100,
+    bestNewMusic,
   };
 }
 
-/** Every genre with its number of albums: most albums first, then by name. */
-export function genreCounts(albums: readonly Album[]): { genre: string; albums: number }[] {
+/** @param names as written, e.g. `Electronic / Rock`; the first stands for none @param albumsOf their numbers of albums */
+function genreCounts(names: readonly string[], albumsOf: Uint32Array): CatalogStatistics['genres'] {
   const counts = new Map<string, number>();
-  for (const album of albums)
-    for (const genre of genresOf(album)) counts.set(genre, (counts.get(genre) ?? 0) + 1);
+  for (const [code, name] of names.entries())
+    for (const genre of code === 0 ? [] : genresIn(name))
+      counts.set(genre, (counts.get(genre) ?? 0) + (albumsOf[code] ?? 0));
   return [...counts]
-    .map(([genre, count]) => ({ genre, albums: count }))
+    .map(([genre, albums]) => ({ genre, albums }))
     .sort((a, b) => b.albums - a.albums || a.genre.localeCompare(b.genre));
-}
-
-/** First and last release year; `null` where no album has one. */
-export function yearRange(albums: readonly Album[]): { first: number | null; last: number | null } {
-  let [first, last] = [Infinity, -Infinity];
-  for (const { releaseYear } of albums) {
-    first = Math.min(first, releaseYear ?? first);
-    last = Math.max(last, releaseYear ?? last);
-  }
-  return first > last ? { first: null, last: null } : { first, last };
 }

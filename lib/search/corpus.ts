@@ -1,53 +1,75 @@
-import type { Catalog } from '../catalog/catalog.ts';
-import type { NameIndex } from '../catalog/name-index.ts';
-import type { FeatureIndex } from '../identify/feature-index.ts';
-import type { Lazy } from '../concurrency/lazy.ts';
-import type { VectorIndex } from '../vectors/vector-index.ts';
+import type { Album } from '../catalog/album.ts';
+import type { AlbumFilter } from '../catalog/filter.ts';
+import type { CatalogStatistics } from '../catalog/statistics.ts';
+import type { EncodedPhoto } from '../clip/encoder-worker.ts';
+import type { Finding } from '../identify/identify.ts';
 
-/**
- * The albums, their vectors and their covers' features, as one consistent set. When the files change, a new corpus
- * replaces it; searches in progress finish with the old one, whose memory is then freed.
- */
-export class Corpus {
-  readonly catalog: Lazy<Catalog>;
-  /** Finds albums of the catalog by name. */
-  readonly names: Lazy<NameIndex>;
-  /** Checked against the catalog when it is loaded. */
-  readonly index: Lazy<VectorIndex>;
-  /** Checked likewise; `null` if albums in photos can't be identified. */
-  readonly features: Lazy<FeatureIndex | null>;
-  /** Unique to each corpus; cache entries refer to it, so that they do not keep the corpus in memory. */
-  readonly version = Symbol('corpus');
-  #users = 0;
-  #retired = false;
+/** An album, and how similar its cover is to a query. */
+export interface Neighbour {
+  readonly album: Album;
+  /** Cosine of the embeddings: -1 to 1, 1 is the same picture. */
+  readonly similarity: number;
+}
 
-  constructor(parts: Pick<Corpus, 'catalog' | 'names' | 'index' | 'features'>) {
-    this.catalog = parts.catalog;
-    this.names = parts.names;
-    this.index = parts.index;
-    this.features = parts.features;
-  }
+/** An album recognised in a picture. */
+export interface Identified extends Pick<Finding, 'points' | 'outline'> {
+  album: Album;
+  /** Other albums whose covers fit nearly as well: other editions, singles with the same artwork. */
+  alternatives: Album[];
+}
 
-  /** Keeps the loaded parts in memory while the work runs. */
-  async use<T>(work: () => Promise<T>): Promise<T> {
-    this.#users += 1;
-    try {
-      return await work();
-    } finally {
-      this.#users -= 1;
-      this.#freeUnused();
-    }
-  }
+interface FilterOptions {
+  filter: AlbumFilter;
+  /** Aborted when the client no longer waits: work that has not started is then skipped. */
+  signal?: AbortSignal | undefined;
+}
 
-  /** Frees index and features once no work uses them. Called when the corpus is no longer served. */
-  retire(): void {
-    this.#retired = true;
-    this.#freeUnused();
-  }
+export interface NearestOptions extends FilterOptions {
+  /** Maximum number of albums. */
+  k: number;
+}
 
-  #freeUnused(): void {
-    if (!this.#retired || this.#users > 0) return;
-    this.index.made?.dispose();
-    this.features.made?.close();
-  }
+export interface NameSearch extends FilterOptions {
+  k: number;
+  /** Number of best albums to skip. */
+  offset?: number;
+  /** Whether every word must occur; by default, two of three are enough if no album has all. */
+  everyWord?: boolean;
+}
+
+/** What is searched: the albums and the embeddings of their covers, as one consistent set, wherever they are stored. */
+export interface Corpus {
+  /** Another one for other contents: what was found in one version does not hold for another. */
+  readonly version: unknown;
+  /** Keeps the contents in memory while the work runs. */
+  use<T>(work: () => Promise<T>): Promise<T>;
+  /** Number of albums. */
+  size(): Promise<number>;
+  /**
+   * The albums with the most similar covers among those that pass the filter, best first.
+   *
+   * @param embedding `Float32Array` of the corpus's dimension, L2-normalised
+   */
+  nearest(embedding: Float32Array, options: NearestOptions): Promise<readonly Neighbour[]>;
+  /** The similarities of those of the given albums (public ids) that exist and pass the filter. */
+  similarities(
+    embedding: Float32Array,
+    ids: readonly number[],
+    options: FilterOptions,
+  ): Promise<ReadonlyMap<number, number>>;
+  /** The album of a public id, or `undefined`. */
+  album(id: number): Promise<Album | undefined>;
+  /** The stored embedding of an album's cover, or `undefined` if there is no such album. */
+  embeddingOf(id: number): Promise<Float32Array | undefined>;
+  /** The albums whose artist, title, label, year and genre match a text, best first. */
+  byName(words: string, options: NameSearch): Promise<Album[]>;
+  statistics(): Promise<CatalogStatistics>;
+  /** Hints about a filter, one sentence each: for a genre that no album has, the most similar one. At most five. */
+  notesOn(filter: AlbumFilter): Promise<string[]>;
+  /** Whether albums can be recognised in photos. */
+  canIdentify(): Promise<boolean>;
+  /** The albums whose covers a photo shows, largest first. Only if it {@link canIdentify}. */
+  identify(photo: EncodedPhoto, signal?: AbortSignal): Promise<Identified[]>;
+  /** Whether an album's cover has enough features to be recognised; `null` if none can. */
+  isIdentifiable(id: number): Promise<boolean | null>;
 }

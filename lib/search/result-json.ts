@@ -1,5 +1,6 @@
 import type { Album } from '../catalog/album.ts';
-import type { Hit, Identified } from './search-service.ts';
+import type { Identified } from './corpus.ts';
+import type { Hit } from './search-service.ts';
 
 /** Six decimals: float32 embeddings carry no more. */
 const rounded = (similarity: number) => Math.round(similarity * 1e6) / 1e6;

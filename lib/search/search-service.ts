@@ -1,17 +1,12 @@
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import pLimit from 'p-limit';
 import type { Album } from '../catalog/album.ts';
-import { albumMatcher, type AlbumFilter } from '../catalog/filter.ts';
-import type { Corpus } from './corpus.ts';
+import { isEmptyFilter, type AlbumFilter } from '../catalog/filter.ts';
+import type { Corpus, Identified, NearestOptions, Neighbour } from './corpus.ts';
 import type { EncodedPhoto, Photo } from '../clip/encoder-worker.ts';
-import { usableCores } from '../concurrency/cores.ts';
 import { maxDepth } from '../config/config.ts';
 import { AppError } from '../errors.ts';
-import type { FeatureIndex } from '../identify/feature-index.ts';
 import { photoAmount } from '../identify/features.ts';
-import { identify, type Finding } from '../identify/identify.ts';
-import type { Neighbours } from '../vectors/vector-index.ts';
 import { Gate } from './gate.ts';
 
 export interface SearchOptions {
@@ -49,13 +44,6 @@ export interface Hit {
   matched?: ('name' | 'cover')[];
 }
 
-/** An album recognised in a picture. */
-export interface Identified extends Pick<Finding, 'points' | 'outline'> {
-  album: Album;
-  /** Other albums whose covers fit nearly as well: other editions, singles with the same artwork. */
-  alternatives: Album[];
-}
-
 /** The result of a search, with timings. */
 export interface SearchAnswer {
   hits: Hit[];
@@ -84,9 +72,9 @@ type ImageEncoder = Encoder<Buffer, Float32Array> & Encoder<Photo, EncodedPhoto>
 interface Kept {
   embedding: Float32Array;
   /** Albums recognised in the picture, for one version of the corpus. */
-  recognised?: { version: symbol; findings: readonly Finding[] };
+  recognised?: { version: unknown; albums: Identified[] };
   /** The last search without a filter, for one version of the corpus: all covers, or as many as were asked for. */
-  nearest?: { version: symbol; count: number; found: Neighbours };
+  nearest?: { version: unknown; k: number; found: readonly Neighbour[] };
 }
 
 /** Dependencies of the search service; the encoders are created on first use. */
@@ -104,8 +92,6 @@ export interface SearchParts {
 /** The core of the app: encodes the query, finds the nearest covers, and looks up their albums. */
 export class SearchService {
   readonly #parts: SearchParts;
-  /** Limits concurrent searches that cannot be batched, over given rows and over features: each takes a core. */
-  readonly #indexTurns = pLimit(usableCores());
   readonly #pictures: Gate;
   readonly #texts: Gate;
   /** Embeddings of the last queries: paging and filters repeat the same query. */
@@ -141,21 +127,21 @@ export class SearchService {
     return corpus.use(async () => {
       const start = performance.now();
       this.#parts.imageEncoder().catch(() => undefined); // loads in parallel with the features; errors are thrown below
-      const features = options.identify === false ? null : await corpus.features();
+      const identifies = options.identify !== false && (await corpus.canIdentify());
       const kept = this.#kept?.get(key);
-      if (kept && (!features || kept.recognised?.version === corpus.version))
+      if (kept && (!identifies || kept.recognised?.version === corpus.version))
         return this.#nearest(corpus, kept, options, { start, cached: true });
       return this.#pictures.admit(async () => {
         const encoder = await this.#parts.imageEncoder();
-        if (!features) {
+        if (!identifies) {
           const query: Kept = { ...kept, embedding: await encoder.encode(picture, signal) };
           this.#kept?.set(key, query);
           return this.#nearest(corpus, query, options, { start });
         }
         const photo = await encoder.encode({ picture, amount: photoAmount }, signal);
         const encoded = performance.now();
-        const findings = await this.#recognise(corpus, features, photo, signal);
-        const recognised = { version: corpus.version, findings };
+        const { version } = corpus;
+        const recognised = { version, albums: await corpus.identify(photo, signal) };
         const query: Kept = { embedding: photo.embedding, recognised };
         this.#kept?.set(key, query);
         const identifyMs = performance.now() - encoded;
@@ -196,19 +182,13 @@ export class SearchService {
     return corpus.use(() => this.#named(corpus, words, options));
   }
 
-  async #named(
-    corpus: Corpus,
-    words: string,
-    { k, offset = 0, filter, everyWord = false }: NameOptions,
-  ): Promise<SearchAnswer> {
-    const [catalog, names] = await Promise.all([corpus.catalog(), corpus.names()]);
+  async #named(corpus: Corpus, words: string, options: NameOptions): Promise<SearchAnswer> {
     const start = performance.now();
-    const matches = albumMatcher(filter);
-    const rows = names.search(words, { limit: offset + k, matches, everyWord });
+    const albums = await corpus.byName(words, options);
     return {
-      hits: rows.slice(offset).map((row) => ({ album: catalog.atRow(row), similarity: null })),
+      hits: albums.map((album) => ({ album, similarity: null })),
       identified: null,
-      notes: catalog.notesOn(filter),
+      notes: await corpus.notesOn(options.filter),
       cached: false,
       encodeMs: 0,
       nearestMs: performance.now() - start,
@@ -228,12 +208,10 @@ export class SearchService {
     const corpus = this.#parts.corpus();
     return corpus.use(async () => {
       const start = performance.now();
-      const [index, catalog] = await Promise.all([corpus.index(), corpus.catalog()]);
-      const row = catalog.rowOf(albumId);
-      if (row === undefined)
+      const embedding = await corpus.embeddingOf(albumId);
+      if (!embedding)
         throw new AppError('album_not_found', `No album has the id ${String(albumId)}.`);
-      const query = { embedding: index.vectorOf(row) };
-      return this.#nearest(corpus, query, options, { start, except: row });
+      return this.#nearest(corpus, { embedding }, options, { start, except: albumId });
     });
   }
 
@@ -311,77 +289,29 @@ export class SearchService {
       .sort((a, b) => b.score - a.score)
       .slice(offset, offset + k)
       .map(({ hit }) => hit);
-    await this.#addSimilarities(corpus, query, hits, signal);
+    await addSimilarities(corpus, query.embedding, hits, signal);
     return { ...covers, hits, nearestMs: performance.now() - how.start - covers.encodeMs };
   }
 
-  /** The similarity of albums that were found by their names alone. */
-  async #addSimilarities(
-    corpus: Corpus,
-    query: Kept,
-    hits: readonly Hit[],
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    const catalog = await corpus.catalog();
-    const missing = new Map(
-      hits
-        .filter(({ similarity }) => similarity === null)
-        .map((hit) => [catalog.rowOf(hit.album.id), hit]),
-    );
-    if (missing.size === 0) return;
-    const rows = Uint32Array.from([...missing.keys()].filter((row) => row !== undefined));
-    const found = await this.#search(corpus, query, { count: rows.length, rows, signal });
-    for (const { row, similarity } of found) {
-      const hit = missing.get(row);
-      if (hit) hit.similarity = similarity;
-    }
-  }
-
-  /** The nearest covers to a query, of all or of given rows. What is found among all is kept with the query. */
+  /** The nearest covers to a query. What is found without a filter is kept with the query. */
   async #search(
     corpus: Corpus,
     query: Kept,
-    how: { count: number; rows: Uint32Array | undefined; signal: AbortSignal | undefined },
-  ): Promise<{ row: number; similarity: number }[]> {
-    const { count, rows, signal } = how;
+    options: NearestOptions,
+  ): Promise<readonly Neighbour[]> {
     const { embedding, nearest } = query;
     const { version } = corpus;
-    const index = await corpus.index();
-    let found: Neighbours;
-    if (rows) found = await this.#inTurn(signal, () => index.search(embedding, count, rows));
-    else if (nearest?.version === version && nearest.count >= count) ({ found } = nearest);
-    else {
-      found = await index.search(embedding, count, undefined, signal);
-      query.nearest = { version, count, found };
-    }
-    return Array.from(found.rows.subarray(0, count), (row, i) => ({
-      row,
-      similarity: index.similarity(found.distances[i] ?? NaN),
-    }));
-  }
-
-  /** Limits concurrent searches over given rows and over features: each takes a core. */
-  #inTurn<T>(signal: AbortSignal | undefined, search: () => Promise<T>): Promise<T> {
-    return this.#indexTurns(() => {
-      signal?.throwIfAborted();
-      return search();
-    });
-  }
-
-  async #recognise(
-    corpus: Corpus,
-    features: FeatureIndex,
-    { embedding, features: photo }: EncodedPhoto,
-    signal: AbortSignal | undefined,
-  ): Promise<Finding[]> {
-    const index = await corpus.index();
-    const { rows } = await index.search(embedding, alsoLookedAt, undefined, signal);
-    return this.#inTurn(signal, () => identify(features, photo, [...rows]));
+    const { k, filter } = options;
+    if (!isEmptyFilter(filter)) return corpus.nearest(embedding, options);
+    if (nearest && nearest.version === version && nearest.k >= k) return nearest.found.slice(0, k);
+    const found = await corpus.nearest(embedding, options);
+    query.nearest = { version, k, found };
+    return found;
   }
 
   /**
    * @param how.start `performance.now()` when the search began
-   * @param how.except a row to exclude
+   * @param how.except id of an album to exclude
    */
   async #nearest(
     corpus: Corpus,
@@ -391,35 +321,29 @@ export class SearchService {
   ): Promise<SearchAnswer> {
     const { k, offset = 0, filter, signal, identify: identifying, refinement } = options;
     const { start, except, cached = false, identifyMs } = how;
-    const findings = identifying === false ? undefined : original.recognised?.findings;
+    const identified = identifying === false ? undefined : original.recognised?.albums;
     const query: Kept = refinement
       ? { embedding: await this.#refine(original.embedding, refinement, signal) }
       : original;
     const encoded = performance.now();
-    const [catalog] = await Promise.all([corpus.catalog(), corpus.index()]);
-    const allowed = catalog.rowsMatching(filter, except);
-    const first = [...new Set((refinement ? [] : (findings ?? [])).map(({ row }) => row))].filter(
-      (row) => allowed?.includes(row) ?? true,
+    const first = await similaritiesOf(
+      corpus,
+      query.embedding,
+      refinement ? [] : identified,
+      options,
     );
-    const search = (count: number, rows?: Uint32Array) =>
-      this.#search(corpus, query, { count, rows, signal });
-    const nearest = await search(offset + k + first.length, allowed);
-    const ofFirst = first.length > 0 ? await search(first.length, Uint32Array.from(first)) : [];
-    const ranked = [
-      ...first.flatMap((row) => ofFirst.filter((one) => one.row === row)),
-      ...nearest.filter(({ row }) => !first.includes(row)),
-    ];
+    const nearest = await this.#search(corpus, query, {
+      k: offset + k + first.length + (except === undefined ? 0 : 1),
+      ...{ filter, signal },
+    });
+    const above = new Set([except, ...first.map(({ album }) => album.id)]);
+    const ranked = [...first, ...nearest.filter(({ album }) => !above.has(album.id))];
     return {
       hits: ranked
         .slice(offset, offset + k)
-        .map(({ row, similarity }) => ({ album: catalog.atRow(row), similarity })),
-      identified:
-        findings?.map(({ row, alternatives, ...finding }) => ({
-          album: catalog.atRow(row),
-          ...finding,
-          alternatives: alternatives.map((other) => catalog.atRow(other)),
-        })) ?? null,
-      notes: catalog.notesOn(filter),
+        .map(({ album, similarity }) => ({ album, similarity })),
+      identified: identified ?? null,
+      notes: await corpus.notesOn(filter),
       cached,
       encodeMs: encoded - start - (identifyMs ?? 0),
       ...(identifyMs !== undefined && { identifyMs }),
@@ -428,11 +352,38 @@ export class SearchService {
   }
 }
 
+/** The recognised albums that pass the filter, with their similarities. */
+async function similaritiesOf(
+  corpus: Corpus,
+  embedding: Float32Array,
+  identified: readonly Identified[] = [],
+  { filter, signal }: SearchOptions,
+): Promise<Neighbour[]> {
+  if (identified.length === 0) return [];
+  const albums = new Map(identified.map(({ album }) => [album.id, album]));
+  const found = await corpus.similarities(embedding, [...albums.keys()], { filter, signal });
+  return [...albums].flatMap(([id, album]) => {
+    const similarity = found.get(id);
+    return similarity === undefined ? [] : [{ album, similarity }];
+  });
+}
+
+/** Adds the similarities of albums that were found by their names alone. */
+async function addSimilarities(
+  corpus: Corpus,
+  embedding: Float32Array,
+  hits: readonly Hit[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const missing = hits.filter(({ similarity }) => similarity === null);
+  const ids = missing.map(({ album }) => album.id);
+  if (ids.length === 0) return;
+  const found = await corpus.similarities(embedding, ids, { filter: {}, signal });
+  for (const hit of missing) hit.similarity = found.get(hit.album.id) ?? null;
+}
+
 /** Of reciprocal rank fusion, as in its paper. */
 const fusionConstant = 60;
 
 /** Length of a sum of unit vectors below which its direction is only rounding. */
 const leastNorm = 1e-6;
-
-/** Number of nearest covers by embedding that are checked in addition to those that the features vote for. */
-const alsoLookedAt = 20;

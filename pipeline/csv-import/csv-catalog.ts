@@ -2,11 +2,11 @@ import { parse } from 'csv-parse/sync';
 import {
   columns,
   findColumns,
-  genresIn,
+  genresOf,
   isMarked,
   outOfTen,
   scoreOf,
-  scoreScale,
+  ScoreScale,
   textOf,
   yearOf,
   type Column,
@@ -77,7 +77,9 @@ export function readCsvCatalog(path: string, bytes: Uint8Array): CsvCatalog {
   const places = new Map(head.record.map((name, place) => [name, place]));
   const cell = (record: readonly string[], column: Column): string | undefined =>
     record[places.get(names[column] ?? '') ?? -1];
-  const scale = scoreScale(rows.map(({ record }) => cell(record, 'score')));
+  const scores = new ScoreScale();
+  for (const { record } of rows) scores.add(scoreOf(cell(record, 'score')));
+  const scale = scores.maximum;
   const albums: CsvAlbum[] = [];
   const withoutCover: number[] = [];
   const strange = new Map<Column, string[]>();
@@ -97,7 +99,7 @@ export function readCsvCatalog(path: string, bytes: Uint8Array): CsvCatalog {
       continue;
     }
     const score = scoreOf(field('score'));
-    const genres = understood('genre', field('genre'), genresIn(field('genre')));
+    const genres = understood('genre', field('genre'), genresOf(field('genre')));
     albums.push({
       localId: albums.length,
       artist: textOf(field('artist')),
@@ -105,7 +107,7 @@ export function readCsvCatalog(path: string, bytes: Uint8Array): CsvCatalog {
       genre: genres && genres.length > 0 ? genres.join(' / ') : null,
       label: textOf(field('label')),
       releaseYear: understood('releaseYear', field('releaseYear'), yearOf(field('releaseYear'))),
-      score: understood('score', field('score'), score && outOfTen(score, scale)),
+      score: understood('score', field('score'), score && outOfTen(score.value, score.of ?? scale)),
       bestNewMusic: isMarked(field('bestNewMusic')),
       reviewer: textOf(field('reviewer')),
       coverUrl,

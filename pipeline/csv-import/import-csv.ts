@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { joinRows } from '../../lib/catalog/metadata-rows.ts';
+import { joinRows } from '../indexing/metadata-file.ts';
 import { AppError } from '../../lib/errors.ts';
 import { replaceFile } from '../../lib/filesystem/files.ts';
 import { metadataName } from '../../lib/assets/assets.ts';

@@ -3,6 +3,7 @@ import { Catalog } from '../../lib/catalog/catalog.ts';
 import { inLockedFolder } from '../folder-lock.ts';
 import { writeFeatureFile } from './write-features.ts';
 import { featuresName, metadataName } from '../../lib/assets/assets.ts';
+import { coverOwners } from './cover-owners.ts';
 import { makeFeatures, type FeatureEvent } from './cover-features.ts';
 import { FileSet, readManifest } from './file-set.ts';
 
@@ -28,7 +29,7 @@ export const addFeatures = (
     const manifest = await readManifest(dir);
     const set = await FileSet.begin(dir);
     try {
-      const covers = yield* makeFeatures(catalog.albums(), imagesDir, signal);
+      const covers = yield* makeFeatures(coverOwners(catalog), imagesDir, signal);
       await writeFeatureFile(set.featuresPath, covers);
       const { bytes } = await set.finishFeatures(manifest);
       const path = join(dir, featuresName);

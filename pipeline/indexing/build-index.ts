@@ -1,8 +1,5 @@
 import { mkdir } from 'node:fs/promises';
-import { createHash } from 'node:crypto';
 import { Catalog } from '../../lib/catalog/catalog.ts';
-import { joinRows, splitRows } from '../../lib/catalog/metadata-rows.ts';
-import { readMetadata } from '../../lib/catalog/read-metadata.ts';
 import type { ClipDtype } from '../../lib/clip/model-files.ts';
 import { inLockedFolder } from '../folder-lock.ts';
 import { writeFeatureFile } from './write-features.ts';
@@ -10,10 +7,12 @@ import { canIdentify } from '../../lib/identify/native.ts';
 import { VectorIndex } from '../../lib/vectors/vector-index.ts';
 import { assembleIndex, type AssembleEvent } from './assemble.ts';
 import { makeFeatures, type FeatureEvent } from './cover-features.ts';
+import { coverOwners } from './cover-owners.ts';
 import { batchSize, embedCovers, type EmbedEvent } from './embed-covers.ts';
 import type { Manifest, Shard } from '../../lib/assets/manifest.ts';
 import { FileSet } from './file-set.ts';
 import { identifyModel } from './identify-model.ts';
+import { hashRows, readRows } from './metadata-file.ts';
 
 export interface BuildOptions {
   metadataPath: string;
@@ -68,15 +67,14 @@ async function* build(options: BuildOptions): AsyncGenerator<BuildEvent> {
   const { restart = false, allowMissing } = options;
   const type = shard ? 'Flat' : (options.type ?? 'Flat');
   const catalog = await Catalog.open(metadataPath);
-  const text = (await readMetadata(metadataPath)).text;
   const identity = await identifyModel(modelDir, options.dtype);
   const { from, to } = rangeOf(catalog.size, shard);
-  const albums = catalog.albums().slice(from, to);
+  const albums = coverOwners(catalog, from, to);
   const journal = yield* embedCovers({
     ...{ albums, imagesDir, modelDir, outDir, resume, restart, allowMissing, signal },
     dtype: identity.model.dtype,
     plan: {
-      metadata: createHash('sha256').update(text).digest('hex'),
+      metadata: await hashRows(metadataPath),
       model: identity.model,
       range: [from, to],
     },
@@ -86,18 +84,18 @@ async function* build(options: BuildOptions): AsyncGenerator<BuildEvent> {
   try {
     const gone = new Set(journal.skipped.map(({ position }) => position));
     const isThere = (_: unknown, position: number) => !gone.has(position);
-    const rows = splitRows(text).slice(from, to).filter(isThere);
     const set = await FileSet.begin(outDir);
     try {
       const index = yield* assembleIndex(set.indexPath, {
         vectors: () => journal.vectors(),
         dimension: journal.dimension,
-        size: rows.length,
+        size: albums.length - gone.size,
         type,
         probes: options.probes,
         signal,
       });
-      await set.writeMetadata(joinRows(rows));
+      const isKept = (row: number) => row >= from && row < to && !gone.has(row - from);
+      await set.writeMetadata(readRows(metadataPath, isKept));
       if (options.features !== false && canIdentify()) {
         const covers = yield* makeFeatures(albums.filter(isThere), imagesDir, signal);
         await writeFeatureFile(set.featuresPath, covers);

@@ -1,8 +1,5 @@
 import { join } from 'node:path';
-import { createHash } from 'node:crypto';
 import { Catalog } from '../../lib/catalog/catalog.ts';
-import { joinRows, splitRows } from '../../lib/catalog/metadata-rows.ts';
-import { readMetadata } from '../../lib/catalog/read-metadata.ts';
 import type { ClipDtype } from '../../lib/clip/model-files.ts';
 import { AppError } from '../../lib/errors.ts';
 import type { CoverFeatures } from '../../lib/identify/feature-file.ts';
@@ -15,9 +12,11 @@ import { openEmbeddings } from '../../lib/vectors/open-embeddings.ts';
 import type { VectorIndex } from '../../lib/vectors/vector-index.ts';
 import { assembleIndex } from './assemble.ts';
 import { makeFeatures, type FeatureEvent } from './cover-features.ts';
+import { coverOwners } from './cover-owners.ts';
 import { embedCovers, type EmbedEvent } from './embed-covers.ts';
 import { FileSet, readManifest } from './file-set.ts';
 import { identifyModel } from './identify-model.ts';
+import { concatRows, hashRows, readRows, type RowGroups } from './metadata-file.ts';
 import type { Manifest } from '../../lib/assets/manifest.ts';
 
 export type ChangeEvent =
@@ -32,14 +31,14 @@ interface Present {
   dir: string;
   index: VectorIndex;
   catalog: Catalog;
-  /** The metadata's elements, as text. */
-  rows: string[];
   manifest: Manifest;
 }
 
 /** The new content of a set. */
 interface Change {
-  rows: readonly string[];
+  rows: RowGroups;
+  /** Number of rows. */
+  size: number;
   skipped: number[];
   /** Old rows to remove. */
   gone: ReadonlySet<number>;
@@ -85,21 +84,17 @@ async function* add(options: AddOptions): AsyncGenerator<ChangeEvent> {
   const { dtype } = present.manifest.model;
   const identity = await identifyModel(modelDir, dtype);
   assertSameModel(dir, present.manifest, identity.model);
-  const text = (await readMetadata(metadataPath)).text;
   const given = await Catalog.open(metadataPath);
-  const texts = splitRows(text);
-  const fresh = texts
-    .map((row, i) => ({ row, album: given.atRow(i) }))
-    .filter(({ album }) => present.catalog.byId(album.id) === undefined);
+  const fresh = coverOwners(given).filter(({ id }) => present.catalog.rowOf(id) === undefined);
   if (fresh.length === 0) {
-    yield { type: 'added', albums: 0, present: texts.length };
+    yield { type: 'added', albums: 0, present: given.size };
     return;
   }
   const journal = yield* embedCovers({
-    albums: fresh.map(({ album }) => album),
+    albums: fresh,
     ...{ imagesDir, modelDir, dtype, outDir: dir, resume, restart, allowMissing, signal },
     plan: {
-      metadata: createHash('sha256').update(text).digest('hex'),
+      metadata: await hashRows(metadataPath),
       model: identity.model,
       behind: present.manifest.files,
     },
@@ -108,22 +103,23 @@ async function* add(options: AddOptions): AsyncGenerator<ChangeEvent> {
     for await (const block of journal.vectors()) present.index.add(block);
     const gone = new Set(journal.skipped.map(({ position }) => position));
     const added = fresh.filter((_, position) => !gone.has(position));
+    const addedIds = new Set(added.map(({ id }) => id));
     const newFeatures = present.manifest.files[featuresName]
-      ? yield* makeFeatures(
-          added.map(({ album }) => album),
-          imagesDir,
-          signal,
-        )
+      ? yield* makeFeatures(added, imagesDir, signal)
       : [];
     const skipped = journal.skipped.map(({ albumId }) => albumId);
     const manifest = await writeSet(present, {
-      rows: [...present.rows, ...added.map(({ row }) => row)],
+      rows: concatRows(
+        readRows(join(dir, metadataName)),
+        readRows(metadataPath, (row) => addedIds.has(given.columns.id(row))),
+      ),
+      size: present.catalog.size + added.length,
       gone: new Set(),
       newFeatures,
       skipped: [...new Set([...present.manifest.skipped, ...skipped])],
     });
     await journal.remove();
-    yield { type: 'added', albums: added.length, present: texts.length - fresh.length };
+    yield { type: 'added', albums: added.length, present: given.size - fresh.length };
     yield { type: 'written', outDir: dir, manifest };
   } finally {
     await journal.close().catch(() => undefined); // it may have been removed
@@ -157,8 +153,12 @@ async function* remove(dir: string, albumIds: readonly number[]): AsyncGenerator
       'invalid_parameter',
       `These are all the albums in ${dir}: a set needs at least one, so nothing is removed.`,
     );
-  const kept = present.rows.filter((_, row) => !gone.has(row));
-  const change = { rows: kept, skipped: present.manifest.skipped, gone, newFeatures: [] };
+  const change: Change = {
+    rows: readRows(join(dir, metadataName), (row) => !gone.has(row)),
+    size: present.catalog.size - gone.size,
+    skipped: present.manifest.skipped,
+    ...{ gone, newFeatures: [] },
+  };
   const manifest = present.index.removesRows
     ? (present.index.remove([...gone]), await writeSet(present, change))
     : await rebuildSet(present, change);
@@ -183,8 +183,7 @@ async function openSet(dir: string): Promise<Present> {
       'assets_inconsistent',
       `The index in ${dir} has ids of its own, so albums can't be added or removed: build it again with index build.`,
     );
-  const rows = splitRows((await readMetadata(join(dir, metadataName))).text);
-  return { dir, index, catalog, rows, manifest };
+  return { dir, index, catalog, manifest };
 }
 
 function assertSameModel(
@@ -218,7 +217,7 @@ async function rebuildSet(present: Present, change: Change): Promise<Manifest> {
     const assembling = assembleIndex(set.indexPath, {
       vectors: () => keptVectors(index, change.gone),
       dimension: index.dimension,
-      size: change.rows.length,
+      size: change.size,
       type: manifest.index.type,
       probes: index.probes || undefined,
     });
@@ -237,7 +236,7 @@ async function finishSet(
   index: Manifest['index'],
   { rows, skipped, gone, newFeatures }: Change,
 ): Promise<Manifest> {
-  await set.writeMetadata(joinRows(rows));
+  await set.writeMetadata(rows);
   if (manifest.files[featuresName])
     await changeFeatures(join(dir, featuresName), set.featuresPath, gone, newFeatures);
   const { model, preprocessing, shard } = manifest;

@@ -1,7 +1,16 @@
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Catalog } from '../../lib/catalog/catalog.ts';
 import { writeSynced } from '../../lib/filesystem/files.ts';
-import { featuresName, indexName, manifestName, metadataName } from '../../lib/assets/assets.ts';
+import { writeCompactFile } from './write-compact.ts';
+import { writeRows, type RowGroups } from './metadata-file.ts';
+import {
+  compactName,
+  featuresName,
+  indexName,
+  manifestName,
+  metadataName,
+} from '../../lib/assets/assets.ts';
 import {
   digestFile,
   readManifestFile,
@@ -13,8 +22,13 @@ import {
 export const readManifest = (dir: string): Promise<Manifest | null> =>
   readManifestFile(join(dir, manifestName));
 
-/** The files that a manifest describes; the features are optional. */
-const describedNames = [featuresName, indexName, metadataName] as const;
+/** The files that not every set has. */
+const optionalNames = [featuresName, compactName] as const;
+/** The files that a manifest describes. */
+const describedNames = [...optionalNames, indexName, metadataName] as const;
+
+/** Number of albums from which a list gets a compact form: shorter ones load as fast as JSON. */
+const compactFrom = 10_000;
 
 /**
  * The files of a set, written beside the old ones and renamed into place once all are complete. The manifest comes
@@ -43,13 +57,13 @@ export class FileSet {
     if (!manifest) return; // none, or killed while being written: the old set stays
     const beside: string[] = [];
     for (const name of describedNames) {
-      if (name === featuresName && !manifest.files[name]) continue;
+      if (isOptional(name) && !manifest.files[name]) continue;
       if (await fits(join(dir, name), manifest.files[name])) continue;
       if (!(await fits(set.#beside(name), manifest.files[name]))) return;
       beside.push(name);
     }
     await set.#putInPlace([...beside, manifestName]);
-    await set.#removeForeignFeatures(manifest);
+    await set.#removeForeign(manifest);
   }
 
   /** Where to write the new index. */
@@ -62,31 +76,30 @@ export class FileSet {
     return this.#beside(featuresName);
   }
 
-  writeMetadata(text: string): Promise<void> {
-    return writeSynced(this.#beside(metadataName), text);
+  /** @param rows as they are to be written */
+  writeMetadata(rows: RowGroups): Promise<void> {
+    return writeRows(this.#beside(metadataName), rows);
   }
 
   /** Writes the manifest and renames all files into place. */
   async finish(about: Omit<Manifest, 'format' | 'files'>): Promise<Manifest> {
-    const features = await digestFile(this.featuresPath).catch((error: unknown) => {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
-      throw error;
-    });
-    const manifest: Manifest = {
-      format: 1,
-      ...about,
-      files: {
-        ...(features && { [featuresName]: features }),
-        [indexName]: await digestFile(this.#beside(indexName)),
-        [metadataName]: await digestFile(this.#beside(metadataName)),
-      },
-    };
+    if (about.index.vectors >= compactFrom) {
+      const catalog = await Catalog.open(this.#beside(metadataName));
+      await writeCompactFile(this.#beside(compactName), catalog);
+    }
+    const files: Manifest['files'] = {};
+    for (const name of describedNames) {
+      const digest = await digestFile(this.#beside(name)).catch((error: unknown) => {
+        const isAbsent = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+        if (isAbsent && isOptional(name)) return null;
+        throw error;
+      });
+      if (digest) files[name] = digest;
+    }
+    const manifest: Manifest = { format: 1, ...about, files };
     await this.#writeManifest(manifest);
-    await this.#putInPlace([
-      ...describedNames.filter((name) => name in manifest.files),
-      manifestName,
-    ]);
-    await this.#removeForeignFeatures(manifest);
+    await this.#putInPlace([...Object.keys(files), manifestName]);
+    await this.#removeForeign(manifest);
     return manifest;
   }
 
@@ -116,15 +129,18 @@ export class FileSet {
     for (const name of names) await rename(this.#beside(name), join(this.#dir, name));
   }
 
-  /** Removes an earlier set's features if this set has none. */
-  async #removeForeignFeatures({ files }: Manifest): Promise<void> {
-    if (!files[featuresName]) await rm(join(this.#dir, featuresName), { force: true });
+  /** Removes an earlier set's files that this set does not have. */
+  async #removeForeign({ files }: Manifest): Promise<void> {
+    for (const name of optionalNames)
+      if (!files[name]) await rm(join(this.#dir, name), { force: true });
   }
 
   #beside(name: string): string {
     return join(this.#dir, `${name}.new`);
   }
 }
+
+const isOptional = (name: string): boolean => optionalNames.some((optional) => optional === name);
 
 const fits = async (path: string, digest: { sha256: string } | undefined): Promise<boolean> => {
   const found = await digestFile(path).catch(() => null);

@@ -1,7 +1,5 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { joinRows, splitRows } from '../../lib/catalog/metadata-rows.ts';
-import { readMetadata } from '../../lib/catalog/read-metadata.ts';
 import { AppError } from '../../lib/errors.ts';
 import { inLockedFolder } from '../folder-lock.ts';
 import type { CoverFeatures } from '../../lib/identify/feature-file.ts';
@@ -11,6 +9,7 @@ import { featuresName, indexName, metadataName } from '../../lib/assets/assets.t
 import { readFlatIndex } from './flat-file.ts';
 import { assembleIndex, type AssembleEvent } from './assemble.ts';
 import { FileSet, readManifest } from './file-set.ts';
+import { concatRows, readRows } from './metadata-file.ts';
 import type { Manifest } from '../../lib/assets/manifest.ts';
 
 export interface MergeOptions {
@@ -52,10 +51,9 @@ async function* merge(options: MergeOptions): AsyncGenerator<MergeEvent> {
       type,
       probes,
     });
-    const rows: string[][] = [];
-    for (const { dir } of parts)
-      rows.push(splitRows((await readMetadata(join(dir, metadataName))).text));
-    await set.writeMetadata(joinRows(rows.flat()));
+    await set.writeMetadata(
+      concatRows(...parts.map(({ dir }) => readRows(join(dir, metadataName)))),
+    );
     if (parts.every(({ manifest }) => manifest.files[featuresName]))
       await writeFeatureFile(set.featuresPath, featuresOf(parts));
     const { model, preprocessing } = first.manifest;

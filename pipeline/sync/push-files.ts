@@ -1,10 +1,12 @@
 import { readdir } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
 import { Catalog } from '../../lib/catalog/catalog.ts';
+import { coverOwners } from '../indexing/cover-owners.ts';
 import { externalDataOf } from '../../lib/clip/external-data.ts';
 import { AppError } from '../../lib/errors.ts';
 import {
   clipName,
+  compactName,
   featuresName,
   indexName,
   manifestName,
@@ -99,14 +101,14 @@ function goneCovers(
   return [...remoteFiles.keys()].filter((path) => remotePaths.isCover(path) && !here.has(path));
 }
 
-/** The remote manifest and features, if they belong to the set that is being replaced and have no replacement. */
+/** The remote manifest, compact metadata and features, if they belong to the set that is being replaced and have no replacement. */
 function obsoleteFiles(
   local: readonly LocalFile[],
   remoteFiles: ReadonlyMap<string, RemoteFile>,
   inSet: readonly LocalFile[],
 ): string[] {
   if (inSet.length === 0) return [];
-  return [manifestName, featuresName]
+  return [manifestName, compactName, featuresName]
     .map(remotePaths.ofSet)
     .filter((path) => remoteFiles.has(path) && !local.some((file) => file.path === path));
 }
@@ -153,8 +155,7 @@ async function localFiles(options: PushOptions): Promise<LocalFile[]> {
 async function coverFiles(catalog: Catalog, imagesDir: string): Promise<Map<string, string>> {
   const names = (await namesIn(imagesDir, {})).filter(isCoverName);
   const files = new Map(names.map((name) => [name, name]));
-  for (let row = 0; row < catalog.size; row += 1) {
-    const album = catalog.atRow(row);
+  for (const album of coverOwners(catalog)) {
     const name = coverName(album.id);
     const file = (await coverFileIn(imagesDir, album)) ?? name;
     if (file === name) continue;

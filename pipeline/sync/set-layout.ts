@@ -3,6 +3,7 @@ import { externalDataOf } from '../../lib/clip/external-data.ts';
 import { modelNames, towerFiles, type ClipDtype } from '../../lib/clip/model-files.ts';
 import {
   clipName,
+  compactName,
   featuresName,
   indexName,
   manifestName,
@@ -13,7 +14,13 @@ import type { Remote } from './remote.ts';
 import type { PullPlan } from './pull-files.ts';
 
 /** The files of a set, except the model; they lie in one folder. */
-export const setNames: readonly string[] = [indexName, metadataName, featuresName, manifestName];
+export const setNames: readonly string[] = [
+  indexName,
+  metadataName,
+  compactName,
+  featuresName,
+  manifestName,
+];
 
 /** Paths of a set's files on a remote, as `ASSETS_URI` and the image of a Space expect them. */
 export const remotePaths = {
@@ -42,7 +49,7 @@ export const catalogPlan = (folders: {
       return join(imagesDir, path.slice('images/'.length));
     },
     required: [indexName, metadataName].map((name) => join(modelsDir, name)),
-    derived: [manifestName, featuresName].map((name) => join(modelsDir, name)),
+    derived: [manifestName, compactName, featuresName].map((name) => join(modelsDir, name)),
   };
 };
 

@@ -10,10 +10,10 @@ const tellMissing = (bucket: string, ...prefixes: string[]) =>
   `s3:ListBucket on ${bucket} if ${JSON.stringify({ StringLike: { 's3:prefix': prefixes } })}`;
 
 const index = 'models/album_covers.index';
-const metadata = 'models/valid_metadata_final.json';
+const metadata = ['models/valid_metadata_final.arrow', 'models/valid_metadata_final.json'];
 const features = 'models/album_covers.features';
 const clip = 'models/clip';
-const readsFiles = [read(index, metadata), tellMissing(assets, 'v1/models/*')];
+const readsFiles = [read(index, ...metadata), tellMissing(assets, 'v1/models/*')];
 const light = { memory: 512, timeout: 10, storage: 512, slow: 5000 };
 const search = { memory: 3008, timeout: 29, storage: 1024, slow: 10_000 };
 
@@ -39,7 +39,7 @@ export const expected = [
     reserved: 50,
     routes: ['POST /api/search-by-image'],
     allows: [
-      read(index, metadata, features, `${clip}/*`),
+      read(index, ...metadata, features, `${clip}/*`),
       tellMissing(assets, 'v1/models/*'),
       `s3:DeleteObject+s3:GetObject on ${uploads}/uploads/*`,
       tellMissing(uploads, 'uploads/*'),
@@ -50,7 +50,7 @@ export const expected = [
     ...search,
     reserved: 50,
     routes: ['GET /api/search-by-text'],
-    allows: [read(index, metadata, `${clip}/*`), tellMissing(assets, 'v1/models/*')],
+    allows: [read(index, ...metadata, `${clip}/*`), tellMissing(assets, 'v1/models/*')],
   },
   {
     name: 'albums',
@@ -63,7 +63,7 @@ export const expected = [
       'GET /api/albums/{album_id}/similar',
       'GET /api/suggest',
     ],
-    allows: [read(index, metadata, `${clip}/*`), tellMissing(assets, 'v1/models/*')],
+    allows: [read(index, ...metadata, `${clip}/*`), tellMissing(assets, 'v1/models/*')],
   },
   {
     name: 'image',
@@ -71,7 +71,7 @@ export const expected = [
     memory: 1024,
     reserved: 100,
     routes: ['GET /api/image/{album_id}', 'HEAD /api/image/{album_id}'],
-    allows: [read(metadata, 'images/*'), tellMissing(assets, 'v1/models/*', 'v1/images/*')],
+    allows: [read(...metadata, 'images/*'), tellMissing(assets, 'v1/models/*', 'v1/images/*')],
   },
   {
     name: 'stats',

@@ -5,7 +5,7 @@ import { Readable } from 'node:stream';
 import type { Request } from 'express';
 import fc from 'fast-check';
 import { Catalog } from '../../lib/catalog/catalog.ts';
-import { splitRows } from '../../lib/catalog/metadata-rows.ts';
+import { splitRows } from '../../pipeline/indexing/metadata-file.ts';
 import { readTokenizer } from '../../lib/clip/tokenizer.ts';
 import { loadConfig } from '../../lib/config/config.ts';
 import { isAppError } from '../../lib/errors.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { joinRows, splitRows } from '../../lib/catalog/metadata-rows.ts';
+import { joinRows, splitRows } from '../../pipeline/indexing/metadata-file.ts';
 import { coverName } from '../../lib/assets/covers.ts';
 import { cli } from './cli.ts';
 import { starter } from './requests.ts';

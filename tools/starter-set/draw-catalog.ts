@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { joinRows } from '../../lib/catalog/metadata-rows.ts';
+import { joinRows } from '../../pipeline/indexing/metadata-file.ts';
 import { metadataName } from '../../lib/assets/assets.ts';
 import { coverSvg, type StarterAlbum } from './starter-albums.ts';
 

@@ -36,12 +36,11 @@ export function albumsRouter({ config, services }: HttpContext): Router {
     })
     .get(path, async (request, response) => {
       const id = readAlbumId(request.params);
-      const catalog = await services.catalog();
-      const row = catalog.rowOf(id);
-      if (row === undefined)
-        throw new AppError('album_not_found', `No album has the id ${String(id)}.`);
-      const identifiable = services.features.made?.isIdentifiable(row) ?? null;
-      response.json(albumResponse(catalog.atRow(row), request.baseUrl, identifiable));
+      const { corpus } = services;
+      const album = await corpus.album(id);
+      if (!album) throw new AppError('album_not_found', `No album has the id ${String(id)}.`);
+      const identifiable = await corpus.isIdentifiable(id);
+      response.json(albumResponse(album, request.baseUrl, identifiable));
     })
     .get(`${path}/similar`, async (request, response) => {
       const id = readAlbumId(request.params);

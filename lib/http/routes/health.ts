@@ -8,7 +8,8 @@ export function healthRouter({ services, readiness, startedAt }: HttpContext): R
   return Router()
     .get('/health', (_request, response) => {
       const start = performance.now();
-      const { imageEncoder, textEncoder, index, features, catalog, assets } = services;
+      const { imageEncoder, textEncoder, assets } = services;
+      const { index, features, catalog } = services.parts;
       const body = {
         status: 'healthy',
         models_loaded: {
@@ -33,7 +34,7 @@ export function healthRouter({ services, readiness, startedAt }: HttpContext): R
       if (!state.ready) throw new AppError('starting', state.reason);
       response
         .set('Cache-Control', 'no-store')
-        .json({ status: 'ready', albums_indexed: services.index.made?.size ?? null });
+        .json({ status: 'ready', albums_indexed: services.parts.index.made?.size ?? null });
     })
     .all(['/health', '/ready'], allowOnly('GET', 'HEAD'));
 }

@@ -27,7 +27,7 @@ export function imageRouter({ config, services, maxResponseBytes }: HttpContext)
 
   /** Whether the album or only its cover is missing. Loads the catalog only to find out. */
   const absence = async (id: number): Promise<AppError> =>
-    (await services.catalog()).byId(id)
+    (await services.corpus.album(id))
       ? new AppError('cover_not_found', `The cover of album ${String(id)} is missing.`)
       : new AppError('album_not_found', `No album has the id ${String(id)}.`);
 
@@ -37,14 +37,14 @@ export function imageRouter({ config, services, maxResponseBytes }: HttpContext)
       const size = readThumbnailSize(request.query);
       const { cdnUrl } = config;
       if (size === undefined && cdnUrl !== undefined) {
-        if (!(await services.catalog()).byId(id)) throw await absence(id);
+        if (!(await services.corpus.album(id))) throw await absence(id);
         response.set('Cache-Control', cacheControl).redirect(`${cdnUrl}/${coverName(id)}`);
         return;
       }
       const { covers } = await services.assets();
       // Only in a local folder may a cover have the metadata's file name.
       const album =
-        covers.kind === 'folder' ? (await services.catalog()).byId(id) : { id, filename: null };
+        covers.kind === 'folder' ? await services.corpus.album(id) : { id, filename: null };
       if (!album) throw await absence(id);
       const send =
         size !== undefined

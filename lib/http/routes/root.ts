@@ -17,11 +17,10 @@ export function rootRouter({ config, services }: HttpContext): Router {
         return;
       }
       const { origin } = await services.assets();
-      const catalog = await services.catalog();
       response.json({
         name,
         version,
-        albums_indexed: catalog.size,
+        albums_indexed: await services.corpus.size(),
         model:
           origin === 'starter'
             ? 'starter set: a small model and made-up covers, because MODELS_DIR has no files'

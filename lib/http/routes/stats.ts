@@ -6,7 +6,7 @@ import { allowOnly } from '../middleware.ts';
 export function statsRouter({ services }: HttpContext): Router {
   return Router()
     .get('/api/stats', async (_request, response) => {
-      const statistics = (await services.catalog()).statistics();
+      const statistics = await services.corpus.statistics();
       response.json({
         total_albums: statistics.totalAlbums,
         top_genres: statistics.topGenres,
@@ -17,11 +17,11 @@ export function statsRouter({ services }: HttpContext): Router {
       });
     })
     .get('/api/genres', async (_request, response) => {
-      response.json({ genres: (await services.catalog()).genres() });
+      response.json({ genres: (await services.corpus.statistics()).genres });
     })
     .get('/api/year-range', async (_request, response) => {
-      const { first, last } = (await services.catalog()).years();
-      response.json({ year_min: first, year_max: last });
+      const { firstYear, lastYear } = await services.corpus.statistics();
+      response.json({ year_min: firstYear, year_max: lastYear });
     })
     .all(['/api/stats', '/api/genres', '/api/year-range'], allowOnly('GET', 'HEAD'));
 }
