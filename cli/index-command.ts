@@ -30,11 +30,11 @@ export function indexCommand(config: Config): Command {
 
 const typeOption = [
   '--type <factory>',
-  'FAISS factory string: Flat (exact), SQ8, HNSW32, IVF256,SQ8 … (default: Flat)',
+  'auto, by the number of albums, or a FAISS factory string: Flat (exact), SQ8, HNSW32 … (default: auto)',
 ] as const;
 const probesOption = [
   '--probes <n>',
-  'cells of an IVF index that each search visits (default: one sixteenth)',
+  'cells of an IVF index that each search visits (default: as many as find 99 % of the ten nearest)',
 ] as const;
 const imagesOption = [
   '--images <dir>',
@@ -257,11 +257,20 @@ function show(event: BuildEvent | ChangeEvent | AddFeaturesEvent, output: Output
         `building a ${event.indexType} index of ${counted(event.vectors, 'vector')}`,
       );
       break;
+    case 'training':
+      output.result(event, `training ${event.indexType} on ${counted(event.sample, 'vector')}`);
+      break;
+    case 'indexed':
+      output.progress('indexing vectors', event.done, event.total);
+      break;
     case 'measured': {
+      const parameters = Object.entries(event.search ?? {}).map(
+        ([name, value]) => `, ${name} ${value.toLocaleString('en')}`,
+      );
       const recall =
         event.recallAt10 === null
           ? 'exact'
-          : `recall@10 ${event.recallAt10.toFixed(3)} on a sample of ${String(event.sample)} vectors`;
+          : `recall@10 ${event.recallAt10.toFixed(3)} on ${counted(event.sample, 'sample')}, ${(event.milliseconds ?? 0).toPrecision(2)} ms a search${parameters.join('')}`;
       const share = (100 * event.bytes) / Math.max(1, event.flatBytes);
       output.result(
         event,

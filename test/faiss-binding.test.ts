@@ -16,7 +16,7 @@ describe('an invalid call throws', () => {
     [
       'no argument',
       'Error',
-      'Expected 1 argument, but got 0.',
+      'Expected 1 to 2 arguments, but got 0.',
       () => faiss.Index.open(...([] as unknown as [string])),
     ],
     ['no path', 'TypeError', 'Expected a string.', () => faiss.Index.open(1 as never)],

@@ -239,6 +239,7 @@ describe('a damaged file', () => {
     try {
       for (const type of ['HNSW8', 'IVF8,Flat', 'PCA8,HNSW8', 'SQ8,RFlat', 'IVF8,PQ8x4', 'PQ8x4']) {
         const index = await VectorIndex.create({ dimension, metric: 'inner_product', type });
+        await index.train(vectors);
         index.add(vectors);
         await index.write(join(folder, `${type.replaceAll(',', '-')}.index`));
       }

@@ -48,6 +48,7 @@ function bruteForce(metric: 'inner_product' | 'l2', k: number, rows: Iterable<nu
 const all = Array.from({ length: count }, (_, row) => row);
 const make = async (type: string, metric: 'inner_product' | 'l2' = 'inner_product') => {
   const index = await VectorIndex.create({ dimension, metric, type });
+  await index.train(vectors);
   index.add(vectors);
   return index;
 };

@@ -27,6 +27,15 @@ const manifest = z.object({
     metric: z.literal('inner_product'),
     dimension: z.number().int().positive(),
     vectors: z.number().int().nonnegative(),
+    /** The parameter of a search that the file was written with: cells visited, or the breadth of a search in a graph. */
+    search: z
+      .union([
+        z.object({ probes: z.number().int().positive() }),
+        z.object({ efSearch: z.number().int().positive() }),
+      ])
+      .optional(),
+    /** Share of the true ten nearest that such a search found when the index was built, unless it is exact. */
+    recallAt10: z.number().min(0).max(1).optional(),
   }),
   /** Ids of the albums without a vector, because their cover is missing or unreadable. */
   skipped: z.array(z.number().int()),

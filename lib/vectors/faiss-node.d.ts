@@ -15,8 +15,8 @@ declare module 'faiss-node' {
   interface Index {
     /** @param x n concatenated vectors, read in place; only the prebuilt binary takes an array of numbers */
     add(x: Float32Array): void;
-    /** @param x n vectors, as for `add` */
-    train(x: Float32Array): void;
+    /** Trains in a separate thread. @param x n vectors, read in place */
+    train(x: Float32Array): Promise<void>;
     /**
      * Runs n queries in a separate thread; the index cannot be changed meanwhile.
      *
@@ -38,13 +38,22 @@ declare module 'faiss-node' {
     cells(): number;
     /** Number of cells that a search visits; 0 if the index has none. @param n sets it; `write` saves it */
     probes(n?: number): number;
+    /** Candidates that a search in a graph keeps; 0 if the index has none. @param n sets it; `write` saves it */
+    breadth(n?: number): number;
     /** Frees the vectors now; a running search keeps them until it ends. No other method works afterwards. */
     dispose(): void;
   }
 
   namespace Index {
-    /** Reads an index file in a separate thread. @throws Error `not served: …` if not every method works on its type */
-    function open(path: string): Promise<Index>;
+    /**
+     * Reads an index file in a separate thread.
+     *
+     * @param mapFrom inverted lists of as many bytes are mapped into memory instead; default: none
+     * @throws Error `not served: …` if not every method works on its type
+     */
+    function open(path: string, mapFrom?: number): Promise<Index>;
+    /** Ends the training that is under way, which rejects. */
+    function interruptTraining(): void;
     /** Number of cores that all searches together may use. Default: 1. */
     function setCores(cores: number): void;
     /** Returns freed memory to the system, in a separate thread; resolves to whether there was any. */

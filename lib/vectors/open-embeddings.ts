@@ -1,5 +1,6 @@
 import { AppError } from '../errors.ts';
 import { metadataName } from '../assets/assets.ts';
+import { recallOf, sampleQueries } from './sample-queries.ts';
 import { VectorIndex } from './vector-index.ts';
 
 /** Tolerated deviation from length 1 of vectors stored as float32. */
@@ -151,12 +152,7 @@ const queriesFor = (size: number): number => Math.max(8, Math.min(64, Math.floor
 async function chooseProbes(index: VectorIndex): Promise<string[]> {
   if (index.probes !== 1) return [];
   const count = Math.min(index.size, queriesFor(index.size));
-  const vectorAt = (share: number) => index.vectorOf(Math.floor(share * index.size));
-  const queries = Array.from({ length: count }, (_, i) => {
-    // between two vectors, since real queries are not in the index
-    const [a, b] = [vectorAt(i / count), vectorAt((i + 0.5) / count)];
-    return a.map((value, at) => value + 0.5 * (b[at] ?? 0));
-  });
+  const queries = sampleQueries(count, (share) => index.vectorOf(Math.floor(share * index.size)));
   const everything = index.cells;
   const nearest = async (probes: number) => {
     index.probes = probes;
@@ -166,10 +162,7 @@ async function chooseProbes(index: VectorIndex): Promise<string[]> {
   };
   const exact = (await nearest(everything)).map((rows) => new Set(rows));
   for (let probes = 1; ; probes = Math.min(everything, probes * 2)) {
-    const found = await nearest(probes);
-    const hits = found.flatMap((rows, i) => [...rows].filter((row) => exact[i]?.has(row))).length;
-    const wanted = exact.reduce((sum, rows) => sum + rows.size, 0);
-    const recall = wanted === 0 ? 1 : hits / wanted;
+    const recall = recallOf(await nearest(probes), exact);
     if (recall < enough && probes !== everything) continue;
     if (probes === 1) return [];
     return [

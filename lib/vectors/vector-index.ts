@@ -24,6 +24,12 @@ interface Asked {
 /** Maximum queries per pass. Each holds a distance per vector until its best are chosen: at a million, 64 MB in all. */
 const mostTogether = 16;
 
+/**
+ * Inverted lists of as many bytes are mapped into memory rather than read: loading is faster, and a reload holds the
+ * vectors once. Smaller ones are read, so that overwriting the file cannot harm a running server.
+ */
+const usuallyMapped = 64 * 2 ** 20;
+
 /** faiss-node is loaded when an index is first opened: a handler that needs none never loads it. */
 const loadFaiss = lazy(async () => {
   const { default: faiss } = await import('faiss-node');
@@ -72,11 +78,13 @@ export class VectorIndex {
   }
 
   /**
-   * Reads an index file as written by Python's faiss.
+   * Reads an index file as written by Python's faiss. Large inverted lists stay in the file, which is mapped into memory:
+   * from then on it must not be overwritten, only replaced by renaming another one.
    *
+   * @param options.mapFrom least size of inverted lists that are mapped, in bytes (default: 64 MiB)
    * @throws AppError `index_unreadable`: one sentence that names the file
    */
-  static async open(path: string): Promise<VectorIndex> {
+  static async open(path: string, { mapFrom = usuallyMapped } = {}): Promise<VectorIndex> {
     const refuse = (why: string, cause?: unknown) =>
       new AppError('index_unreadable', `${path} is not a readable FAISS index: ${why}.`, { cause });
     const header = await readFaissHeader(path).catch((error: unknown) => {
@@ -92,7 +100,8 @@ export class VectorIndex {
       );
     try {
       const faiss = await loadFaiss();
-      const index = 'open' in faiss.Index ? await faiss.Index.open(path) : faiss.Index.read(path);
+      const index =
+        'open' in faiss.Index ? await faiss.Index.open(path, mapFrom) : faiss.Index.read(path);
       return new VectorIndex(index, { dimension, metric, type: typeName(fourcc) });
     } catch (cause) {
       const unserved = whyNotServed(cause);
@@ -170,27 +179,41 @@ export class VectorIndex {
     return this.#index.ntotal();
   }
 
+  /** Whether {@link train} must be called before {@link add}. */
+  get needsTraining(): boolean {
+    return !this.#index.isTrained();
+  }
+
   /**
-   * Trains an index whose type requires it; does nothing for others.
+   * Trains an index whose type requires it, in a separate thread; does nothing for others.
    *
-   * @param vectors `Float32Array` of n × dimension
+   * @param vectors `Float32Array` of n × dimension; must not be changed meanwhile
+   * @param signal ends the training early; it rejects with the signal's abort reason
    * @throws AppError `invalid_parameter` if there are too few vectors
    */
-  train(vectors: Float32Array): void {
-    if (this.#index.isTrained()) return;
+  async train(vectors: Float32Array, signal?: AbortSignal): Promise<void> {
+    if (!this.needsTraining) return;
+    const faiss = await loadFaiss();
+    const interrupt = () => {
+      if ('interruptTraining' in faiss.Index) faiss.Index.interruptTraining();
+    };
+    signal?.addEventListener('abort', interrupt);
     try {
-      this.#index.train(vectors);
+      await this.#index.train(vectors);
     } catch (cause) {
+      signal?.throwIfAborted();
       throw new AppError(
         'invalid_parameter',
         `${String(vectors.length / this.dimension)} vectors are too few for an index of type ${this.type}: take one with fewer cells or codes.`,
         { cause },
       );
+    } finally {
+      signal?.removeEventListener('abort', interrupt);
     }
   }
 
   /**
-   * Appends vectors, which get the rows from `size` on. An index that requires training is trained on the first ones.
+   * Appends vectors, which get the rows from `size` on. An index that requires training must have been trained.
    *
    * @param vectors `Float32Array` of n × dimension
    */
@@ -199,7 +222,6 @@ export class VectorIndex {
       throw new RangeError(
         `Expected a multiple of ${String(this.dimension)} floats but received ${String(vectors.length)}.`,
       );
-    this.train(vectors);
     this.#index.add(vectors);
   }
 
@@ -375,5 +397,14 @@ export class VectorIndex {
 
   set probes(count: number) {
     this.#index.probes(count);
+  }
+
+  /** Candidates that a search in a graph (HNSW) keeps, FAISS's `efSearch`; 0 if the index has no graph. */
+  get breadth(): number {
+    return 'breadth' in this.#index ? this.#index.breadth() : 0;
+  }
+
+  set breadth(count: number) {
+    this.#index.breadth(count);
   }
 }

@@ -4,8 +4,10 @@
 // Long operations run in a separate thread, on a copy of their arguments. They hold the index, so that it lives until
 // they end; meanwhile nothing may change it.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +15,7 @@
 #include <napi.h>
 #include <faiss/IndexFlat.h>
 #include <faiss/index_factory.h>
+#include <faiss/impl/AuxIndexStructures.h>
 #include <faiss/impl/IDSelector.h>
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -43,6 +46,13 @@ namespace
   private:
     int before_;
 #endif
+  };
+
+  // Makes FAISS stop and throw once `wanted` is set.
+  struct Interruption : faiss::InterruptCallback
+  {
+    static inline std::atomic<bool> wanted{false};
+    bool want_interrupt() override { return wanted; }
   };
 
   // Training on fewer floats takes seconds at most (8,192 vectors of 512) and runs in one thread.
@@ -105,6 +115,7 @@ namespace
                              StaticMethod("open", &Index::open),
                              StaticMethod("fromFactory", &Index::from_factory),
                              StaticMethod("setCores", &Index::set_cores),
+                             StaticMethod("interruptTraining", &Index::interrupt_training),
                              StaticMethod("trimMemory", &Index::trim_memory),
                              InstanceMethod("ntotal", &Index::ntotal),
                              InstanceMethod("getDimension", &Index::dimension),
@@ -120,6 +131,7 @@ namespace
                              InstanceMethod("ids", &Index::ids),
                              InstanceMethod("cells", &Index::cells),
                              InstanceMethod("probes", &Index::probes),
+                             InstanceMethod("breadth", &Index::breadth),
                              InstanceMethod("dispose", &Index::dispose),
                          });
     }
@@ -167,17 +179,17 @@ namespace
       return index(info);
     }
 
-    // Reports to the garbage collector what this small object keeps alive: the size of the vectors in bytes, as if they
-    // were stored as floats.
+    // Reports to the garbage collector what this small object keeps alive. (If it exceeds half of the heap's limit, a
+    // whole collection follows at once, which stalls a server.)
     void account(Napi::Env env)
     {
-      const int64_t bytes = index_ ? int64_t(index_->ntotal) * index_->d * sizeof(float) : 0;
+      const int64_t bytes = index_ ? served::memory_of(*index_) : 0;
       Napi::MemoryManagement::AdjustExternalMemory(env, bytes - accounted_);
       accounted_ = bytes;
     }
 
     // An inverted file finds its vectors through a map of its rows. Searches do not use it, so it may be built while
-    // they run.
+    // they run. An index that was read has it already.
     void map_rows(const Napi::CallbackInfo &info) const
     {
       auto *ivf = served::inverted_file(&index(info));
@@ -185,11 +197,32 @@ namespace
         guard(info.Env(), [&] { ivf->make_direct_map(true); });
     }
 
+    // The index for a change to its vectors.
+    faiss::Index &writable(const Napi::CallbackInfo &info) const
+    {
+      auto &index = changeable(info);
+      auto *ivf = served::inverted_file(&index);
+      if (ivf)
+        guard(info.Env(), [&] { mapped_lists::read_into_memory(*ivf); });
+      return index;
+    }
+
     static Napi::Value open(const Napi::CallbackInfo &info)
     {
-      arguments::expect_count(info, 1, 1);
+      arguments::expect_count(info, 1, 2);
+      const size_t map_from = info.Length() == 2 ? arguments::number(info[1]) : std::numeric_limits<size_t>::max();
       return in_thread::run<Content>(
-          info.Env(), [path = arguments::text(info[0])] { return Content(files::read(path)); }, make);
+          info.Env(),
+          [path = arguments::text(info[0]), map_from] {
+            Content content(files::read(path, map_from));
+            if (auto *ivf = served::inverted_file(content.index.get()))
+            {
+              ivf->make_direct_map(false); // one in the file might be damaged
+              ivf->make_direct_map(true);
+            }
+            return content;
+          },
+          make);
     }
 
     static Napi::Value from_factory(const Napi::CallbackInfo &info)
@@ -239,21 +272,35 @@ namespace
     Napi::Value train(const Napi::CallbackInfo &info)
     {
       arguments::expect_count(info, 1, 1);
-      auto &index = changeable(info);
-      const arguments::Vectors vectors(info[0], index.d);
-      guard(info.Env(), [&] {
-        std::optional<OneThread> alone;
-        if (vectors.length < FLOATS_FOR_ONE_THREAD)
-          alone.emplace();
-        index.train(vectors.count, vectors.data);
-      });
+      changeable(info);
+      const arguments::Vectors vectors(info[0], index_->d);
+      Interruption::wanted = false;
+      if (!faiss::InterruptCallback::instance)
+        faiss::InterruptCallback::instance = std::make_unique<Interruption>();
+      // Released in the JavaScript thread, with the answer.
+      const auto array = std::make_shared<Napi::ObjectReference>(Napi::Persistent(info[0].As<Napi::Object>()));
+      return in_thread::run<bool>(
+          info.Env(),
+          [index = index_, vectors] {
+            std::optional<OneThread> alone;
+            if (vectors.length < FLOATS_FOR_ONE_THREAD)
+              alone.emplace();
+            index->train(vectors.count, vectors.data);
+            return true;
+          },
+          [array](Napi::Env env, bool &) { return env.Undefined(); });
+    }
+
+    static Napi::Value interrupt_training(const Napi::CallbackInfo &info)
+    {
+      Interruption::wanted = true;
       return info.Env().Undefined();
     }
 
     Napi::Value add(const Napi::CallbackInfo &info)
     {
       arguments::expect_count(info, 1, 1);
-      auto &index = changeable(info);
+      auto &index = writable(info);
       const arguments::Vectors vectors(info[0], index.d);
       guard(info.Env(), [&] {
         std::optional<OneThread> alone;
@@ -268,7 +315,7 @@ namespace
     Napi::Value remove_ids(const Napi::CallbackInfo &info)
     {
       arguments::expect_count(info, 1, 1);
-      auto &index = changeable(info);
+      auto &index = writable(info);
       const auto ids = arguments::ids(info[0]);
       const size_t removed =
           guard(info.Env(), [&] { return index.remove_ids(faiss::IDSelectorBatch(ids.size(), ids.data())); });
@@ -279,9 +326,13 @@ namespace
     Napi::Value write(const Napi::CallbackInfo &info)
     {
       arguments::expect_count(info, 1, 1);
-      const auto &index = this->index(info);
+      auto &index = writable(info);
       const std::string path = arguments::text(info[0]);
-      guard(info.Env(), [&] { files::write(index, path); });
+      guard(info.Env(), [&] {
+        if (auto *ivf = served::inverted_file(&index))
+          ivf->make_direct_map(false); // it would be written too
+        files::write(index, path);
+      });
       return info.Env().Undefined();
     }
 
@@ -397,6 +448,16 @@ namespace
       if (ivf && sets)
         ivf->nprobe = std::clamp<size_t>(arguments::number(info[0]), 1, ivf->nlist);
       return Napi::Number::New(info.Env(), ivf ? ivf->nprobe : 0);
+    }
+
+    Napi::Value breadth(const Napi::CallbackInfo &info)
+    {
+      arguments::expect_count(info, 0, 1);
+      const bool sets = info.Length() == 1;
+      auto *graph = served::graph(sets ? &changeable(info) : &index(info));
+      if (graph && sets)
+        graph->hnsw.efSearch = std::clamp<uint32_t>(arguments::number(info[0]), 1, 1 << 20);
+      return Napi::Number::New(info.Env(), graph ? graph->hnsw.efSearch : 0);
     }
 
     // Freeing the vectors takes a while (50 MB: 4 ms), so it is done in a thread.

@@ -3,32 +3,28 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <memory>
+#include <numeric>
+#include <stdexcept>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 #include <faiss/IndexFlat.h>
 #include <faiss/IndexHNSW.h>
 #include <faiss/IndexIVF.h>
+#include <faiss/IndexIVFFlat.h>
 #include <faiss/IndexPreTransform.h>
 #include <faiss/IndexRefine.h>
-#include <faiss/impl/IDSelector.h>
+#include <faiss/IndexScalarQuantizer.h>
 #if __has_include(<faiss/impl/DistanceComputer.h>)
 #include <faiss/impl/DistanceComputer.h>
 #else
 #include <faiss/impl/AuxIndexStructures.h>
 #endif
-
-// Compiled in several versions for x86, since Debian's FAISS is built for SSE; the best is chosen when the binary is
-// loaded. By CPU feature: `arch=haswell` would be chosen only on those Intel processors, and on none of AMD's. (`fma`
-// has 256-bit registers.)
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__GLIBC__)
-#define FOR_EACH_CPU __attribute__((target_clones("avx512f", "fma", "default")))
-#else
-#define FOR_EACH_CPU
-#endif
+#include "kernels.h"
 
 namespace nearest
 {
@@ -63,226 +59,392 @@ namespace nearest
     ~UnderWay() { searches--; }
   };
 
-  // Number of partial sums, so that the compiler may use wide registers without reordering a single sum.
-  constexpr size_t LANES = 64;
-
-  // Inner products of the query with rows [from, to) of x, or with the rows named in `rows`.
-  FOR_EACH_CPU inline void inner_products(const float *x, const float *query, size_t d, const uint32_t *rows,
-                                          size_t from, size_t to, float *out)
-  {
-    for (size_t i = from; i < to; i++)
-    {
-      const float *row = x + (rows ? rows[i] : i) * d;
-      float sums[LANES] = {0};
-      size_t j = 0;
-      for (; j + LANES <= d; j += LANES)
-        for (size_t l = 0; l < LANES; l++)
-          sums[l] += row[j + l] * query[j + l];
-      float sum = 0;
-      for (; j < d; j++)
-        sum += row[j] * query[j];
-      for (size_t l = 0; l < LANES; l++)
-        sum += sums[l];
-      out[i] = sum;
-    }
-  }
-
-  // Squared Euclidean distances, as above.
-  FOR_EACH_CPU inline void squared_distances(const float *x, const float *query, size_t d, const uint32_t *rows,
-                                             size_t from, size_t to, float *out)
-  {
-    for (size_t i = from; i < to; i++)
-    {
-      const float *row = x + (rows ? rows[i] : i) * d;
-      float sums[LANES] = {0};
-      size_t j = 0;
-      for (; j + LANES <= d; j += LANES)
-        for (size_t l = 0; l < LANES; l++)
-        {
-          const float difference = row[j + l] - query[j + l];
-          sums[l] += difference * difference;
-        }
-      float sum = 0;
-      for (; j < d; j++)
-        sum += (row[j] - query[j]) * (row[j] - query[j]);
-      for (size_t l = 0; l < LANES; l++)
-        sum += sums[l];
-      out[i] = sum;
-    }
-  }
-
-  // One thread reads about a million floats in the time that it takes to start another.
-  constexpr size_t FLOATS_A_THREAD = 1 << 20;
+  // One thread reads about a million values in the time that it takes to start another.
+  constexpr size_t VALUES_A_THREAD = 1 << 20;
   // Memory, not arithmetic, is the limit: more threads gain nothing.
   constexpr size_t MOST_THREADS = 4;
 
-  // All queries are compared with a block of rows before the next block is read: it stays in the L2 cache.
-  constexpr size_t FLOATS_A_BLOCK = 1 << 15;
-
-  // Distances of each query to n rows, query by query. All are computed in one pass over the vectors: reading these
-  // from memory takes as long as comparing three queries. The threads end with the search, so that none spins while the
-  // model runs.
-  inline std::vector<float> flat_distances(const faiss::IndexFlat &index, const float *queries, size_t count,
-                                           const uint32_t *rows, size_t n)
+  inline size_t threads_for(size_t values)
   {
-    const auto kernel = index.metric_type == faiss::METRIC_L2 ? squared_distances : inner_products;
-    const size_t d = index.d;
-    const float *x = index.get_xb();
-    std::vector<float> out(count * n);
     const size_t most = std::clamp<size_t>(cores / std::max<size_t>(searches, 1), 1, MOST_THREADS);
-    const size_t threads = std::clamp<size_t>(n * d / FLOATS_A_THREAD, 1, most);
-    const size_t block = std::max<size_t>(FLOATS_A_BLOCK / std::max<size_t>(d, 1), 1);
-    std::vector<std::thread> helpers;
-    const auto part = [&](size_t t) {
-      const size_t end = n * (t + 1) / threads;
-      for (size_t from = n * t / threads; from < end; from += block)
-        for (size_t q = 0; q < count; q++)
-          kernel(x, queries + q * d, d, rows, from, std::min(from + block, end), out.data() + q * n);
+    return std::clamp<size_t>(values / VALUES_A_THREAD, 1, most);
+  }
+
+  // Runs part(0) … part(threads - 1). The threads end with the search, so that none spins while the model runs.
+  template <class Part>
+  void in_threads(size_t threads, const Part &part)
+  {
+    std::vector<std::exception_ptr> failures(threads);
+    const auto run = [&](size_t t) {
+      try
+      {
+        part(t);
+      }
+      catch (...)
+      {
+        failures[t] = std::current_exception();
+      }
     };
+    std::vector<std::thread> helpers;
     for (size_t t = 1; t < threads; t++)
     {
       try
       {
-        helpers.emplace_back(part, t);
+        helpers.emplace_back(run, t);
       }
       catch (const std::system_error &)
       {
-        part(t); // no thread available: do its share here
+        run(t); // no thread available: do its share here
       }
     }
-    part(0);
+    run(0);
     for (auto &helper : helpers)
       helper.join();
-    return out;
+    for (const auto &failure : failures)
+      if (failure)
+        std::rethrow_exception(failure);
   }
 
-  // The k best of n distances, best first; of equal ones the lower row first, as in FAISS. NaN is skipped.
-  inline Found best_of(const float *distances, size_t n, const uint32_t *rows, size_t k, bool larger_is_better)
+  // The k best of the candidates offered to it; of equal ones the lower row, as in FAISS. NaN is skipped.
+  class Best
   {
-    const float sign = larger_is_better ? -1 : 1;
-    using Candidate = std::pair<float, idx_t>;
-    std::vector<Candidate> best; // a heap whose top is the worst
-    best.reserve(k + 1);
-    for (size_t i = 0; i < n; i++)
+  public:
+    Best(size_t k, bool larger_is_better) : k_(k), sign_(larger_is_better ? -1.f : 1.f) { heap_.reserve(k); }
+
+    void offer(float distance, idx_t row)
     {
-      const float cost = sign * distances[i];
-      if (std::isnan(cost) || (best.size() == k && cost > best.front().first))
-        continue;
-      const Candidate candidate(cost, rows ? rows[i] : i);
-      if (best.size() < k)
-      {
-        best.push_back(candidate);
-        std::push_heap(best.begin(), best.end());
-      }
-      else if (candidate < best.front())
-      {
-        std::pop_heap(best.begin(), best.end());
-        best.back() = candidate;
-        std::push_heap(best.begin(), best.end());
-      }
+      const float cost = sign_ * distance;
+      if (cost <= worst_)
+        take({cost, row});
     }
-    std::sort_heap(best.begin(), best.end());
-    Found found;
-    for (const auto &[cost, row] : best)
+
+    void merge(const Best &other)
     {
-      found.distances.push_back(sign * cost);
-      found.rows.push_back(row);
+      for (const auto &candidate : other.heap_)
+        if (candidate.first <= worst_)
+          take(candidate);
+    }
+
+    Found sorted()
+    {
+      std::sort_heap(heap_.begin(), heap_.end());
+      Found found;
+      for (const auto &[cost, row] : heap_)
+      {
+        found.distances.push_back(sign_ * cost);
+        found.rows.push_back(row);
+      }
+      return found;
+    }
+
+  private:
+    using Candidate = std::pair<float, idx_t>;
+    size_t k_;
+    float sign_;
+    float worst_ = std::numeric_limits<float>::infinity();
+    std::vector<Candidate> heap_; // its top is the worst
+
+    void take(const Candidate &candidate)
+    {
+      if (heap_.size() == k_)
+      {
+        if (!(candidate < heap_.front()))
+          return;
+        std::pop_heap(heap_.begin(), heap_.end());
+        heap_.pop_back();
+      }
+      heap_.push_back(candidate);
+      std::push_heap(heap_.begin(), heap_.end());
+      if (heap_.size() == k_)
+        worst_ = heap_.front().first;
+    }
+  };
+
+  // Merges what the threads found, by query.
+  inline std::vector<Found> merged(std::vector<std::vector<Best>> &parts)
+  {
+    std::vector<Found> found;
+    for (size_t q = 0; q < parts[0].size(); q++)
+    {
+      for (size_t t = 1; t < parts.size(); t++)
+        parts[0][q].merge(parts[t][q]);
+      found.push_back(parts[0][q].sorted());
     }
     return found;
   }
 
-  // The exact k nearest to each query, in an index that stores its vectors unchanged.
+  // Whether the kernels can compare what an index stores: floats, or codes of 8 bits with a range per dimension.
+  struct Stored
+  {
+    bool floats = false;
+    const faiss::ScalarQuantizer *codes = nullptr;
+    bool residual = false; // codes of the difference to the centroid
+
+    explicit Stored(const faiss::Index &index)
+    {
+      const auto *scalar = dynamic_cast<const faiss::IndexScalarQuantizer *>(&index);
+      const auto *lists = dynamic_cast<const faiss::IndexIVFScalarQuantizer *>(&index);
+      floats = dynamic_cast<const faiss::IndexFlat *>(&index) || dynamic_cast<const faiss::IndexIVFFlat *>(&index);
+      const auto *sq = scalar ? &scalar->sq : lists ? &lists->sq : nullptr;
+      if (sq && sq->qtype == faiss::ScalarQuantizer::QT_8bit && sq->trained.size() >= 2 * sq->d)
+        codes = sq;
+      residual = lists && lists->by_residual;
+    }
+
+    bool comparable() const { return floats || codes; }
+  };
+
+  // A query, prepared for comparison with floats or codes.
+  class Comparison
+  {
+  public:
+    Comparison(const float *query, const faiss::Index &index, const faiss::ScalarQuantizer *codes)
+        : query_(query), d_(index.d), codes_(codes), squared_(index.metric_type == faiss::METRIC_L2)
+    {
+      if (!codes)
+        return;
+      factors_.resize(d_);
+      for (size_t j = 0; j < d_; j++)
+        factors_[kernels::place_of(j, d_)] = squared_ ? step(j) : query[j] * step(j);
+      if (squared_)
+        offsets_.resize(d_);
+      move_to(nullptr);
+    }
+
+    // From now on the codes are of the differences to this centroid.
+    void move_to(const float *centroid)
+    {
+      double sum = 0;
+      for (size_t j = 0; j < d_; j++)
+      {
+        // A code stands for the middle of its step.
+        const float zero = codes_->trained[j] + step(j) / 2 + (centroid ? centroid[j] : 0);
+        if (squared_)
+          offsets_[kernels::place_of(j, d_)] = query_[j] - zero;
+        else
+          sum += double(query_[j]) * zero;
+      }
+      constant_ = static_cast<float>(sum);
+    }
+
+    // Distances to rows [from, to) of `stored`, or to those that `rows` names there. `out` begins with `from`.
+    void operator()(const uint8_t *stored, const uint32_t *rows, size_t from, size_t to, float *out) const
+    {
+      if (!codes_)
+        return (squared_ ? kernels::squared_distances : kernels::inner_products)(stored, {query_, nullptr, d_}, rows,
+                                                                                 from, to, out);
+      (squared_ ? kernels::code_distances : kernels::code_products)(stored, {factors_.data(), offsets_.data(), d_},
+                                                                    rows, from, to, out);
+      for (size_t i = 0; i < to - from; i++)
+        out[i] += constant_;
+    }
+
+  private:
+    const float *query_;
+    size_t d_;
+    const faiss::ScalarQuantizer *codes_;
+    bool squared_;
+    float constant_ = 0;
+    std::vector<float> factors_, offsets_;
+
+    float step(size_t j) const { return codes_->trained[d_ + j] / 255; }
+  };
+
+  inline bool larger_is_better(const faiss::Index &index) { return index.metric_type == faiss::METRIC_INNER_PRODUCT; }
+
+  // All queries are compared with a block of rows before the next block is read: it stays in the L2 cache.
+  constexpr size_t VALUES_A_BLOCK = 1 << 15;
+
+  // The k nearest of n rows that are stored one after another. All queries are compared in one pass over them: reading
+  // floats from memory takes as long as comparing three queries.
   //
-  // FAISS's own search, with a selector for the rows, takes 1.8 to 6.3 times as long (Debian's 1.7.3). CPU time in
-  // ms, median of 50, of 25,790 x 512 by inner product, k = 10, one thread of an AMD EPYC with 2 cores (L2 is within
-  // 15 %):
+  // FAISS's own search in a flat index, with a selector for the rows, takes 1.8 to 6.3 times as long (Debian's 1.7.3).
+  // CPU time in ms, median of 50, of 25,790 x 512 by inner product, k = 10, one thread of an AMD EPYC with 2 cores (L2 is
+  // within 15 %):
   //
   //                        all rows   10 %   50 %   99.99 %   all rows, 16 queries
   //   this                     2.8     1.0    3.7     2.7         20.8
   //   IDSelectorBitmap         9.1     1.8    7.9     9.1        131.1
   //   IDSelectorBatch          9.2     2.5    9.2    10.6        130.5
-  inline std::vector<Found> flat_search(const faiss::IndexFlat &index, const float *queries, size_t count, size_t k,
-                                        const Rows &rows)
+  inline std::vector<Found> scan_rows(const faiss::IndexFlatCodes &index, const float *queries, size_t count, size_t n,
+                                      size_t k, const uint32_t *rows)
   {
-    const size_t n = rows.given ? rows.length : index.ntotal;
-    k = std::min(k, n);
-    if (k == 0)
-      return std::vector<Found>(count);
-    const auto distances = flat_distances(index, queries, count, rows.data, n);
-    std::vector<Found> found;
-    for (size_t q = 0; q < count; q++)
-      found.push_back(
-          best_of(distances.data() + q * n, n, rows.data, k, index.metric_type == faiss::METRIC_INNER_PRODUCT));
-    return found;
-  }
-
-  // Distances to the given rows, computed from what the index stores.
-  inline std::vector<float> stored_distances(const faiss::Index &index, const float *query, const uint32_t *rows,
-                                             size_t n)
-  {
-    const auto *graph = dynamic_cast<const faiss::IndexHNSW *>(&index);
-    std::unique_ptr<faiss::DistanceComputer> computer((graph ? *graph->storage : index).get_distance_computer());
-    computer->set_query(query);
-    std::vector<float> out(n);
-    for (size_t i = 0; i < n; i++)
-      out[i] = (*computer)(rows[i]);
-    return out;
-  }
-
-  // The k nearest of all rows, or the exact k nearest of the given rows (by what the index stores). Fewer if there are
-  // fewer rows.
-  inline Found search(const faiss::Index &index, const float *query, size_t k, const Rows &rows)
-  {
-    const size_t n = rows.given ? rows.length : index.ntotal;
-    k = std::min(k, n);
-    if (k == 0)
-      return {};
-    const bool larger_is_better = index.metric_type == faiss::METRIC_INNER_PRODUCT;
-    if (const auto *flat = dynamic_cast<const faiss::IndexFlat *>(&index))
-      return flat_search(*flat, query, 1, k, rows).front();
-    if (rows.given)
-    {
-      // FAISS cannot filter wrapped indexes, so the inner ones are searched.
-      if (const auto *wrapped = dynamic_cast<const faiss::IndexPreTransform *>(&index))
+    const size_t d = index.d;
+    const Stored stored(index);
+    std::vector<Comparison> comparisons;
+    for (size_t q = 0; stored.comparable() && q < count; q++)
+      comparisons.emplace_back(queries + q * d, index, stored.codes);
+    const size_t block = std::max<size_t>(VALUES_A_BLOCK / d, 1);
+    const size_t threads = threads_for(n * d);
+    std::vector<std::vector<Best>> best(threads, std::vector<Best>(count, Best(k, larger_is_better(index))));
+    in_threads(threads, [&](size_t t) {
+      std::vector<std::unique_ptr<faiss::DistanceComputer>> computers;
+      for (size_t q = 0; !stored.comparable() && q < count; q++)
       {
-        const float *inner = wrapped->apply_chain(1, query);
-        const std::unique_ptr<const float[]> made(inner == query ? nullptr : inner); // an empty chain allocates nothing
-        return search(*wrapped->index, inner, k, rows);
+        computers.emplace_back(index.get_distance_computer());
+        computers.back()->set_query(queries + q * d);
       }
-      if (const auto *refined = dynamic_cast<const faiss::IndexRefine *>(&index))
-        return search(*refined->refine_index, query, k, rows);
-    }
-    const auto *ivf = dynamic_cast<const faiss::IndexIVF *>(&index);
-    if (rows.given && !ivf)
-      return best_of(stored_distances(index, query, rows.data, n).data(), n, rows.data, k, larger_is_better);
+      std::vector<float> distances(block);
+      const size_t end = n * (t + 1) / threads;
+      for (size_t from = n * t / threads; from < end; from += block)
+      {
+        const size_t to = std::min(from + block, end);
+        for (size_t q = 0; q < count; q++)
+        {
+          if (stored.comparable())
+            comparisons[q](index.codes.data(), rows, from, to, distances.data());
+          else
+            for (size_t i = from; i < to; i++)
+              distances[i - from] = (*computers[q])(rows ? rows[i] : i);
+          for (size_t i = from; i < to; i++)
+            best[t][q].offer(distances[i - from], rows ? rows[i] : i);
+        }
+      }
+    });
+    return merged(best);
+  }
 
-    Found found{std::vector<float>(k), std::vector<idx_t>(k)};
-    if (rows.given)
+  // A bit per row.
+  class Selection
+  {
+  public:
+    Selection(const Rows &rows, size_t n) : given_(rows.given), words_(rows.given ? (n + 63) / 64 : 0)
     {
-      const std::vector<idx_t> ids(rows.data, rows.data + rows.length);
-      faiss::IDSelectorBatch selector(ids.size(), ids.data());
-      faiss::SearchParametersIVF everywhere;
-      everywhere.sel = &selector;
-      everywhere.nprobe = ivf->nlist;
-      index.search(1, query, k, found.distances.data(), found.rows.data(), &everywhere);
+      for (size_t i = 0; i < rows.length; i++)
+        words_[rows.data[i] / 64] |= uint64_t(1) << rows.data[i] % 64;
     }
-    else
-      index.search(1, query, k, found.distances.data(), found.rows.data());
+
+    // The places of the selected ids among n.
+    void places(const idx_t *ids, size_t n, std::vector<uint32_t> &out) const
+    {
+      out.resize(n);
+      size_t count = 0;
+      for (size_t i = 0; i < n; i++)
+      {
+        out[count] = static_cast<uint32_t>(i);
+        count += given_ ? words_[ids[i] / 64] >> ids[i] % 64 & 1 : 1;
+      }
+      out.resize(count);
+    }
+
+  private:
+    bool given_;
+    std::vector<uint64_t> words_;
+  };
+
+  // The k nearest of the selected rows in some lists of an inverted file.
+  inline Found scan_lists(const faiss::IndexIVF &ivf, const float *query, size_t k, const std::vector<idx_t> &lists,
+                          const Selection &selection)
+  {
+    const Stored stored(ivf);
+    const Comparison to_centroid(query, ivf, nullptr);
+    size_t values = 0;
+    for (const idx_t list : lists)
+      values += ivf.invlists->list_size(list) * ivf.d;
+    const size_t threads = threads_for(values);
+    std::vector<std::vector<Best>> best(threads, {Best(k, larger_is_better(ivf))});
+    std::atomic<size_t> next{0};
+    in_threads(threads, [&](size_t t) {
+      Comparison comparison(query, ivf, stored.codes);
+      std::unique_ptr<faiss::InvertedListScanner> scanner;
+      if (!stored.comparable())
+      {
+        scanner.reset(ivf.get_InvertedListScanner(false, nullptr));
+        scanner->set_query(query);
+      }
+      std::vector<float> centroid(ivf.d), distances;
+      std::vector<uint32_t> places;
+      for (size_t i; (i = next++) < lists.size();)
+      {
+        const idx_t list = lists[i];
+        const idx_t *ids = ivf.invlists->get_ids(list);
+        const uint8_t *codes = ivf.invlists->get_codes(list);
+        selection.places(ids, ivf.invlists->list_size(list), places);
+        if (places.empty())
+          continue;
+        distances.resize(places.size());
+        if (stored.residual || scanner)
+          ivf.quantizer->reconstruct(list, centroid.data());
+        if (scanner)
+        {
+          float distance;
+          to_centroid(reinterpret_cast<const uint8_t *>(centroid.data()), nullptr, 0, 1, &distance);
+          scanner->set_list(list, distance);
+          for (size_t at = 0; at < places.size(); at++)
+            distances[at] = scanner->distance_to_code(codes + places[at] * ivf.code_size);
+        }
+        else
+        {
+          if (stored.residual)
+            comparison.move_to(centroid.data());
+          comparison(codes, places.data(), 0, places.size(), distances.data());
+        }
+        for (size_t at = 0; at < places.size(); at++)
+          best[t][0].offer(distances[at], ids[places[at]]);
+      }
+    });
+    return merged(best).front();
+  }
+
+  // FAISS's own search of all rows.
+  inline Found searched_by_faiss(const faiss::Index &index, const float *query, size_t k)
+  {
+    Found found{std::vector<float>(k), std::vector<idx_t>(k)};
+    index.search(1, query, k, found.distances.data(), found.rows.data());
     const size_t count = std::find(found.rows.begin(), found.rows.end(), -1) - found.rows.begin();
     found.distances.resize(count);
     found.rows.resize(count);
     return found;
   }
 
-  // The same for several queries, concatenated.
+  // For each query, the k nearest of all rows, or the exact k nearest of the given rows (by what the index stores).
+  // Fewer if there are fewer rows.
   inline std::vector<Found> search(const faiss::Index &index, const float *queries, size_t count, size_t k,
                                    const Rows &rows)
   {
-    if (const auto *flat = dynamic_cast<const faiss::IndexFlat *>(&index))
-      return flat_search(*flat, queries, count, k, rows);
+    const size_t n = rows.given ? rows.length : index.ntotal;
+    k = std::min(k, n);
+    if (k == 0)
+      return std::vector<Found>(count);
+    if (!index.is_trained)
+      throw std::runtime_error("the index is not trained");
+    // FAISS cannot filter wrapped indexes, so the inner ones are searched.
+    if (const auto *wrapped = dynamic_cast<const faiss::IndexPreTransform *>(&index))
+    {
+      const float *inner = wrapped->apply_chain(count, queries);
+      const std::unique_ptr<const float[]> made(inner == queries ? nullptr : inner); // an empty chain allocates nothing
+      return search(*wrapped->index, inner, count, k, rows);
+    }
+    const auto *refined = dynamic_cast<const faiss::IndexRefine *>(&index);
+    if (rows.given && refined)
+      return search(*refined->refine_index, queries, count, k, rows);
+    const auto *graph = dynamic_cast<const faiss::IndexHNSW *>(&index);
+    if (rows.given && graph)
+      return search(*graph->storage, queries, count, k, rows);
+
+    const bool comparable = Stored(index).comparable();
+    if (const auto *flat = dynamic_cast<const faiss::IndexFlatCodes *>(&index))
+      if (rows.given || comparable)
+        return scan_rows(*flat, queries, count, n, k, rows.data);
+    const auto *ivf = dynamic_cast<const faiss::IndexIVF *>(&index);
+    if (rows.given && !ivf)
+      throw std::runtime_error("this type of index cannot be filtered");
+    const Selection selection(rows, index.ntotal);
     std::vector<Found> found;
-    for (size_t q = 0; q < count; q++)
-      found.push_back(search(index, queries + q * index.d, k, rows));
+    for (const float *query = queries; query < queries + count * index.d; query += index.d)
+    {
+      if (!rows.given && !(ivf && comparable))
+      {
+        found.push_back(searched_by_faiss(index, query, k));
+        continue;
+      }
+      std::vector<idx_t> lists(ivf->nlist);
+      if (rows.given)
+        std::iota(lists.begin(), lists.end(), 0);
+      else
+        lists = search(*ivf->quantizer, query, 1, ivf->nprobe, {}).front().rows;
+      found.push_back(scan_lists(*ivf, query, k, lists, selection));
+    }
     return found;
   }
 }

@@ -20,6 +20,7 @@
 #include <faiss/IndexScalarQuantizer.h>
 #include <faiss/VectorTransform.h>
 #include <faiss/invlists/InvertedLists.h>
+#include "mapped_lists.h"
 
 namespace served
 {
@@ -123,20 +124,20 @@ namespace served
 
   inline void check_lists(const faiss::IndexIVF &ivf)
   {
-    const auto *lists = dynamic_cast<const faiss::ArrayInvertedLists *>(ivf.invlists);
-    if (!lists)
+    const auto *arrays = dynamic_cast<const faiss::ArrayInvertedLists *>(ivf.invlists);
+    if (!arrays && !dynamic_cast<const mapped_lists::MappedLists *>(ivf.invlists))
       throw Unserved("an inverted file of lists of another kind than arrays");
     check(ivf.quantizer);
     expect(ivf.nlist > 0 && ivf.quantizer->d == ivf.d &&
                (!ivf.is_trained || static_cast<size_t>(ivf.quantizer->ntotal) == ivf.nlist) &&
-               lists->nlist == ivf.nlist && lists->code_size == ivf.code_size && lists->codes.size() == ivf.nlist &&
-               lists->ids.size() == ivf.nlist && ivf.nprobe > 0,
+               ivf.invlists->nlist == ivf.nlist && ivf.invlists->code_size == ivf.code_size &&
+               (!arrays || (arrays->codes.size() == ivf.nlist && arrays->ids.size() == ivf.nlist)) && ivf.nprobe > 0,
            "the inverted file");
     size_t entries = 0;
     for (size_t i = 0; i < ivf.nlist; i++)
     {
-      expect(lists->codes[i].size() == lists->ids[i].size() * ivf.code_size, "an inverted list");
-      entries += lists->ids[i].size();
+      expect(!arrays || arrays->codes[i].size() == arrays->ids[i].size() * ivf.code_size, "an inverted list");
+      entries += ivf.invlists->list_size(i);
     }
     if (entries < static_cast<size_t>(ivf.ntotal))
       throw Unserved("an inverted file in which some of its vectors have no cell (those with NaN, as a rule)");
@@ -227,24 +228,47 @@ namespace served
     throw Unserved("a type of index that is not served here");
   }
 
-  // The inverted file in an index, or null.
-  inline faiss::IndexIVF *inverted_file(faiss::Index *index)
+  // Memory of the vectors, in bytes: not of those that stay in a mapped file.
+  inline int64_t memory_of(const faiss::Index &index)
+  {
+    if (const auto *flat = dynamic_cast<const faiss::IndexFlatCodes *>(&index))
+      return flat->codes.size();
+    if (const auto *graph = dynamic_cast<const faiss::IndexHNSW *>(&index))
+      return memory_of(*graph->storage) + graph->hnsw.neighbors.size() * sizeof(graph->hnsw.neighbors[0]);
+    if (const auto *wrapped = dynamic_cast<const faiss::IndexPreTransform *>(&index))
+      return memory_of(*wrapped->index);
+    if (const auto *refined = dynamic_cast<const faiss::IndexRefine *>(&index))
+      return memory_of(*refined->base_index) + memory_of(*refined->refine_index);
+    const auto *ivf = dynamic_cast<const faiss::IndexIVF *>(&index);
+    const bool mapped = ivf && dynamic_cast<const mapped_lists::MappedLists *>(ivf->invlists);
+    return ivf ? memory_of(*ivf->quantizer) + ivf->ntotal * (sizeof(idx_t) + (mapped ? 0 : ivf->code_size)) : 0;
+  }
+
+  // The part of an index that is searched first, behind transforms and without refinement.
+  inline faiss::Index *base_of(faiss::Index *index)
   {
     if (auto *wrapped = dynamic_cast<faiss::IndexPreTransform *>(index))
-      return inverted_file(wrapped->index);
+      return base_of(wrapped->index);
     if (auto *refined = dynamic_cast<faiss::IndexRefine *>(index))
-      return inverted_file(refined->base_index);
-    return dynamic_cast<faiss::IndexIVF *>(index);
+      return base_of(refined->base_index);
+    return index;
   }
+
+  // The inverted file in an index, or null.
+  inline faiss::IndexIVF *inverted_file(faiss::Index *index) { return dynamic_cast<faiss::IndexIVF *>(base_of(index)); }
+
+  // The graph in an index, or null.
+  inline faiss::IndexHNSW *graph(faiss::Index *index) { return dynamic_cast<faiss::IndexHNSW *>(base_of(index)); }
 
   // Numbers the entries of an inverted file from 0 in the order of its lists, unless they are already numbered from 0
   // to n - 1. Returns their previous ids in that order; none if they were plain rows.
   inline std::vector<idx_t> number_entries(faiss::IndexIVF &ivf)
   {
-    auto &lists = dynamic_cast<faiss::ArrayInvertedLists &>(*ivf.invlists);
+    auto *mapped = dynamic_cast<mapped_lists::MappedLists *>(ivf.invlists);
+    auto &ids_of_lists = mapped ? mapped->ids : dynamic_cast<faiss::ArrayInvertedLists &>(*ivf.invlists).ids;
     std::vector<bool> seen(ivf.ntotal);
     bool plain = true;
-    for (const auto &ids : lists.ids)
+    for (const auto &ids : ids_of_lists)
       for (const idx_t id : ids)
       {
         plain = plain && id >= 0 && id < ivf.ntotal && !seen[id];
@@ -254,7 +278,7 @@ namespace served
     if (plain)
       return {};
     std::vector<idx_t> own;
-    for (auto &ids : lists.ids)
+    for (auto &ids : ids_of_lists)
       for (idx_t &id : ids)
       {
         own.push_back(id);

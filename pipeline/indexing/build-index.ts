@@ -24,9 +24,9 @@ export interface BuildOptions {
   dtype?: ClipDtype | undefined;
   /** Where `album_covers.index`, `valid_metadata_final.json` and `manifest.json` go. */
   outDir: string;
-  /** FAISS factory string. Default: `Flat`. */
+  /** FAISS factory string, or `auto` (the default): by the number of vectors. */
   type?: string | undefined;
-  /** Cells of an inverted file (IVF) that a search visits. Default: a sixteenth of them. */
+  /** Cells of an inverted file (IVF) that a search visits. Default: as many as recall requires. */
   probes?: number | undefined;
   /** Whether to write the features of the covers, by which albums are recognised in photos. Default: true. */
   features?: boolean | undefined;
@@ -65,7 +65,7 @@ export async function* buildIndex(options: BuildOptions): AsyncGenerator<BuildEv
 async function* build(options: BuildOptions): AsyncGenerator<BuildEvent> {
   const { metadataPath, imagesDir, modelDir, outDir, shard, resume = false, signal } = options;
   const { restart = false, allowMissing } = options;
-  const type = shard ? 'Flat' : (options.type ?? 'Flat');
+  const type = shard ? 'Flat' : (options.type ?? 'auto');
   const catalog = await Catalog.open(metadataPath);
   const identity = await identifyModel(modelDir, options.dtype);
   const { from, to } = rangeOf(catalog.size, shard);
@@ -79,7 +79,12 @@ async function* build(options: BuildOptions): AsyncGenerator<BuildEvent> {
       range: [from, to],
     },
     // An index type that FAISS does not know is reported before an hour of embedding.
-    check: (dimension) => VectorIndex.create({ dimension, metric: 'inner_product', type }),
+    check: (dimension) =>
+      VectorIndex.create({
+        dimension,
+        metric: 'inner_product',
+        type: type === 'auto' ? 'Flat' : type,
+      }),
   });
   try {
     const gone = new Set(journal.skipped.map(({ position }) => position));

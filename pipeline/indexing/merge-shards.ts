@@ -35,7 +35,7 @@ export async function* mergeShards(options: MergeOptions): AsyncGenerator<MergeE
 }
 
 async function* merge(options: MergeOptions): AsyncGenerator<MergeEvent> {
-  const { outDir, type = 'Flat', probes } = options;
+  const { outDir, type = 'auto', probes } = options;
   const parts = await inOrder(options.parts);
   const [first] = parts;
   if (!first) throw new AppError('assets_missing', 'Expected the folders of the parts to merge.');
