@@ -38,6 +38,7 @@ const onlyIn = [
   { packages: ['sharp'], files: ['lib/imaging/raster.ts'] },
   { packages: ['onnxruntime-node'], files: ['lib/clip/onnx.ts'] },
   { packages: ['faiss-node'], files: ['lib/vectors/vector-index.ts'] },
+  { packages: ['@lancedb/lancedb'], files: ['lib/lance/lance.ts'] },
   { packages: ['@huggingface/hub'], files: ['pipeline/sync/hub-remote.ts'] },
   {
     packages: ['undici'],

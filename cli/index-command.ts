@@ -13,19 +13,24 @@ import {
 import type { Skipped } from '../pipeline/indexing/journal.ts';
 import type { Shard } from '../lib/assets/manifest.ts';
 import { mergeShards } from '../pipeline/indexing/merge-shards.ts';
+import { isLanceUri, lanceLocation } from '../lib/lance/lance-location.ts';
+import { addToTable, buildTable, type TableBuildEvent } from '../pipeline/lance/build-table.ts';
+import { removeFromTable } from '../pipeline/lance/change-table.ts';
+import { importSet } from '../pipeline/lance/import-set.ts';
 import { modelFolder, withModel, type ModelOptions } from './model-option.ts';
 import { bytesText, counted, type Output } from './output.ts';
 import { runTask, wholeNumber, withJson } from './run.ts';
 
-/** `index build`, `add`, `remove`, `merge` and `features`. */
+/** `index build`, `add`, `remove`, `merge`, `features` and `import`. */
 export function indexCommand(config: Config): Command {
   return new Command('index')
     .description('build and change the index of the covers')
     .addCommand(buildCommand(config))
     .addCommand(addCommand(config))
-    .addCommand(removeCommand())
+    .addCommand(removeCommand(config))
     .addCommand(mergeCommand())
-    .addCommand(featuresCommand());
+    .addCommand(featuresCommand())
+    .addCommand(importCommand(config));
 }
 
 const typeOption = [
@@ -44,6 +49,17 @@ const allowMissingOption = [
   '--allow-missing',
   'continue even if more than half of the covers are missing',
 ] as const;
+const indexOption = [
+  '--index <dir>',
+  'folder of the set to change, or the URI of a LanceDB table',
+] as const;
+/** @returns the option and its default */
+const workOption = ({ s3 }: Config) =>
+  [
+    '--work <dir>',
+    'for a table: local folder of the embeddings until they are written to it',
+    join(s3.cacheDir, 'table-build'),
+  ] as const;
 const restartOption = () =>
   new Option('--restart', 'discard the work of an interrupted run').conflicts('resume');
 
@@ -51,6 +67,7 @@ interface BuildFlags extends ModelOptions {
   images: string;
   metadata: string;
   out: string;
+  work: string;
   type?: string;
   probes?: number;
   shard?: Shard;
@@ -68,7 +85,8 @@ const buildCommand = (config: Config): Command =>
         .description('embed every cover and write index, metadata, features and manifest')
         .requiredOption(...imagesOption)
         .requiredOption('--metadata <file>', 'album metadata, as pandas writes it')
-        .requiredOption('--out <dir>', 'output folder')
+        .requiredOption('--out <dir>', 'output folder, or the URI of a LanceDB table')
+        .option(...workOption(config))
         .option(...typeOption)
         .option(probesOption[0], probesOption[1], wholeNumber(1))
         .option('--shard <i/n>', 'embed only this part, e.g. 3/16, for index merge', parseShard)
@@ -80,20 +98,18 @@ const buildCommand = (config: Config): Command =>
   ).action((flags: BuildFlags) =>
     runTask(flags, async ({ output, signal }) => {
       const modelDir = await modelFolder(flags, config, output);
-      const { images, metadata, out, ...rest } = flags;
+      const { images, metadata, out, work, ...rest } = flags;
+      const options = { ...rest, metadataPath: metadata, imagesDir: images, modelDir, signal };
       const skipped: Skipped[] = [];
-      for await (const event of buildIndex({
-        ...rest,
-        metadataPath: metadata,
-        imagesDir: images,
-        modelDir,
-        outDir: out,
-        signal,
-      })) {
+      const isTable = isLanceUri(out);
+      const building = isTable
+        ? buildTable({ ...options, workDir: work, location: lanceLocation(out, config.s3) })
+        : buildIndex({ ...options, outDir: out });
+      for await (const event of building) {
         if (event.type === 'skipped') skipped.push(event);
         show(event, output);
       }
-      await reportSkipped(out, skipped, output);
+      if (!isTable) await reportSkipped(out, skipped, output);
       return undefined;
     }),
   );
@@ -109,6 +125,7 @@ interface AddFlags extends ModelOptions {
   images: string;
   metadata: string;
   index: string;
+  work: string;
   resume?: boolean;
   restart?: boolean;
   allowMissing?: boolean;
@@ -125,7 +142,8 @@ const addCommand = (config: Config): Command =>
           '--metadata <file>',
           'album metadata; albums already in the index are skipped',
         )
-        .requiredOption('--index <dir>', 'folder of the set to change')
+        .requiredOption(...indexOption)
+        .option(...workOption(config))
         .option(...allowMissingOption)
         .option('--resume', 'continue an interrupted run')
         .addOption(restartOption()),
@@ -134,20 +152,20 @@ const addCommand = (config: Config): Command =>
     runTask(flags, async ({ output, signal }) => {
       const modelDir = await modelFolder(flags, config, output);
       const skipped: Skipped[] = [];
-      for await (const event of addToIndex({
-        dir: flags.index,
-        metadataPath: flags.metadata,
-        imagesDir: flags.images,
-        modelDir,
-        resume: flags.resume === true,
-        restart: flags.restart === true,
+      const { index, work, metadata, images, resume = false, restart = false } = flags;
+      const options = {
+        ...{ metadataPath: metadata, imagesDir: images, modelDir, resume, restart, signal },
         allowMissing: flags.allowMissing,
-        signal,
-      })) {
+      };
+      const isTable = isLanceUri(index);
+      const adding = isTable
+        ? addToTable({ ...options, workDir: work, location: lanceLocation(index, config.s3) })
+        : addToIndex({ ...options, dir: index });
+      for await (const event of adding) {
         if (event.type === 'skipped') skipped.push(event);
         show(event, output);
       }
-      await reportSkipped(flags.index, skipped, output);
+      if (!isTable) await reportSkipped(index, skipped, output);
       return undefined;
     }),
   );
@@ -159,11 +177,11 @@ interface RemoveFlags {
   json?: boolean;
 }
 
-const removeCommand = (): Command =>
+const removeCommand = (config: Config): Command =>
   withJson(
     new Command('remove')
       .description('remove albums')
-      .requiredOption('--index <dir>', 'folder of the set to change')
+      .requiredOption(...indexOption)
       .option('--ids <ids>', 'ids, separated by commas', parseIds)
       .option('--ids-file <file>', 'ids, one per line'),
   ).action((flags: RemoveFlags, command: Command) => {
@@ -172,7 +190,10 @@ const removeCommand = (): Command =>
     return runTask(flags, async ({ output }) => {
       const listed = flags.idsFile === undefined ? '' : await readFile(flags.idsFile, 'utf8');
       const ids = [...(flags.ids ?? []), ...parseIds(listed)];
-      for await (const event of removeFromIndex(flags.index, ids)) show(event, output);
+      const removing = isLanceUri(flags.index)
+        ? removeFromTable(lanceLocation(flags.index, config.s3), ids)
+        : removeFromIndex(flags.index, ids);
+      for await (const event of removing) show(event, output);
       return undefined;
     });
   });
@@ -222,7 +243,39 @@ const featuresCommand = (): Command =>
     }),
   );
 
-function show(event: BuildEvent | ChangeEvent | AddFeaturesEvent, output: Output): void {
+interface ImportFlags {
+  out: string;
+  resume?: boolean;
+  restart?: boolean;
+  json?: boolean;
+}
+
+const importCommand = (config: Config): Command =>
+  withJson(
+    new Command('import')
+      .description('write an existing set to a LanceDB table (docs/lance.md)')
+      .argument('<dir>', 'folder of the set')
+      .requiredOption('--out <uri>', 'lance:///folder or lance+s3://bucket/prefix', parseLanceUri)
+      .option('--resume', 'continue an interrupted import')
+      .addOption(restartOption()),
+  ).action((dir: string, { out, resume, restart, json }: ImportFlags) =>
+    runTask({ ...(json !== undefined && { json }) }, async ({ output, signal }) => {
+      const location = lanceLocation(out, config.s3);
+      for await (const event of importSet({ dir, location, resume, restart, signal }))
+        show(event, output);
+      return undefined;
+    }),
+  );
+
+function parseLanceUri(text: string): string {
+  if (isLanceUri(text)) return text;
+  throw new InvalidArgumentError('Expected lance:///folder or lance+s3://bucket/prefix.');
+}
+
+function show(
+  event: BuildEvent | ChangeEvent | AddFeaturesEvent | TableBuildEvent,
+  output: Output,
+): void {
   switch (event.type) {
     case 'resumed':
       output.result(
@@ -286,6 +339,18 @@ function show(event: BuildEvent | ChangeEvent | AddFeaturesEvent, output: Output
       break;
     case 'removed':
       output.result(event, `removed ${counted(event.albums, 'album')}`);
+      break;
+    case 'wrote_albums':
+      output.progress('writing albums', event.done, event.total);
+      break;
+    case 'lance_step':
+      output.result(event, event.step);
+      break;
+    case 'served':
+      output.result(
+        event,
+        `${counted(event.albums, 'album')} in ${event.place}, version ${String(event.version)}`,
+      );
       break;
     case 'written':
       output.result(

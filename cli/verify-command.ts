@@ -1,6 +1,8 @@
 import { Command } from 'commander';
 import type { Config } from '../lib/config/config.ts';
 import { verifyFiles, type Finding } from '../pipeline/indexing/verify.ts';
+import { isLanceUri, lanceLocation } from '../lib/lance/lance-location.ts';
+import { verifyTable } from '../pipeline/lance/verify-table.ts';
 import { modelFolder, withModel, type ModelOptions } from './model-option.ts';
 import { exitCodes } from './output.ts';
 import { numberWithin, runTask, wholeNumber, withJson } from './run.ts';
@@ -26,7 +28,11 @@ export const verifyCommand = (config: Config): Command =>
     withJson(
       new Command('verify')
         .description('check a set of files for errors')
-        .argument('[dir]', 'folder of index, metadata and manifest', config.assets.modelsDir)
+        .argument(
+          '[dir]',
+          'folder of index, metadata and manifest, or the URI of a LanceDB table',
+          config.catalogUri ?? config.assets.modelsDir,
+        )
         .option('--images <dir>', 'folder of the covers', config.assets.imagesDir)
         .option('--no-covers', 'skip the checks of covers and of model drift')
         .option('--drift <n>', 'covers to embed again, to detect model drift', wholeNumber(1), 32)
@@ -44,16 +50,21 @@ export const verifyCommand = (config: Config): Command =>
     )
     .action((dir: string, flags: VerifyFlags) =>
       runTask(flags, async ({ output, signal }) => {
-        const modelDir = flags.covers ? await modelFolder(flags, config, output) : undefined;
+        const isTable = isLanceUri(dir);
+        const modelDir =
+          flags.covers && !isTable ? await modelFolder(flags, config, output) : undefined;
         let errors = 0;
-        for await (const event of verifyFiles({
-          dir,
-          imagesDir: flags.covers ? flags.images : undefined,
-          modelDir,
-          dtype: flags.dtype,
-          driftSample: flags.drift,
-          duplicateSimilarity: flags.similarity,
-        })) {
+        const checking = isTable
+          ? verifyTable(lanceLocation(dir, config.s3))
+          : verifyFiles({
+              dir,
+              imagesDir: flags.covers ? flags.images : undefined,
+              modelDir,
+              dtype: flags.dtype,
+              driftSample: flags.drift,
+              duplicateSimilarity: flags.similarity,
+            });
+        for await (const event of checking) {
           signal.throwIfAborted();
           if (event.type === 'progress')
             output.progress(`checking ${event.check}`, event.done, event.total);

@@ -14,6 +14,7 @@ export const external = [
   'libheif-js',
   'piscina',
   'swagger-ui-dist',
+  '@lancedb/lancedb',
 ];
 
 /** @param {string} root the repository's root @returns {Promise<{name: string, bytes: number}[]>} */

@@ -10,15 +10,18 @@ const digest = z.object({
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
 });
 
+/** What made the embeddings. */
+export const manifestModel = z.object({
+  /** From `config.json`, else the folder's name. */
+  name: z.string(),
+  dtype: z.enum(clipDtypes),
+  /** SHA-256 of every file that an image embedding depends on, by its name in the model's folder. */
+  files: z.record(z.string(), z.string()),
+});
+
 const manifest = z.object({
   format: z.literal(1),
-  model: z.object({
-    /** From `config.json`, else the folder's name. */
-    name: z.string(),
-    dtype: z.enum(clipDtypes),
-    /** SHA-256 of every file that an image embedding depends on, by its name in the model's folder. */
-    files: z.record(z.string(), z.string()),
-  }),
+  model: manifestModel,
   /** `preprocessor_config.json`, or the model's equivalent. */
   preprocessing: z.unknown(),
   index: z.object({

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import * as z from 'zod';
 import { parseApiKeys } from './api-keys.ts';
 import { usableCores } from '../concurrency/cores.ts';
+import { lanceUri } from '../lance/lance-location.ts';
 import { integer, parseFields } from './fields.ts';
 
 const matching = (pattern: RegExp, expected: string) =>
@@ -35,6 +36,7 @@ const environment = z.object({
   WEB_DIR: folder.default('dist/web'),
   BASE_PATH: matching(/^(\/[\w.~-]+)+\/?$/, 'a path such as /prod').default(''),
   ASSETS_URI: s3Uri.optional(),
+  CATALOG_URI: matching(lanceUri, 'lance:///folder or lance+s3://bucket/prefix').optional(),
   UPLOADS_URI: s3Uri.optional(),
   CACHE_DIR: folder.default(join(tmpdir(), 'shazam-visual')),
   CDN_URL: httpUrl.optional(),
@@ -113,6 +115,8 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
       imagesDir: value.IMAGES_DIR,
       starterDir: value.STARTER_DIR,
     }),
+    /** A LanceDB table of albums, instead of index and metadata in files. */
+    catalogUri: value.CATALOG_URI,
     /** Folder of the built page. */
     webDir: value.WEB_DIR,
     s3: Object.freeze({
@@ -122,6 +126,8 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
       uploadsUri: value.UPLOADS_URI,
       /** Folder for files downloaded from S3. */
       cacheDir: value.CACHE_DIR,
+      /** URL of another S3 implementation; `undefined`: AWS. */
+      endpoint: given['AWS_ENDPOINT_URL_S3'] ?? given['AWS_ENDPOINT_URL'],
       /** Buckets in the path instead of the host name: a custom endpoint usually has no DNS name for each. */
       pathStyle:
         value.S3_PATH_STYLE ?? ('AWS_ENDPOINT_URL_S3' in given || 'AWS_ENDPOINT_URL' in given),
@@ -162,4 +168,13 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
  */
 export function sizeThreadPool(): void {
   process.env['UV_THREADPOOL_SIZE'] ??= String(4 + 3 * usableCores());
+}
+
+/**
+ * Enlarges LanceDB's thread pool before it starts: on two cores it has one thread, with which building a text index waits
+ * for itself without end (github.com/lancedb/lancedb/issues/3568).
+ */
+export function sizeLancePool(): void {
+  process.env['LANCE_CPU_THREADS'] ??= String(Math.max(4, usableCores()));
+  process.env['LANCE_INCLUDE_VECTOR_CENTROIDS'] ??= 'false'; // otherwise it warns on standard error
 }

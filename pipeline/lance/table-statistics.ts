@@ -1,0 +1,45 @@
+import { genreList } from '../../lib/lance/album-table.ts';
+import type { LanceTable } from '../../lib/lance/lance.ts';
+import type { CatalogStatistics } from '../../lib/search/corpus-port.ts';
+
+/** Counts the albums of a table, a batch at a time. */
+export async function tableStatistics(table: LanceTable): Promise<CatalogStatistics> {
+  const albumsOf = new Map<string, number>();
+  let [total, bestNewMusic, scored, sum] = [0, 0, 0, 0];
+  let [first, last] = [Infinity, -Infinity];
+  const columns = ['genre', 'release_year', 'score', 'best_new_music'];
+  for await (const batch of table.query().select(columns)) {
+    const [genres, years, scores, marks] = columns.map((name) => batch.getChild(name));
+    for (let row = 0; row < batch.numRows; row += 1) {
+      const genre = genres?.get(row) as string | null;
+      if (genre !== null) albumsOf.set(genre, (albumsOf.get(genre) ?? 0) + 1);
+      const year = years?.get(row) as number | null;
+      if (year !== null) [first, last] = [Math.min(first, year), Math.max(last, year)];
+      const score = scores?.get(row) as number | null;
+      if (score !== null) [scored, sum] = [scored + 1, sum + score];
+      if (marks?.get(row) === true) bestNewMusic += 1;
+    }
+    total += batch.numRows;
+  }
+  const genres = genreCounts(albumsOf);
+  return {
+    totalAlbums: total,
+    topGenres: genres.slice(0, 10),
+    genres,
+    firstYear: first > last ? null : first,
+    lastYear: first > last ? null : last,
+    meanScore: scored === 0 ? null : Math.round((100 * sum) / scored) / 100,
+    bestNewMusic,
+  };
+}
+
+/** @param albumsOf numbers of albums by genre as written, e.g. `Electronic / Rock` */
+function genreCounts(albumsOf: ReadonlyMap<string, number>): CatalogStatistics['genres'] {
+  const counts = new Map<string, number>();
+  for (const [written, albums] of albumsOf)
+    for (const genre of genreList(written) ?? [])
+      counts.set(genre, (counts.get(genre) ?? 0) + albums);
+  return [...counts]
+    .map(([genre, albums]) => ({ genre, albums }))
+    .sort((a, b) => b.albums - a.albums || a.genre.localeCompare(b.genre));
+}
