@@ -130,7 +130,7 @@ export class LanceCorpus implements Corpus {
         );
       }
       // Without a maximum: if these parts have fewer than k albums, others are visited.
-      search.minimumNprobes(visited).maximumNprobes(0);
+      search.maximumNprobes(0).minimumNprobes(visited);
       const rows = await search.toArrow({ timeoutMs });
       const distances = rows.getChild('_distance');
       return albumsIn(rows).map((album, row) => ({
