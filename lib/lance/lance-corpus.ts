@@ -13,7 +13,7 @@ import type {
   NameSearch,
   NearestOptions,
   Neighbour,
-} from '../search/corpus-port.ts';
+} from '../search/corpus.ts';
 import { filterSql, idsSql } from './album-filter.ts';
 import {
   albumColumns,

@@ -1,6 +1,6 @@
 import { genreList } from '../../lib/lance/album-table.ts';
 import type { LanceTable } from '../../lib/lance/lance.ts';
-import type { CatalogStatistics } from '../../lib/search/corpus-port.ts';
+import type { CatalogStatistics } from '../../lib/search/corpus.ts';
 
 /** Counts the albums of a table, a batch at a time. */
 export async function tableStatistics(table: LanceTable): Promise<CatalogStatistics> {
