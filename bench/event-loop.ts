@@ -66,9 +66,9 @@ const report = async (name: string, work: () => Promise<unknown>) => {
     `${name}: ${median(ms ?? []).toFixed(0)} ms; the event loop waits ${median(most ?? []).toFixed(1)} ms at most (${(most ?? []).map((one) => one.toFixed(0)).join(' ')}), p99 ${median(p99 ?? []).toFixed(1)} ms`,
   );
 };
-await report('load', () => services().parts.index());
+await report('load', () => services().corpus.load());
 const served = services();
-await served.parts.index();
+await served.corpus.load();
 await report('reload', () => served.reload());
 const ids = (
   JSON.parse(

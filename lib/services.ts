@@ -4,7 +4,10 @@ import { NameIndex } from './catalog/name-index.ts';
 import { EncoderPool, type EncodedBatch } from './clip/encoder-pool.ts';
 import type { Tower } from './clip/model-files.ts';
 import type { Config } from './config/config.ts';
-import { FileCorpus } from './search/file-corpus.ts';
+import { lanceLocation } from './lance/lance-location.ts';
+import { LanceSource } from './lance/lance-source.ts';
+import type { Corpus, CorpusSource } from './search/corpus.ts';
+import { FileCorpus, fileSource } from './search/file-corpus.ts';
 import { AppError } from './errors.ts';
 import { assertDescribed, readManifestFile } from './assets/manifest.ts';
 import { FeatureIndex } from './identify/feature-index.ts';
@@ -52,7 +55,8 @@ export function createServices(
         },
       });
     }
-    const found = await locateLocalAssets(config.assets);
+    const withSet = config.catalogUri === undefined;
+    const found = await locateLocalAssets(config.assets, { withSet });
     if (found.origin === 'starter')
       log.warn(
         { starter_set: true },
@@ -90,7 +94,7 @@ export function createServices(
     );
     const names = stage(
       'names',
-      async () => NameIndex.build([...(await catalog()).albums()]),
+      async () => NameIndex.build((await catalog()).columns),
       () => ({}),
     );
     const index = stage(
@@ -133,31 +137,30 @@ export function createServices(
     const features = config.identify === false ? lazy(() => Promise.resolve(null)) : loadFeatures;
     return new FileCorpus({ catalog, names, index, features });
   };
-  let corpus = makeCorpus();
+  /** @throws AppError `assets_inconsistent` if the model that is loaded does not fit a corpus */
+  const assertFits = async (next: Corpus): Promise<void> => {
+    const encoder = imageEncoder.made ?? textEncoder.made;
+    const dimension = await next.dimension();
+    if (encoder && encoder.dimension !== dimension)
+      throw new AppError(
+        'assets_inconsistent',
+        `The new ${indexName} holds vectors of ${String(dimension)} dimensions but the model gives ${String(encoder.dimension)}.`,
+      );
+  };
+  const { catalogUri } = config;
+  const { reloadSeconds } = config.server;
+  const source: CorpusSource =
+    catalogUri === undefined
+      ? fileSource(makeCorpus, assertFits)
+      : new LanceSource(lanceLocation(catalogUri, config.s3), log, { reloadSeconds, assertFits });
 
   /**
-   * Reloads index and metadata, and replaces the old ones together. Searches in progress finish with the old ones.
+   * Replaces index and metadata together by their new versions. Searches in progress finish with the old ones.
    *
    * @throws AppError if the new files can't be served; the old ones then stay in use
    */
   const reload = async (): Promise<void> => {
-    const next = makeCorpus();
-    try {
-      const { dimension } = await next.parts.index();
-      await next.parts.features();
-      if (corpus.parts.names.made) await next.parts.names();
-      const encoder = imageEncoder.made ?? textEncoder.made;
-      if (encoder && encoder.dimension !== dimension)
-        throw new AppError(
-          'assets_inconsistent',
-          `The new ${indexName} holds vectors of ${String(dimension)} dimensions but the model gives ${String(encoder.dimension)}.`,
-        );
-    } catch (error) {
-      next.retire(); // it will never be searched
-      throw error;
-    }
-    corpus.retire();
-    corpus = next;
+    await source.reload();
     await trimMemory();
   };
 
@@ -167,8 +170,8 @@ export function createServices(
    * @throws AppError `assets_inconsistent` if the model does not fit the index
    */
   const openTower = async (tower: Tower): Promise<EncoderPool> => {
-    const { index } = corpus.parts;
-    index().catch(() => undefined); // awaited below
+    const { corpus } = source;
+    corpus.load().catch(() => undefined); // awaited below
     const pool = await EncoderPool.open({
       tower,
       modelDir: await (await assets()).clip(tower, config.dtype),
@@ -181,7 +184,7 @@ export function createServices(
       },
     });
     try {
-      const { dimension } = await index();
+      const dimension = await corpus.dimension();
       if (pool.dimension === dimension) return pool;
       const { place } = await assets();
       throw new AppError(
@@ -215,11 +218,7 @@ export function createServices(
   return {
     assets,
     get corpus() {
-      return corpus;
-    },
-    /** The parts of the current corpus. */
-    get parts() {
-      return corpus.parts;
+      return source.corpus;
     },
     reload,
     imageEncoder,
@@ -230,7 +229,7 @@ export function createServices(
       await Promise.all([imageEncoder.made?.close(), textEncoder.made?.close()]);
     },
     search: new SearchService({
-      ...{ imageEncoder, textEncoder, corpus: () => corpus },
+      ...{ imageEncoder, textEncoder, corpus: () => source.corpus },
       waiting: config.limits.waitingSearches,
       kept: config.queryCache,
     }),
@@ -238,19 +237,15 @@ export function createServices(
 }
 
 /**
- * Loads everything, then returns unused memory to the system once. The first worker for pictures comes first: beside the
- * other loads, the first picture would wait for a core (2.0 instead of 1.6 s with CLIP as q8 on 2 cores).
+ * Loads everything that searches need, then returns unused memory to the system once. The first worker for pictures comes
+ * first: beside the other loads, the first picture would wait for a core (2.0 instead of 1.6 s with CLIP as q8 on 2 cores).
+ * The names, which take longest in a large catalog, are built in the background.
  *
  * @throws the first failure
  */
-export async function warmUp(services: Services): Promise<void> {
-  await Promise.all([
-    services.parts.index(),
-    services.parts.features(),
-    services
-      .imageEncoder()
-      .finally(() => Promise.all([services.textEncoder(), services.parts.names()])),
-  ]);
-  await (await services.imageEncoder()).loadAll();
+export async function warmUp({ corpus, imageEncoder, textEncoder }: Services): Promise<void> {
+  await Promise.all([corpus.load(), imageEncoder().finally(textEncoder)]);
+  await (await imageEncoder()).loadAll();
   await trimMemory();
+  corpus.loadNames().catch(() => undefined); // a search by name tries again
 }

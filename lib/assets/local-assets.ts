@@ -56,10 +56,14 @@ function localAssets(origin: Assets['origin'], place: string, paths: AssetPaths)
 /**
  * Decides once what is served: the user's files if all of them are in `modelsDir`, the starter set if none is.
  *
+ * @param options.withSet whether index and metadata are among them; without, there is no starter set either
  * @throws AppError `assets_missing` if only some are present, naming the missing ones (never a silent fallback), if
  *   `modelsDir` is no folder, or if the starter set is not prepared
  */
-export async function locateLocalAssets(folders: Config['assets']): Promise<Assets> {
+export async function locateLocalAssets(
+  folders: Config['assets'],
+  { withSet = true } = {},
+): Promise<Assets> {
   const { modelsDir, imagesDir, starterDir } = folders;
   if ((await stat(modelsDir).catch(() => null))?.isDirectory() !== true)
     throw new AppError(
@@ -75,14 +79,13 @@ export async function locateLocalAssets(folders: Config['assets']): Promise<Asse
   const names = await modelNames(user.clipDir);
   const ofModel = [...towerFiles(names, 'vision'), ...towerFiles(names, 'text')];
   const wanted = new Set([
-    user.indexPath,
-    user.metadataPath,
+    ...(withSet ? [user.indexPath, user.metadataPath] : []),
     ...ofModel.map((name) => join(user.clipDir, name)),
   ]);
   const missing = await missingOf([...wanted]);
   for (const path of wanted) if (!missing.includes(path)) await refuseLfsPointer(path);
   if (missing.length === 0) return localAssets('user', modelsDir, user);
-  if (missing.length < wanted.size)
+  if (missing.length < wanted.size || !withSet)
     throw new AppError(
       'assets_missing',
       `MODELS_DIR (${modelsDir}) holds some of the files and not others. Missing: ${missing.join(', ')}. ` +

@@ -1,8 +1,8 @@
-import { closestMatch } from 'leven';
 import type { Album, DataIssue } from './album.ts';
 import type { AlbumColumns } from './album-columns.ts';
 import { readCompactFile } from './compact-file.ts';
 import { isEmptyFilter, markMatching, rowsMatching, type AlbumFilter } from './filter.ts';
+import { genreNotes } from './genre-notes.ts';
 import { readAlbums, type AlbumList } from './read-albums.ts';
 import { unreadableList } from './read-metadata.ts';
 import { DuplicateId, RowTable } from './row-table.ts';
@@ -113,20 +113,10 @@ export class Catalog {
     const known = (this.#genres ??= new Map(
       this.#statistics.genres.map(({ genre }) => [genre.toLowerCase(), genre]),
     ));
-    return genres
-      .filter((genre) => !known.has(genre.toLowerCase()))
-      .slice(0, mostNotes)
-      .map((genre) => {
-        const nearest = known.get(closestMatch(genre.toLowerCase(), [...known.keys()]) ?? '');
-        const instead = nearest === undefined ? '' : `; the nearest is "${nearest}"`;
-        return `No album has the genre "${genre}"${instead}.`;
-      });
+    return genreNotes(genres, known);
   }
 
   statistics(): CatalogStatistics {
     return this.#statistics;
   }
 }
-
-/** Maximum genres of a filter that are compared with all known ones: each takes time, and a list may have thousands. */
-const mostNotes = 5;

@@ -1,15 +1,31 @@
-import leven from 'leven';
-import { inTurns } from '../concurrency/in-turns.ts';
-import type { Album } from './album.ts';
-import { nameWords } from './name-words.ts';
+import pLimit from 'p-limit';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { inTurns, runInTurns } from '../concurrency/in-turns.ts';
+import { isPlain, nameWords, tellingWords } from './name-words.ts';
+import { PostingsBuilder, type Entries, type Postings } from './postings.ts';
+import { TermTable } from './term-table.ts';
+import type { Terms } from './terms.ts';
+
+/** What is searched, by row: 0 to `size` − 1. */
+export interface NamedAlbums {
+  readonly size: number;
+  artist(row: number): string | null;
+  albumName(row: number): string | null;
+  label(row: number): string | null;
+  genre(row: number): string | null;
+  releaseYear(row: number): number | null;
+  score(row: number): number | null;
+}
 
 export interface NameSearchOptions {
   /** Maximum number of rows. */
   limit: number;
   /** Whether an album may be found. Default: all. */
-  matches?: (album: Album) => boolean;
+  matches?: (row: number) => boolean;
   /** Whether every word must occur. Default: two of three are enough if no album has all. */
   everyWord?: boolean;
+  /** Aborted when nobody waits for the rows any more. */
+  signal?: AbortSignal | undefined;
 }
 
 /** Longest query in characters, and most words of it; the rest is ignored. */
@@ -22,17 +38,23 @@ const shareOfWords = 2 / 3;
 const fieldWeights = [4, 3, 1] as const;
 const fieldCount = fieldWeights.length;
 
-/** What is counted of each row for its rank: words in the artist, in the title, and in either. */
-const exactCount = 3;
-
 /** How much a word counts that begins with the query's, times the share of it that was typed. */
 const prefixQuality = 0.5;
 
 /** Beginnings of words shorter than this, in characters, are looked for in artists and titles only: `20` begins most years. */
 const shortPrefix = 3;
 
-/** Wrong characters that are forgiven in a word; two swapped neighbours are one. */
-const mostErrors = ({ length }: string) => (length < 4 || length > 24 ? 0 : length < 6 ? 1 : 2);
+/** Names with punctuation that are remembered while the index is built. */
+const mostKnown = 4096;
+
+/**
+ * Entries of a word that are read to find albums, and steps of how much its continuations count: of `a` in a million
+ * albums, those that count most are read. A catalog of 40,000 albums has fewer entries.
+ */
+const [mostEntries, qualitySteps] = [500_000, 256];
+
+/** Entries, terms or albums that are gone through before the time is looked at: about 0.2 ms. */
+const slice = 16_384;
 
 /** A term that stands for a word of a query. */
 interface Expansion {
@@ -43,274 +65,334 @@ interface Expansion {
   exact: boolean;
 }
 
+/** A word of a query. */
+interface QueryWord {
+  /** Its position. */
+  at: number;
+  expansions: Expansion[];
+  /** Number of their entries. */
+  entries: number;
+  /** Whether it is too short for its continuations to be looked for in all fields. */
+  brief: boolean;
+  /** Whether an album can be named so: `the` does not count beside other words. */
+  telling: boolean;
+}
+
 /**
  * Finds albums by artist, title, label, year and genre. Ignores case, accents and punctuation, completes the last word,
  * and forgives typing errors if nothing is found as written.
  *
- * An inverted index: for each word of the catalog ("term"), the rows and fields that contain it.
+ * An inverted index: for each word of the catalog ("term"), the rows and fields that contain it. Works in slices between
+ * which the event loop runs.
  */
 export class NameIndex {
-  readonly #albums: readonly Album[];
-  /** Sorted. */
-  readonly #terms: readonly string[];
-  /** The letters of each term ({@link lettersOf}). */
-  readonly #letters: Uint32Array;
-  /** Position of each term's first entry; one more for the end of the last. */
-  readonly #starts: Uint32Array;
-  /** 4 × row + field, term by term. */
-  readonly #entries: Uint32Array;
+  readonly #albums: NamedAlbums;
+  readonly #terms: Terms;
+  /** 4 × row + field, of each term. */
+  readonly #postings: Postings;
   /** Number of telling words in each field of each row. */
   readonly #lengths: Uint8Array;
-  /** Of each row during a search: what the current word adds, and the sum of the words before. */
-  readonly #gain: Float32Array;
-  readonly #sum: Float32Array;
-  /** Likewise: the fields that have the very word, as bits. */
-  readonly #fields: Uint8Array;
-  /** Likewise: how many words occur, and how many exactly so in the artist, in the title, and in either. */
-  readonly #count: Uint8Array;
-  readonly #exact: Uint8Array;
+  /** During a search: which candidate each row is, plus one; 0 if none. */
+  readonly #candidateOf: Uint32Array;
+  /** One search at a time. */
+  readonly #turn = pLimit(1);
 
   private constructor(
-    albums: readonly Album[],
-    terms: readonly string[],
-    parts: { starts: Uint32Array; entries: Uint32Array; lengths: Uint8Array },
+    albums: NamedAlbums,
+    parts: { terms: Terms; postings: Postings; lengths: Uint8Array },
   ) {
     this.#albums = albums;
-    this.#terms = terms;
-    this.#letters = Uint32Array.from(terms, lettersOf);
-    this.#starts = parts.starts;
-    this.#entries = parts.entries;
+    this.#terms = parts.terms;
+    this.#postings = parts.postings;
     this.#lengths = parts.lengths;
-    this.#gain = new Float32Array(albums.length);
-    this.#sum = new Float32Array(albums.length);
-    this.#fields = new Uint8Array(albums.length);
-    this.#count = new Uint8Array(albums.length);
-    this.#exact = new Uint8Array(exactCount * albums.length);
+    this.#candidateOf = new Uint32Array(albums.size);
   }
 
-  /** Works in slices between which requests are answered, but for sorting the terms. */
-  static async build(albums: readonly Album[]): Promise<NameIndex> {
-    const ids = new Map<string, number>();
-    const read = nameReader(ids);
-    const termOf: number[] = [];
-    const entryOf: number[] = [];
-    const lengths = new Uint8Array(fieldCount * albums.length);
-    await inTurns(albums, ({ artist, albumName, label, releaseYear, genre }, row) => {
-      const about = [label, releaseYear === null ? null : String(releaseYear), genre];
-      for (const [field, texts] of [[artist], [albumName], about].entries())
-        for (const text of texts) {
-          if (text === null) continue;
-          const { terms, length } = read(text);
-          const at = fieldCount * row + field;
-          lengths[at] = Math.min((lengths[at] ?? 0) + length, 255);
-          for (const term of terms) {
-            termOf.push(term);
-            entryOf.push(4 * row + field);
-          }
-        }
+  static async build(albums: NamedAlbums): Promise<NameIndex> {
+    const table = new TermTable();
+    const builder = new PostingsBuilder();
+    const lengths = new Uint8Array(fieldCount * albums.size);
+    const readName = nameReader((text, from, to) => {
+      builder.add(table.numberOf(text, from, to));
     });
-    const sorted = [...ids.keys()].sort();
-    const placeOf = new Uint32Array(sorted.length);
-    for (const [place, term] of sorted.entries()) placeOf[ids.get(term) ?? 0] = place;
-    // A counting sort of the entries by term.
-    const starts = new Uint32Array(sorted.length + 1);
-    for (const term of termOf) {
-      const place = (placeOf[term] ?? 0) + 1;
-      starts[place] = (starts[place] ?? 0) + 1;
-    }
-    for (let place = 1; place < starts.length; place += 1)
-      starts[place] = (starts[place] ?? 0) + (starts[place - 1] ?? 0);
-    const next = starts.slice();
-    const entries = new Uint32Array(entryOf.length);
-    for (const [i, term] of termOf.entries()) {
-      const place = placeOf[term] ?? 0;
-      const at = next[place] ?? 0;
-      next[place] = at + 1;
-      entries[at] = entryOf[i] ?? 0;
-    }
-    return new NameIndex(albums, sorted, { starts, entries, lengths });
+    const read = (row: number, field: number, name: string | null) => {
+      if (name === null) return;
+      builder.startText(4 * row + field);
+      const at = fieldCount * row + field;
+      lengths[at] = Math.min((lengths[at] ?? 0) + readName(name), 255);
+    };
+    await inTurns(lengths.subarray(0, albums.size).keys(), (row) => {
+      const year = albums.releaseYear(row);
+      read(row, 0, albums.artist(row));
+      read(row, 1, albums.albumName(row));
+      read(row, 2, albums.label(row));
+      read(row, 2, year === null ? null : String(year));
+      read(row, 2, albums.genre(row));
+    });
+    const { terms, placeOf } = await runInTurns(table.sort());
+    const postings = await runInTurns(builder.build(placeOf));
+    return new NameIndex(albums, { terms, postings, lengths });
   }
 
   /**
    * @param query any text
    * @returns rows, best first: artist and title, then artist, then title as given, then the more distinctive match, then
    *   the better reviewed album
+   * @throws the signal's reason
    */
-  search(
+  search(query: string, options: NameSearchOptions): Promise<readonly number[]> {
+    const { signal } = options;
+    return this.#turn(async () => {
+      signal?.throwIfAborted();
+      const rows = await runInTurns(this.#find(query, options), signal);
+      // Many short searches one after the other must not hold the event loop either.
+      if (this.#turn.pendingCount > 0) await nextTurn();
+      return rows;
+    });
+  }
+
+  *#find(
     query: string,
     { limit, matches = () => true, everyWord = false }: NameSearchOptions,
-  ): number[] {
+  ): Generator<undefined, readonly number[]> {
     const words = nameWords(query.slice(0, longestQuery));
     // `AC/DC` is looked for as two words and as one.
     const apart = words.flatMap(([parts = []]) => parts);
     const joined = words.flatMap((spellings) => spellings.at(-1) ?? []);
     const spellings = joined.length === apart.length ? [apart] : [apart, joined];
-    const find = (fuzzy: boolean, share: number) => {
-      const best = new Best(limit, this.#albums, matches);
+    for (const fuzzy of [false, true]) {
+      const expanded: QueryWord[][] = [];
       for (const spelling of spellings)
-        this.#rank(spelling.slice(0, mostWords), { fuzzy, share, best });
-      return best.rows;
-    };
-    const found = find(false, 1);
-    if (found.length > 0) return found;
-    const similar = find(true, 1);
-    return similar.length > 0 || everyWord || words.length < 2 ? similar : find(true, shareOfWords);
+        expanded.push(yield* this.#expand(spelling.slice(0, mostWords), fuzzy));
+      for (const share of fuzzy && !everyWord && words.length > 1 ? [1, shareOfWords] : [1]) {
+        const best = new Best(limit, this.#albums, matches);
+        for (const one of expanded) yield* this.#rank(one, Math.ceil(share * one.length), best);
+        if (best.rows.length > 0) return best.rows;
+      }
+    }
+    return [];
   }
 
-  /** Passes the albums that have a share of the words to `best`. */
-  #rank(
-    words: readonly string[],
-    { fuzzy, share, best }: { fuzzy: boolean; share: number; best: Best },
-  ): void {
+  /** Each word with the terms that stand for it. */
+  *#expand(words: readonly string[], fuzzy: boolean): Generator<undefined, QueryWord[]> {
     const telling = tellingWords(words);
-    const seen: number[] = [];
-    for (const [i, word] of words.entries()) {
-      const touched: number[] = [];
-      for (const found of this.#expand(word, i === words.length - 1, fuzzy)) {
-        const brief = !found.exact && word.length < shortPrefix;
-        this.#addGain(found, brief ? 2 : fieldCount, touched);
+    const expanded: QueryWord[] = [];
+    for (const [at, word] of words.entries()) {
+      const expansions: Expansion[] = [];
+      const same = this.#terms.find(word);
+      if (same !== undefined)
+        expansions.push({ term: same, quality: this.#rarity(same), exact: true });
+      if (at === words.length - 1) {
+        const { from, to } = this.#terms.beginningWith(word);
+        for (let term = from; term < to; term += 1) {
+          if (term === same) continue;
+          const share = word.length / this.#terms.lengthOf(term);
+          const quality = prefixQuality * share * this.#rarity(term);
+          expansions.push({ term, quality, exact: false });
+          if (term % slice === 0) yield;
+        }
       }
-      const counts = telling.includes(word);
-      for (const row of touched) {
-        if (this.#count[row] === 0) seen.push(row);
-        this.#count[row] = (this.#count[row] ?? 0) + 1;
-        this.#sum[row] = (this.#sum[row] ?? 0) + (this.#gain[row] ?? 0);
-        const fields = this.#fields[row] ?? 0;
-        this.#gain[row] = this.#fields[row] = 0;
-        if (!counts) continue;
-        const at = exactCount * row;
-        this.#exact[at] = (this.#exact[at] ?? 0) + (fields & 1);
-        this.#exact[at + 1] = (this.#exact[at + 1] ?? 0) + (fields >> 1);
-        this.#exact[at + 2] = (this.#exact[at + 2] ?? 0) + (fields === 0 ? 0 : 1);
-      }
+      for (const similar of fuzzy ? this.#terms.similarTo(word) : [])
+        if (similar) {
+          // Not by rarity: the common word was meant more often.
+          const quality = 1 / (1 + similar.errors) ** 2;
+          expansions.push({ term: similar.term, quality, exact: false });
+        } else yield;
+      const entries = expansions.reduce((sum, { term }) => sum + this.#postings.count(term), 0);
+      const brief = word.length < shortPrefix;
+      expanded.push({ at, expansions, entries, brief, telling: telling.includes(word) });
     }
-    const least = Math.ceil(share * words.length);
-    for (const row of seen) {
-      if ((this.#count[row] ?? 0) >= least)
-        best.add({ row, rank: this.#rankOf(row, telling.length), score: this.#sum[row] ?? 0 });
-      this.#count[row] = this.#sum[row] = 0;
-      this.#exact.fill(0, exactCount * row, exactCount * (row + 1));
-    }
+    return expanded;
   }
 
   /** Logarithm of one in how many albums has the term (inverse document frequency). */
   #rarity(term: number): number {
-    const [start = 0, end = 0] = this.#starts.subarray(term, term + 2);
-    return Math.log(1 + this.#albums.length / (end - start));
+    return Math.log(1 + this.#albums.size / this.#postings.count(term));
   }
 
-  /** The terms that stand for a word of the query, with how much they count. */
-  *#expand(word: string, prefix: boolean, fuzzy: boolean): Generator<Expansion> {
-    const terms = this.#terms;
-    let term = lowerBound(terms, word);
-    if (terms[term] === word) yield { term, quality: this.#rarity(term++), exact: true };
-    if (prefix)
-      for (let one = terms[term]; one?.startsWith(word); one = terms[++term]) {
-        const share = word.length / one.length;
-        yield { term, quality: prefixQuality * share * this.#rarity(term), exact: false };
+  /** Passes the albums that have at least so many of the words to `best`. */
+  *#rank(words: readonly QueryWord[], least: number, best: Best): Generator<undefined> {
+    const rarestFirst = words.toSorted((a, b) => a.entries - b.entries);
+    // An album with so many of the words has one of the first of these; the others need not find any more.
+    const finding = rarestFirst.slice(0, words.length - least + 1);
+    const entries = finding.reduce((sum, word) => sum + word.entries, 0);
+    const found = new Candidates(Math.min(entries, this.#albums.size), words.length);
+    try {
+      for (const word of rarestFirst) {
+        const isFinding = finding.includes(word);
+        if (!isFinding && found.count === 0) break;
+        yield* this.#collect(word, found, isFinding);
       }
-    const most = fuzzy ? mostErrors(word) : 0;
-    if (most === 0) return;
-    const letters = lettersOf(word);
-    for (const [i, one] of terms.entries()) {
-      if (Math.abs(one.length - word.length) > most) continue;
-      if (bitsIn(letters ^ (this.#letters[i] ?? 0)) > 2 * most) continue; // a wrong character changes two at most
-      const errors = errorsBetween(word, one, most);
-      // Not by rarity: the common word was meant more often.
-      if (errors <= most) yield { term: i, quality: 1 / (1 + errors) ** 2, exact: false };
+      for (let one = 0; one < found.count; one += 1) {
+        const ranked = this.#ranked(one, found, words, least);
+        if (ranked) best.add(ranked);
+        if (one % slice === 0) yield;
+      }
+    } finally {
+      for (const row of found.rows.subarray(0, found.count)) this.#candidateOf[row] = 0;
     }
   }
 
-  /** Raises the gain of each row that has the term in its first fields, and adds those to `touched` that had none. */
-  #addGain({ term, quality, exact }: Expansion, fields: number, touched: number[]): void {
-    const [start = 0, end = 0] = this.#starts.subarray(term, term + 2);
-    for (let at = start; at < end; at += 1) {
-      const entry = this.#entries[at] ?? 0;
+  /** A word's expansions, or if they have too many entries those that count most, and the word itself. */
+  #bestOf({ expansions, entries }: QueryWord): readonly Expansion[] {
+    if (entries <= mostEntries) return expansions;
+    const most = expansions.reduce((highest, { quality }) => Math.max(highest, quality), 0);
+    const stepOf = ({ quality }: Expansion) => Math.floor(((qualitySteps - 1) * quality) / most);
+    const entriesAt = new Float64Array(qualitySteps);
+    for (const one of expansions) {
+      const step = stepOf(one);
+      entriesAt[step] = (entriesAt[step] ?? 0) + this.#postings.count(one.term);
+    }
+    let least = qualitySteps;
+    for (let left = mostEntries; left > 0 && least > 0;) left -= entriesAt[--least] ?? 0;
+    return expansions.filter((one) => one.exact || stepOf(one) >= least);
+  }
+
+  /** Notes what a word adds to each candidate. @param finding whether other albums that have it become candidates */
+  *#collect(word: QueryWord, found: Candidates, finding: boolean): Generator<undefined> {
+    let read = 0;
+    for (const expansion of finding ? this.#bestOf(word) : word.expansions) {
+      const entries = this.#postings.entries(expansion.term);
+      while (this.#readSome(entries, { word, expansion, found, finding })) yield;
+      read += 1 + this.#postings.count(expansion.term);
+      if (read < slice) continue;
+      read = 0;
+      yield;
+    }
+  }
+
+  /** Reads a slice of the entries of an expansion. @returns whether there are more */
+  #readSome(entries: Entries, { word, expansion, found, finding }: Reading): boolean {
+    const { quality, exact } = expansion;
+    const fields = word.brief && !exact ? 2 : fieldCount;
+    for (let left = slice; left > 0; left -= 1) {
+      if (entries.done) return false;
+      const entry = entries.next();
       const row = entry >>> 2;
       const field = entry & 3;
       if (field >= fields) continue;
+      let candidate = (this.#candidateOf[row] ?? 0) - 1;
+      if (candidate < 0) {
+        if (!finding) continue;
+        candidate = found.add(row);
+        this.#candidateOf[row] = candidate + 1;
+      }
       const length = this.#lengths[fieldCount * row + field] ?? 0;
       const gain = ((fieldWeights[field] ?? 0) * quality) / (2 + length);
-      const before = this.#gain[row] ?? 0;
-      if (before === 0) touched.push(row);
-      if (!exact) {
-        if (gain > before) this.#gain[row] = gain;
-      } else {
-        this.#gain[row] = before + gain;
-        if (field < 2) this.#fields[row] = (this.#fields[row] ?? 0) | (1 << field);
-      }
+      found.gain(candidate, word.at, gain, exact ? field : undefined);
     }
+    return true;
   }
 
-  /** What the query is: 3 the row's artist and title, 2 its artist, 1 its title, 0 neither. @param words of the query */
-  #rankOf(row: number, words: number): number {
-    const [inArtist = 0, inTitle = 0, inEither = 0] = this.#exact.subarray(exactCount * row);
+  /** A candidate with its rank, unless it has too few of the words. */
+  #ranked(
+    one: number,
+    found: Candidates,
+    words: readonly QueryWord[],
+    least: number,
+  ): Ranked | undefined {
+    let [has, telling, inArtist, inTitle, inEither, score] = [0, 0, 0, 0, 0, 0];
+    for (const word of words) {
+      const { gain, fields } = found.of(one, word.at);
+      if (word.telling) telling += 1;
+      if (gain === 0) continue;
+      has += 1;
+      score = Math.fround(score + gain);
+      if (!word.telling || fields === 0) continue;
+      inArtist += fields & 1;
+      inTitle += fields >> 1;
+      inEither += 1;
+    }
+    if (has < least) return undefined;
+    const row = found.rows[one] ?? 0;
     const [ofArtist = 0, ofTitle = 0] = this.#lengths.subarray(fieldCount * row);
-    if (inEither === words && ofArtist + ofTitle === words && inArtist >= ofArtist) return 3;
-    if (inArtist === words && ofArtist === words) return 2;
-    return inTitle === words && ofTitle === words ? 1 : 0;
+    let rank = 0;
+    if (inEither === telling && ofArtist + ofTitle === telling && inArtist >= ofArtist) rank = 3;
+    else if (inArtist === telling && ofArtist === telling) rank = 2;
+    else if (inTitle === telling && ofTitle === telling) rank = 1;
+    return { row, rank, score };
   }
 }
 
-/** Reads names: the ids of a name's terms, in all spellings, and its number of telling words. Remembers them. */
-function nameReader(ids: Map<string, number>) {
-  const known = new Map<string, { terms: readonly number[]; length: number }>();
-  const idOf = (term: string) => {
-    const id = ids.get(term) ?? ids.size;
-    ids.set(term, id);
-    return id;
+interface Reading {
+  word: QueryWord;
+  expansion: Expansion;
+  found: Candidates;
+  finding: boolean;
+}
+
+/** A function that passes on the words of a name in all spellings, and returns the number of telling words. */
+function nameReader(found: (text: string, from: number, to: number) => void) {
+  /** Spellings of names with punctuation, which take longest: artists, labels and genres recur. */
+  const known = new Map<string, string[][][]>();
+  const spellingsOf = (name: string) => {
+    const spellings = known.get(name) ?? nameWords(name);
+    if (known.size === mostKnown) known.clear();
+    known.set(name, spellings);
+    return spellings;
   };
-  return (text: string) => {
-    const before = known.get(text);
-    if (before) return before;
-    const words = nameWords(text);
-    const read = {
-      terms: [...new Set(words.flat(2))].map(idOf),
-      length: tellingWords(words.flatMap(([parts = []]) => parts)).length,
-    };
-    known.set(text, read);
-    return read;
+  return (name: string): number => {
+    let [words, the] = [0, 0];
+    if (isPlain(name)) {
+      // Most names: the same without a string for each word.
+      for (let from = 0, to = 0; from < name.length; from = to + 1) {
+        to = name.indexOf(' ', from);
+        if (to < 0) to = name.length;
+        if (to === from) continue;
+        found(name, from, to);
+        words += 1;
+        if (to - from === 3 && name.slice(from, to).toLowerCase() === 'the') the += 1;
+      }
+    } else
+      for (const [parts = [], ...others] of spellingsOf(name)) {
+        for (const word of parts) {
+          found(word, 0, word.length);
+          words += 1;
+          if (word === 'the') the += 1;
+        }
+        for (const [word = ''] of others) found(word, 0, word.length);
+      }
+    return words > the ? words - the : words;
   };
 }
 
-/** The words without `the`, if there are others. */
-const tellingWords = (words: readonly string[]): readonly string[] => {
-  const others = words.filter((word) => word !== 'the');
-  return others.length > 0 ? others : words;
-};
+/** Albums that have a word of the query, and what each word adds to their score. */
+class Candidates {
+  readonly rows: Uint32Array;
+  count = 0;
+  readonly #words: number;
+  readonly #gains: Float32Array;
+  /** The fields that have the very word, as bits: 1 the artist, 2 the title. */
+  readonly #fields: Uint8Array;
 
-/** Position of the first term that is not before the word. */
-function lowerBound(terms: readonly string[], word: string): number {
-  let [from, to] = [0, terms.length];
-  while (from < to) {
-    const middle = (from + to) >>> 1;
-    if ((terms[middle] ?? '') < word) from = middle + 1;
-    else to = middle;
+  constructor(most: number, words: number) {
+    this.rows = new Uint32Array(most);
+    this.#words = words;
+    this.#gains = new Float32Array(most * words);
+    this.#fields = new Uint8Array(most * words);
   }
-  return from;
-}
 
-/** The set of a word's characters, in 32 bits. */
-function lettersOf(word: string): number {
-  let letters = 0;
-  for (let i = 0; i < word.length; i += 1) letters |= 1 << (word.charCodeAt(i) & 31);
-  return letters;
-}
+  add(row: number): number {
+    this.rows[this.count] = row;
+    return this.count++;
+  }
 
-/** Number of bits that are set. */
-function bitsIn(value: number): number {
-  const pairs = value - ((value >>> 1) & 0x55555555);
-  const fours = (pairs & 0x33333333) + ((pairs >>> 2) & 0x33333333);
-  return Math.imul((fours + (fours >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
-}
+  /** @param field that has the very word; `undefined` if it has a similar one, of which only the best counts */
+  gain(candidate: number, word: number, gain: number, field: number | undefined): void {
+    const at = this.#words * candidate + word;
+    const before = this.#gains[at] ?? 0;
+    if (field === undefined) {
+      if (gain > before) this.#gains[at] = gain;
+      return;
+    }
+    this.#gains[at] = before + gain;
+    if (field < 2) this.#fields[at] = (this.#fields[at] ?? 0) | (1 << field);
+  }
 
-/** Levenshtein's distance, except that two swapped neighbours are one error. More than `most` is only known to be more. */
-function errorsBetween(word: string, other: string, most: number): number {
-  const distance = leven(word, other, { maxDistance: Math.max(most, 2) + 1 });
-  if (distance !== 2 || word.length !== other.length) return distance;
-  let i = 0;
-  while (word[i] === other[i]) i += 1;
-  return word[i] === other[i + 1] && word[i + 1] === other[i] ? 1 : 2;
+  of(candidate: number, word: number): { gain: number; fields: number } {
+    const at = this.#words * candidate + word;
+    return { gain: this.#gains[at] ?? 0, fields: this.#fields[at] ?? 0 };
+  }
 }
 
 interface Ranked {
@@ -322,11 +404,11 @@ interface Ranked {
 /** The best albums so far. */
 class Best {
   readonly #limit: number;
-  readonly #albums: readonly Album[];
-  readonly #matches: (album: Album) => boolean;
+  readonly #albums: NamedAlbums;
+  readonly #matches: (row: number) => boolean;
   readonly #ranked: Ranked[] = [];
 
-  constructor(limit: number, albums: readonly Album[], matches: (album: Album) => boolean) {
+  constructor(limit: number, albums: NamedAlbums, matches: (row: number) => boolean) {
     this.#limit = limit;
     this.#albums = albums;
     this.#matches = matches;
@@ -340,8 +422,7 @@ class Best {
     const ranked = this.#ranked;
     const last = ranked.at(-1);
     if (last && ranked.length >= this.#limit && this.#order(one, last) >= 0) return;
-    const album = this.#albums[one.row];
-    if (!album || !this.#matches(album)) return;
+    if (!this.#matches(one.row)) return;
     const same = ranked.findIndex(({ row }) => row === one.row); // in another spelling
     const before = ranked[same];
     if (before && this.#order(one, before) >= 0) return;
@@ -352,7 +433,7 @@ class Best {
   }
 
   #order(a: Ranked, b: Ranked): number {
-    const reviewed = ({ row }: Ranked) => this.#albums[row]?.score ?? 0;
+    const reviewed = ({ row }: Ranked) => this.#albums.score(row) ?? 0;
     return b.rank - a.rank || b.score - a.score || reviewed(b) - reviewed(a) || a.row - b.row;
   }
 }

@@ -36,7 +36,9 @@ export async function catalogStatistics(columns: AlbumColumns): Promise<CatalogS
       if (bitAt(chunk.bestNewMusic, at)) bestNewMusic += 1;
     await nextTurn();
   }
-  const genres = genreCounts(columns.genreNames, albumsOf);
+  const genres = genreCounts(
+    columns.genreNames.map((name, code) => [name, albumsOf[code] ?? 0] as const).slice(1), // the first stands for none
+  );
   return {
     totalAlbums: columns.size,
     topGenres: genres.slice(0, 10),
@@ -48,12 +50,17 @@ export async function catalogStatistics(columns: AlbumColumns): Promise<CatalogS
   };
 }
 
-/** @param names as written, e.g. `Electronic / Rock`; the first stands for none @param albumsOf their numbers of albums */
-function genreCounts(names: readonly string[], albumsOf: Uint32Array): CatalogStatistics['genres'] {
+/**
+ * Every genre with its number of albums: most albums first, then by name.
+ *
+ * @param albumsOf numbers of albums by genre as written, e.g. `Electronic / Rock`
+ */
+export function genreCounts(
+  albumsOf: Iterable<readonly [string, number]>,
+): CatalogStatistics['genres'] {
   const counts = new Map<string, number>();
-  for (const [code, name] of names.entries())
-    for (const genre of code === 0 ? [] : genresIn(name))
-      counts.set(genre, (counts.get(genre) ?? 0) + (albumsOf[code] ?? 0));
+  for (const [written, albums] of albumsOf)
+    for (const genre of genresIn(written)) counts.set(genre, (counts.get(genre) ?? 0) + albums);
   return [...counts]
     .map(([genre, albums]) => ({ genre, albums }))
     .sort((a, b) => b.albums - a.albums || a.genre.localeCompare(b.genre));

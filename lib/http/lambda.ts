@@ -74,7 +74,7 @@ const outOfTimeRouter: MakeRouter = () =>
 
 /** A function is ready when the index and the catalog match; models are loaded on demand. */
 const filesFit = (services: Services): Promise<Readiness> =>
-  services.parts.index().then(
+  services.corpus.load().then(
     () => ({ ready: true }),
     (error: unknown) => ({ ready: false, reason: toAppError(error).detail }),
   );

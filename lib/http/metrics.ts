@@ -101,7 +101,7 @@ export function createMetrics() {
         help: 'Albums that can be found.',
         registers,
         collect() {
-          this.set(services.parts.index.made?.size ?? 0);
+          this.set(services.corpus.state.size ?? 0);
         },
       });
     },

@@ -20,7 +20,7 @@ export function watchFiles(services: Services, log: Logger, everySeconds: number
     try {
       await services.reload();
       const ms = Math.round(performance.now() - start);
-      log.info({ ms, albums: services.parts.index.made?.size }, 'serving the new files');
+      log.info({ ms, albums: services.corpus.state.size }, 'serving the new files');
       return true;
     } catch (error) {
       const { code, detail, cause } = toAppError(error);

@@ -1,7 +1,7 @@
 import type * as Arrow from 'apache-arrow';
 import * as z from 'zod';
 import { manifestModel } from '../assets/manifest.ts';
-import type { Album } from '../catalog/album.ts';
+import { genresIn, type Album } from '../catalog/album.ts';
 import { nameTerms } from './name-terms.ts';
 import { loadLance, type ArrowTable, type LanceTable } from './lance.ts';
 
@@ -99,9 +99,6 @@ export async function tableSchema(dimension: number, source: string): Promise<Ar
   );
 }
 
-/** Genres of an album's genre as written: `Electronic / Rock` is both. */
-export const genreList = (genre: string | null): string[] | null => genre?.split(' / ') ?? null;
-
 /** @param vectors one embedding for each album, of the schema's dimension: n × dimension floats */
 export async function toRows(
   schema: Arrow.Schema,
@@ -122,7 +119,7 @@ export async function toRows(
     best_new_music: ({ bestNewMusic }) => bestNewMusic,
     reviewer_name: ({ reviewer }) => reviewer,
     cover_url: ({ coverUrl }) => coverUrl,
-    genres: ({ genre }) => genreList(genre),
+    genres: ({ genre }) => (genre === null ? null : genresIn(genre)),
     terms: nameTerms,
   };
   const children = schema.fields.map(({ name, type }) => {

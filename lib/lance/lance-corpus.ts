@@ -4,11 +4,13 @@ import type { AlbumFilter } from '../catalog/filter.ts';
 import { genreNotes } from '../catalog/genre-notes.ts';
 import { NameIndex } from '../catalog/name-index.ts';
 import { nameWords } from '../catalog/name-words.ts';
+import { AlbumColumnsBuilder } from '../catalog/album-columns.ts';
+import type { CatalogStatistics } from '../catalog/statistics.ts';
 import { lazy, type Lazy } from '../concurrency/lazy.ts';
 import { AppError } from '../errors.ts';
 import type {
-  CatalogStatistics,
   Corpus,
+  CorpusState,
   Identified,
   NameSearch,
   NearestOptions,
@@ -90,9 +92,19 @@ export class LanceCorpus implements Corpus {
     await this.#opened();
   }
 
-  /** Number of albums, once the table is open. */
-  get knownSize(): number | undefined {
-    return this.#opened.made?.about.statistics.totalAlbums;
+  /** They are in the table. */
+  loadNames(): Promise<void> {
+    return this.load();
+  }
+
+  get state(): CorpusState {
+    const { made } = this.#opened;
+    const isOpen = made !== undefined;
+    return {
+      ...{ embeddings: isOpen, albums: isOpen, identification: false },
+      size: made?.about.statistics.totalAlbums ?? null,
+      issues: isOpen ? [] : null,
+    };
   }
 
   /** A version keeps its files while it is served and for a day: there is nothing to hold. */
@@ -196,8 +208,10 @@ export class LanceCorpus implements Corpus {
     if (wanted.length === 0) return [];
     for (const how of everyWord ? manners.slice(0, 2) : manners) {
       const candidates = await this.#named(wanted, how, { filter, signal });
-      const index = await NameIndex.build(candidates);
-      const rows = index.search(words, { limit: offset + k, everyWord });
+      const columns = new AlbumColumnsBuilder();
+      for (const album of candidates) columns.add(album);
+      const index = await NameIndex.build(columns.build());
+      const rows = await index.search(words, { limit: offset + k, everyWord, signal });
       if (rows.length > 0) return rows.slice(offset).flatMap((row) => candidates[row] ?? []);
     }
     return [];

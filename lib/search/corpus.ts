@@ -37,14 +37,34 @@ export interface NameSearch extends FilterOptions {
   everyWord?: boolean;
 }
 
+/** What is loaded of a corpus. */
+export interface CorpusState {
+  embeddings: boolean;
+  albums: boolean;
+  /** Number of embeddings; `null` before they are loaded. */
+  size: number | null;
+  /** Whether albums can be recognised in photos; `null` before it is known. */
+  identification: boolean | null;
+  /** Problems of the list of albums, one sentence each; `null` before it is loaded. */
+  issues: readonly string[] | null;
+}
+
 /** What is searched: the albums and the embeddings of their covers, as one consistent set, wherever they are stored. */
 export interface Corpus {
   /** Another one for other contents: what was found in one version does not hold for another. */
   readonly version: unknown;
   /** Keeps the contents in memory while the work runs. */
   use<T>(work: () => Promise<T>): Promise<T>;
+  /** Loads what searches need. */
+  load(): Promise<void>;
+  /** Loads what searches by name need besides. */
+  loadNames(): Promise<void>;
+  /** What is loaded so far. */
+  readonly state: CorpusState;
   /** Number of albums. */
   size(): Promise<number>;
+  /** Of the embeddings. */
+  dimension(): Promise<number>;
   /**
    * The albums with the most similar covers among those that pass the filter, best first.
    *
@@ -72,4 +92,12 @@ export interface Corpus {
   identify(photo: EncodedPhoto, signal?: AbortSignal): Promise<Identified[]>;
   /** Whether an album's cover has enough features to be recognised; `null` if none can. */
   isIdentifiable(id: number): Promise<boolean | null>;
+}
+
+/** Where the service gets its corpus. */
+export interface CorpusSource {
+  /** The current version. */
+  readonly corpus: Corpus;
+  /** Replaces the corpus by a new version. @throws AppError if that can't be served; the old one then stays in use */
+  reload(): Promise<void>;
 }

@@ -11,7 +11,15 @@ import { AppError } from '../errors.ts';
 import type { FeatureIndex } from '../identify/feature-index.ts';
 import { identify } from '../identify/identify.ts';
 import type { Neighbours, VectorIndex } from '../vectors/vector-index.ts';
-import type { Corpus, Identified, NameSearch, NearestOptions, Neighbour } from './corpus.ts';
+import type {
+  Corpus,
+  CorpusSource,
+  CorpusState,
+  Identified,
+  NameSearch,
+  NearestOptions,
+  Neighbour,
+} from './corpus.ts';
 
 interface Parts {
   catalog: Lazy<Catalog>;
@@ -62,8 +70,31 @@ export class FileCorpus implements Corpus {
     this.parts.features.made?.close();
   }
 
+  async load(): Promise<void> {
+    await Promise.all([this.parts.index(), this.parts.features()]);
+  }
+
+  async loadNames(): Promise<void> {
+    await this.parts.names();
+  }
+
+  get state(): CorpusState {
+    const { index, features, catalog } = this.parts;
+    return {
+      embeddings: index.made !== undefined,
+      albums: catalog.made !== undefined,
+      size: index.made?.size ?? null,
+      identification: features.made === undefined ? null : features.made !== null,
+      issues: catalog.made?.issues ?? null,
+    };
+  }
+
   async size(): Promise<number> {
     return (await this.parts.catalog()).size;
+  }
+
+  async dimension(): Promise<number> {
+    return (await this.parts.index()).dimension;
   }
 
   async nearest(
@@ -110,11 +141,11 @@ export class FileCorpus implements Corpus {
 
   async byName(
     words: string,
-    { k, offset = 0, filter, everyWord = false }: NameSearch,
+    { k, offset = 0, filter, everyWord = false, signal }: NameSearch,
   ): Promise<Album[]> {
     const [catalog, names] = await Promise.all([this.parts.catalog(), this.parts.names()]);
     const matches = catalog.rowMatcher(filter);
-    const rows = names.search(words, { limit: offset + k, matches: (album) => matches(catalog.rowOf(album.id) ?? -1), everyWord });
+    const rows = await names.search(words, { limit: offset + k, matches, everyWord, signal });
     return rows.slice(offset).map((row) => catalog.atRow(row));
   }
 
@@ -189,4 +220,34 @@ class StoredNeighbour implements Neighbour {
   get album(): Album {
     return this.#catalog.atRow(this.#row);
   }
+}
+
+/**
+ * Serves a corpus in files, and new versions of them.
+ *
+ * @param check throws if a new version can't be served
+ */
+export function fileSource(
+  make: () => FileCorpus,
+  check: (next: Corpus) => Promise<void>,
+): CorpusSource {
+  let corpus = make();
+  return {
+    get corpus() {
+      return corpus;
+    },
+    reload: async () => {
+      const next = make();
+      try {
+        await next.load();
+        await check(next);
+        if (corpus.parts.names.made) await next.loadNames();
+      } catch (error) {
+        next.retire(); // it will never be searched
+        throw error;
+      }
+      corpus.retire();
+      corpus = next;
+    },
+  };
 }

@@ -1,14 +1,13 @@
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { metadataName } from '../../lib/assets/assets.ts';
 import { Catalog } from '../../lib/catalog/catalog.ts';
-import { joinRows, splitRows } from '../../lib/catalog/metadata-rows.ts';
-import { readMetadata } from '../../lib/catalog/read-metadata.ts';
 import { AppError } from '../../lib/errors.ts';
 import type { LanceLocation } from '../../lib/lance/lance-location.ts';
 import { buildIndex, type BuildEvent, type BuildOptions } from '../indexing/build-index.ts';
 import { readManifest } from '../indexing/file-set.ts';
 import { identifyModel } from '../indexing/identify-model.ts';
+import { readRows, writeRows } from '../indexing/metadata-file.ts';
 import { addSet, presentIds, type TableEvent } from './change-table.ts';
 import { importSet } from './import-set.ts';
 
@@ -50,17 +49,16 @@ export async function* addToTable(options: TableBuildOptions): AsyncGenerator<Ta
       'assets_inconsistent',
       `The table in ${location.place} was made with ${about.model.name} (${about.model.dtype}), which is not the model in ${modelDir}.`,
     );
-  const rows = splitRows((await readMetadata(metadataPath)).text).filter(
-    (_, row) => !present.has(given.atRow(row).id),
-  );
-  if (rows.length > 0) {
+  const fresh = given.size - present.size;
+  if (fresh > 0) {
     await mkdir(workDir, { recursive: true });
     const freshPath = join(workDir, `new-${metadataName}`);
-    await writeFile(freshPath, joinRows(rows));
+    const isFresh = (row: number) => !present.has(given.columns.id(row));
+    await writeRows(freshPath, readRows(metadataPath, isFresh));
     const build = { ...options, dtype: model.dtype, metadataPath: freshPath, outDir: workDir };
     yield* buildIndex({ ...build, type: 'Flat', features: false });
     yield* addSet(workDir, location, signal);
     await rm(workDir, { recursive: true, force: true });
   }
-  yield { type: 'added', albums: rows.length, present: present.size };
+  yield { type: 'added', albums: fresh, present: present.size };
 }

@@ -1,6 +1,5 @@
-import { genreList } from '../../lib/lance/album-table.ts';
+import { genreCounts, type CatalogStatistics } from '../../lib/catalog/statistics.ts';
 import type { LanceTable } from '../../lib/lance/lance.ts';
-import type { CatalogStatistics } from '../../lib/search/corpus.ts';
 
 /** Counts the albums of a table, a batch at a time. */
 export async function tableStatistics(table: LanceTable): Promise<CatalogStatistics> {
@@ -31,15 +30,4 @@ export async function tableStatistics(table: LanceTable): Promise<CatalogStatist
     meanScore: scored === 0 ? null : Math.round((100 * sum) / scored) / 100,
     bestNewMusic,
   };
-}
-
-/** @param albumsOf numbers of albums by genre as written, e.g. `Electronic / Rock` */
-function genreCounts(albumsOf: ReadonlyMap<string, number>): CatalogStatistics['genres'] {
-  const counts = new Map<string, number>();
-  for (const [written, albums] of albumsOf)
-    for (const genre of genreList(written) ?? [])
-      counts.set(genre, (counts.get(genre) ?? 0) + albums);
-  return [...counts]
-    .map(([genre, albums]) => ({ genre, albums }))
-    .sort((a, b) => b.albums - a.albums || a.genre.localeCompare(b.genre));
 }

@@ -9,18 +9,18 @@ export function healthRouter({ services, readiness, startedAt }: HttpContext): R
     .get('/health', (_request, response) => {
       const start = performance.now();
       const { imageEncoder, textEncoder, assets } = services;
-      const { index, features, catalog } = services.parts;
+      const { state } = services.corpus;
       const body = {
         status: 'healthy',
         models_loaded: {
           image_encoder: imageEncoder.made !== undefined,
           text_encoder: textEncoder.made !== undefined,
-          index: index.made !== undefined,
-          catalog: catalog.made !== undefined,
+          index: state.embeddings,
+          catalog: state.albums,
         },
-        albums_indexed: index.made?.size ?? null,
-        identification: features.made === undefined ? null : features.made !== null,
-        catalog_issues: catalog.made?.issues ?? null,
+        albums_indexed: state.size,
+        identification: state.identification,
+        catalog_issues: state.issues,
         starter_set: assets.made ? assets.made.origin === 'starter' : null,
         uptime_seconds: Math.round((start - startedAt) / 100) / 10,
       };
@@ -34,7 +34,7 @@ export function healthRouter({ services, readiness, startedAt }: HttpContext): R
       if (!state.ready) throw new AppError('starting', state.reason);
       response
         .set('Cache-Control', 'no-store')
-        .json({ status: 'ready', albums_indexed: services.parts.index.made?.size ?? null });
+        .json({ status: 'ready', albums_indexed: services.corpus.state.size });
     })
     .all(['/health', '/ready'], allowOnly('GET', 'HEAD'));
 }
