@@ -85,7 +85,12 @@ export async function locateLocalAssets(
   const missing = await missingOf([...wanted]);
   for (const path of wanted) if (!missing.includes(path)) await refuseLfsPointer(path);
   if (missing.length === 0) return localAssets('user', modelsDir, user);
-  if (missing.length < wanted.size || !withSet)
+  if (!withSet)
+    throw new AppError(
+      'assets_missing',
+      `MODELS_DIR (${modelsDir}) needs the model of CATALOG_URI. Missing: ${missing.join(', ')}.`,
+    );
+  if (missing.length < wanted.size)
     throw new AppError(
       'assets_missing',
       `MODELS_DIR (${modelsDir}) holds some of the files and not others. Missing: ${missing.join(', ')}. ` +
