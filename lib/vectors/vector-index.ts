@@ -194,6 +194,7 @@ export class VectorIndex {
   async train(vectors: Float32Array, signal?: AbortSignal): Promise<void> {
     if (!this.needsTraining) return;
     const faiss = await loadFaiss();
+    signal?.throwIfAborted();
     const interrupt = () => {
       if ('interruptTraining' in faiss.Index) faiss.Index.interruptTraining();
     };
