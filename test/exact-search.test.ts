@@ -46,7 +46,7 @@ const assertBest = async (index: VectorIndex, k: number, rows?: Uint32Array) => 
   assert.equal(new Set(found.rows).size, found.rows.length);
   for (const [i, row] of found.rows.entries())
     for (const right of [expected[i]?.distance, distanceOf.get(row)])
-      assert.ok(Math.abs((right ?? NaN) - (found.distances[i] ?? NaN)) < 1e-4, `${String(row)}`);
+      assert.ok(Math.abs((right ?? NaN) - (found.distances[i] ?? NaN)) < 1e-4, String(row));
 };
 
 for (const metric of ['inner_product', 'l2'] as const)

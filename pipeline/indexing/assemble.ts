@@ -204,7 +204,10 @@ async function* insertable(
   dimension: number,
 ): AsyncGenerator<Float32Array> {
   await nextTurn(); // of the event loop, so that Ctrl-C is handled
-  if (!type.includes('HNSW')) return yield block;
+  if (!type.includes('HNSW')) {
+    yield block;
+    return;
+  }
   for (let at = 0; at < block.length; at += dimension) {
     yield block.subarray(at, at + dimension);
     if ((at / dimension) % insertedAtOnce === 0) await nextTurn();
