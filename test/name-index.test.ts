@@ -139,6 +139,59 @@ describe('albums are found by name', () => {
   });
 });
 
+describe('many albums', async () => {
+  const copies = 40_000;
+  const size = copies * albums.length;
+  const many = await NameIndex.build(named(copies));
+
+  test('the event loop runs while a name is searched', async () => {
+    let turns = 0;
+    const count = () => {
+      turns += 1;
+      timer = setImmediate(count);
+    };
+    let timer = setImmediate(count);
+    const rows = await many.search('r', { limit: 3 });
+    clearImmediate(timer);
+    assert.deepEqual(rows, [10, 10 + albums.length, 10 + 2 * albums.length]);
+    assert.ok(turns > 1);
+  });
+
+  test('a search that nobody waits for ends, and the next one is not disturbed', async () => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const [stopped, waiting] = [1, 2].map(() => many.search('r', { limit: 3, signal }));
+    const next = many.search('kid a', { limit: 2 });
+    controller.abort(new Error('gone'));
+    await assert.rejects(stopped ?? assert.fail(), /^Error: gone$/);
+    await assert.rejects(waiting ?? assert.fail(), /^Error: gone$/);
+    assert.deepEqual(await next, [0, albums.length]);
+  });
+
+  test('rows are found up to the last', async () => {
+    const matches = (row: number) => row >= size - albums.length;
+    const rows = await many.search('björk', { limit: 2, matches });
+    assert.deepEqual(rows, [size - albums.length + 6]);
+  });
+});
+
+test('words are found among more than one slice of terms', async () => {
+  const size = 5000;
+  const none = () => null;
+  const numbered = await NameIndex.build({
+    size,
+    artist: (row) => `band${String((row * 7919) % size).padStart(4, '0')}`,
+    albumName: (row) => (row === 9 ? 'x'.repeat(1000) : 'Ω™ live'),
+    ...{ label: none, genre: none, releaseYear: none, score: none },
+  });
+  for (const row of [0, 1, 1234, size - 1]) {
+    const name = `band${String((row * 7919) % size).padStart(4, '0')}`;
+    assert.deepEqual(await numbered.search(name, { limit: 2 }), [row]);
+  }
+  assert.deepEqual(await numbered.search('ωtm', { limit: 1 }), [0]);
+  assert.deepEqual(await numbered.search('x'.repeat(200), { limit: 2 }), [9]);
+});
+
 test('the words of a name have their spellings', () => {
   assert.deepEqual(nameWords('AC/DC live'), [[['ac', 'dc'], ['acdc']], [['live']]]);
   assert.deepEqual(nameWords('  Straße Łódź Þór '), [[['strasse']], [['lodz']], [['thor']]]);

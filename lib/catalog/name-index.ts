@@ -44,7 +44,7 @@ const prefixQuality = 0.5;
 /** Beginnings of words shorter than this, in characters, are looked for in artists and titles only: `20` begins most years. */
 const shortPrefix = 3;
 
-/** Names with punctuation that are remembered while the index is built. */
+/** Labels and genres with punctuation that are remembered while the index is built. */
 const mostKnown = 4096;
 
 /**
@@ -119,7 +119,7 @@ export class NameIndex {
       if (name === null) return;
       builder.startText(4 * row + field);
       const at = fieldCount * row + field;
-      lengths[at] = Math.min((lengths[at] ?? 0) + readName(name), 255);
+      lengths[at] = Math.min((lengths[at] ?? 0) + readName(name, field === 2), 255);
     };
     await inTurns(lengths.subarray(0, albums.size).keys(), (row) => {
       const year = albums.releaseYear(row);
@@ -291,9 +291,11 @@ export class NameIndex {
     words: readonly QueryWord[],
     least: number,
   ): Ranked | undefined {
-    let [has, telling, inArtist, inTitle, inEither, score] = [0, 0, 0, 0, 0, 0];
+    let [has, telling, score] = [0, 0, 0];
+    let [inArtist, inTitle, inEither] = [0, 0, 0];
     for (const word of words) {
-      const { gain, fields } = found.of(one, word.at);
+      const gain = found.gainOf(one, word.at);
+      const fields = found.fieldsOf(one, word.at);
       if (word.telling) telling += 1;
       if (gain === 0) continue;
       has += 1;
@@ -305,7 +307,8 @@ export class NameIndex {
     }
     if (has < least) return undefined;
     const row = found.rows[one] ?? 0;
-    const [ofArtist = 0, ofTitle = 0] = this.#lengths.subarray(fieldCount * row);
+    const ofArtist = this.#lengths[fieldCount * row] ?? 0;
+    const ofTitle = this.#lengths[fieldCount * row + 1] ?? 0;
     let rank = 0;
     if (inEither === telling && ofArtist + ofTitle === telling && inArtist >= ofArtist) rank = 3;
     else if (inArtist === telling && ofArtist === telling) rank = 2;
@@ -323,15 +326,17 @@ interface Reading {
 
 /** A function that passes on the words of a name in all spellings, and returns the number of telling words. */
 function nameReader(found: (text: string, from: number, to: number) => void) {
-  /** Spellings of names with punctuation, which take longest: artists, labels and genres recur. */
+  /** Spellings of recurring names with punctuation, which take longest. */
   const known = new Map<string, string[][][]>();
   const spellingsOf = (name: string) => {
-    const spellings = known.get(name) ?? nameWords(name);
+    let spellings = known.get(name);
+    if (spellings) return spellings;
+    spellings = nameWords(name);
     if (known.size === mostKnown) known.clear();
     known.set(name, spellings);
     return spellings;
   };
-  return (name: string): number => {
+  return (name: string, recurs: boolean): number => {
     let [words, the] = [0, 0];
     if (isPlain(name)) {
       // Most names: the same without a string for each word.
@@ -344,7 +349,7 @@ function nameReader(found: (text: string, from: number, to: number) => void) {
         if (to - from === 3 && name.slice(from, to).toLowerCase() === 'the') the += 1;
       }
     } else
-      for (const [parts = [], ...others] of spellingsOf(name)) {
+      for (const [parts = [], ...others] of recurs ? spellingsOf(name) : nameWords(name)) {
         for (const word of parts) {
           found(word, 0, word.length);
           words += 1;
@@ -389,9 +394,12 @@ class Candidates {
     if (field < 2) this.#fields[at] = (this.#fields[at] ?? 0) | (1 << field);
   }
 
-  of(candidate: number, word: number): { gain: number; fields: number } {
-    const at = this.#words * candidate + word;
-    return { gain: this.#gains[at] ?? 0, fields: this.#fields[at] ?? 0 };
+  gainOf(candidate: number, word: number): number {
+    return this.#gains[this.#words * candidate + word] ?? 0;
+  }
+
+  fieldsOf(candidate: number, word: number): number {
+    return this.#fields[this.#words * candidate + word] ?? 0;
   }
 }
 
@@ -433,7 +441,9 @@ class Best {
   }
 
   #order(a: Ranked, b: Ranked): number {
-    const reviewed = ({ row }: Ranked) => this.#albums.score(row) ?? 0;
-    return b.rank - a.rank || b.score - a.score || reviewed(b) - reviewed(a) || a.row - b.row;
+    const difference = b.rank - a.rank || b.score - a.score;
+    if (difference !== 0) return difference;
+    const reviewed = (this.#albums.score(b.row) ?? 0) - (this.#albums.score(a.row) ?? 0);
+    return reviewed || a.row - b.row;
   }
 }

@@ -24,9 +24,10 @@ export class TermTable {
     const length = Math.min(to - from, longestTerm);
     const start = this.#starts[this.#size] ?? 0;
     if (start + length > this.#text.length) this.#text = doubled(this.#text);
+    const units = this.#text;
     for (let i = 0; i < length; i += 1) {
       const unit = text.charCodeAt(from + i);
-      this.#text[start + i] = unit >= capitalA && unit <= capitalZ ? unit + 32 : unit;
+      units[start + i] = unit >= capitalA && unit <= capitalZ ? unit + 32 : unit;
     }
     const slot = this.#slotOf(start, start + length);
     const found = this.#slots[slot] ?? 0;
@@ -41,15 +42,16 @@ export class TermTable {
 
   /** The slot of a term of the text, or the free one where it belongs. */
   #slotOf(start: number, end: number): number {
+    const text = this.#text;
     let hash = 0x811c9dc5; // FNV-1a's constants
-    for (let i = start; i < end; i += 1) hash = Math.imul(hash ^ (this.#text[i] ?? 0), 0x01000193);
+    for (let i = start; i < end; i += 1) hash = Math.imul(hash ^ (text[i] ?? 0), 0x01000193);
     const mask = this.#slots.length - 1;
     let slot = (hash ^ (hash >>> 15)) & mask;
     for (let held; (held = this.#slots[slot] ?? 0) > 0; slot = (slot + 1) & mask) {
       const other = this.#starts[held - 1] ?? 0;
       if ((this.#starts[held] ?? 0) - other !== end - start) continue;
       let i = start;
-      while (i < end && this.#text[i] === this.#text[other + i - start]) i += 1;
+      while (i < end && text[i] === text[other + i - start]) i += 1;
       if (i === end) break;
     }
     return slot;
