@@ -3,6 +3,9 @@ import { VarintReader, varintLength, writeVarint } from './varint.ts';
 /** Bytes of a chunk of the list of what was added, and most bytes of one pair in it. */
 const [chunkBytes, pairBytes] = [65_536, 10];
 
+/** Number of terms that are counted before others get a turn. */
+const slice = 4096;
+
 /** The ascending entries of each term, kept as differences of mostly one or two bytes. */
 export class Postings {
   /** Position of each term's first byte; one more for the end of the last. */
@@ -101,17 +104,19 @@ export class PostingsBuilder {
     const starts = new Uint32Array(terms + 1);
     // First one position late, so that writing a term's entries moves its start to where it belongs.
     const late = starts.subarray(1);
-    for (const [term, place] of placeOf.entries()) {
+    for (let term = 0; term < terms; term += 1) {
+      const place = placeOf[term] ?? 0;
       counts[place] = this.#counts[term] ?? 0;
       late[place] = this.#sizes[term] ?? 0;
+      if (term % slice === 0) yield;
     }
-    yield;
     let total = 0;
-    for (const [place, size] of late.entries()) {
+    for (let place = 0; place < terms; place += 1) {
+      const size = late[place] ?? 0;
       late[place] = total;
       total += size;
+      if (place % slice === 0) yield;
     }
-    yield;
     const bytes = new Uint8Array(total);
     const last = new Uint32Array(terms);
     let entry = 0;

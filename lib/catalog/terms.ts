@@ -7,7 +7,7 @@ const mostErrors = (length: number) => (length < 4 || length > 24 ? 0 : length <
 export const longestTerm = 200;
 
 /** Number of terms that are compared with a word before others get a turn. */
-const slice = 4096;
+const slice = 1024;
 
 /** The different words of a catalog, sorted by code units; a term is its position. */
 export class Terms {
@@ -60,12 +60,14 @@ export class Terms {
 
   /** Terms of a slice that have nearly the length and the letters. */
   #likely(length: number, letters: number, most: number, from: number): number[] {
+    const [starts, allLetters] = [this.#starts, this.#letters];
     const found: number[] = [];
-    const to = Math.min(from + slice, this.#letters.length);
+    const to = Math.min(from + slice, allLetters.length);
     for (let term = from; term < to; term += 1) {
-      if (Math.abs(this.lengthOf(term) - length) > most) continue;
       // A wrong character changes two letters at most.
-      if (bitsIn(letters ^ (this.#letters[term] ?? 0)) <= 2 * most) found.push(term);
+      if (bitsIn(letters ^ (allLetters[term] ?? 0)) > 2 * most) continue;
+      const other = (starts[term + 1] ?? 0) - (starts[term] ?? 0);
+      if (Math.abs(other - length) <= most) found.push(term);
     }
     return found;
   }
