@@ -32,7 +32,7 @@ const { values: flags } = parseArgs({
 const count = Number(flags.albums);
 const uri = flags.uri ?? `lance://${join(flags.dir, 'table')}`;
 const location: LanceLocation = lanceLocation(uri, loadConfig().s3);
-const queries = 100;
+const queries = 50;
 const k = 10;
 
 const genres = ['Rock', 'Electronic', 'Rap', 'Pop/R&B', 'Experimental', 'Jazz', 'Metal', 'Global'];
@@ -103,8 +103,7 @@ async function truth(set: string, asked: readonly Float32Array[]): Promise<numbe
       };
       const passed = matchers.map((matches) => matches(album));
       for (const [q, query] of asked.entries()) {
-        let similarity = 0;
-        for (let i = 0; i < dimension; i += 1) similarity += (query[i] ?? 0) * (block[at + i] ?? 0);
+        const similarity = innerProduct(query, block, at);
         for (const [f, passes] of passed.entries()) {
           const list = passes ? best[f]?.[q] : undefined;
           if (!list || (list.length === k && similarity <= (list[k - 1]?.similarity ?? 0)))
@@ -117,6 +116,18 @@ async function truth(set: string, asked: readonly Float32Array[]): Promise<numbe
   const ids = best.map((lists) => lists.map((list) => list.map(({ id }) => id)));
   await writeFile(path, JSON.stringify(ids));
   return ids;
+}
+
+/** Of a query and the vector that begins at a position. Unrolled: most of the time goes here. */
+function innerProduct(query: Float32Array, block: Float32Array, at: number): number {
+  let [a, b, c, d] = [0, 0, 0, 0];
+  for (let i = 0; i < dimension; i += 4) {
+    a += (query[i] ?? 0) * (block[at + i] ?? 0);
+    b += (query[i + 1] ?? 0) * (block[at + i + 1] ?? 0);
+    c += (query[i + 2] ?? 0) * (block[at + i + 2] ?? 0);
+    d += (query[i + 3] ?? 0) * (block[at + i + 3] ?? 0);
+  }
+  return a + b + c + d;
 }
 
 async function someQueries(): Promise<Float32Array[]> {
@@ -183,11 +194,15 @@ async function measure(): Promise<{ first: number; rows: Measured[]; mb: number 
 async function readOn(): Promise<{ searches: number; versions: number; mixed: number }> {
   const asked = await someQueries();
   const source = new LanceSource(location, createLogger('silent'), 1);
-  let reading = true;
-  process.stdin.on('end', () => (reading = false)).resume();
+  const stop = new AbortController();
+  process.stdin
+    .on('end', () => {
+      stop.abort();
+    })
+    .resume();
   const sizes = new Map<unknown, number>();
   let [searches, mixed] = [0, 0];
-  while (reading) {
+  while (!stop.signal.aborted) {
     const { corpus } = source;
     const [size, nearest] = await Promise.all([
       corpus.size(),

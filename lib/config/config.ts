@@ -176,5 +176,7 @@ export function sizeThreadPool(): void {
  */
 export function sizeLancePool(): void {
   process.env['LANCE_CPU_THREADS'] ??= String(Math.max(4, usableCores()));
-  process.env['LANCE_INCLUDE_VECTOR_CENTROIDS'] ??= 'false'; // otherwise it warns on standard error
+  // Otherwise it writes warnings to standard error that nobody can act on.
+  process.env['LANCE_INCLUDE_VECTOR_CENTROIDS'] ??= 'false';
+  process.env['LANCEDB_LOG'] ??= 'error';
 }
