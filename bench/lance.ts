@@ -8,7 +8,7 @@ import { mkdir, open, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { albumMatcher, type AlbumFilter } from '../lib/catalog/filter.ts';
+import type { AlbumFilter } from '../lib/catalog/filter.ts';
 import { loadConfig } from '../lib/config/config.ts';
 import { LanceCorpus } from '../lib/lance/lance-corpus.ts';
 import { lanceLocation, type LanceLocation } from '../lib/lance/lance-location.ts';
@@ -86,26 +86,30 @@ async function makeSet(dir: string, from: number, end: number, draw: number): Pr
   await writeFlatIndex(index, { dimension, size: end - from }, madeUpVectors(end - from, draw));
 }
 
+type MadeUp = ReturnType<typeof record>;
+
+const passes = (album: MadeUp, { genres: wanted, yearMin, yearMax, ...filter }: AlbumFilter) =>
+  (wanted?.includes(album.genre) ?? true) &&
+  album.release_year >= (yearMin ?? 0) &&
+  album.release_year <= (yearMax ?? Infinity) &&
+  album.score >= (filter.scoreMin ?? 0) &&
+  (filter.bestNewMusic !== true || album.best_new_music === 1);
+
 /** The k nearest albums of each query under each filter, by comparing all: ids. */
 async function truth(set: string, asked: readonly Float32Array[]): Promise<number[][][]> {
   const path = join(flags.dir, 'truth.json');
   if (existsSync(path)) return JSON.parse(await readFile(path, 'utf8')) as number[][][];
   const best = filters.map(() => asked.map(() => [] as { id: number; similarity: number }[]));
-  const matchers = filters.map(([, filter]) => albumMatcher(filter));
   let row = 0;
   for await (const block of readFlatIndex(join(set, 'album_covers.index')))
     for (let at = 0; at < block.length; at += dimension, row += 1) {
-      const { local_id: id, genre, release_year, score, best_new_music } = record(row);
-      const album = {
-        ...{ id, genre, score, releaseYear: release_year, bestNewMusic: best_new_music === 1 },
-        ...{ artist: null, albumName: null, label: null, reviewer: null, coverUrl: null },
-        filename: null,
-      };
-      const passed = matchers.map((matches) => matches(album));
+      const album = record(row);
+      const id = album.local_id;
+      const passed = filters.map(([, filter]) => passes(album, filter));
       for (const [q, query] of asked.entries()) {
         const similarity = innerProduct(query, block, at);
-        for (const [f, passes] of passed.entries()) {
-          const list = passes ? best[f]?.[q] : undefined;
+        for (const [f, isIn] of passed.entries()) {
+          const list = isIn ? best[f]?.[q] : undefined;
           if (!list || (list.length === k && similarity <= (list[k - 1]?.similarity ?? 0)))
             continue;
           list.push({ id, similarity });

@@ -189,7 +189,7 @@ export function createServices(
       const { place } = await assets();
       throw new AppError(
         'assets_inconsistent',
-        `The model in ${place} gives embeddings of ${String(pool.dimension)} dimensions but ${indexName} holds vectors of ${String(dimension)}.`,
+        `The model in ${place} gives embeddings of ${String(pool.dimension)} dimensions but ${config.catalogUri ?? indexName} holds vectors of ${String(dimension)}.`,
       );
     } catch (error) {
       await pool.close();

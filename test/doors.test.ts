@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { contractCases, json, type Case } from './support/cases.ts';
+import { contractCases, json } from './support/cases.ts';
+import { checkCase as check } from './support/check-case.ts';
 import {
   httpDoor,
   lambdaDoor,
@@ -15,25 +16,6 @@ const cases = await contractCases();
 const { env, remove } = cleanEnvironment();
 Object.assign(process.env, env, { LOG_LEVEL: 'silent', IDENTIFY: 'true' });
 process.on('exit', remove);
-
-const check = async (door: Door, { request, status, code, detail, check: more }: Case) => {
-  const response = await door(request);
-  assert.equal(response.status, status, response.body.subarray(0, 500).toString());
-  assert.ok(response.headers['x-request-id'], 'the response carries a request id');
-  if (code !== undefined) {
-    assert.match(response.headers['content-type'] ?? '', /^application\/problem\+json/);
-    const problem = json(response);
-    assert.equal(problem['code'], code);
-    assert.equal(problem['status'], status);
-    assert.equal(problem['request_id'], response.headers['x-request-id']);
-    assert.match(String(problem['detail']), detail ?? /./);
-    assert.equal(response.headers['cache-control'], 'no-store');
-    for (const ofContent of ['etag', 'last-modified'])
-      assert.equal(response.headers[ofContent], undefined, ofContent);
-    assert.match(String(problem['detail']), /^[^\n]{10,400}$/, 'one sentence, no stack');
-  }
-  more?.(response);
-};
 
 /** Checks that a cover is answered with 304 if the client has it, and sent whole if not. */
 const checkNotModified = async (door: Door) => {

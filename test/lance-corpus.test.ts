@@ -19,6 +19,7 @@ import {
   lanceSkip,
   madeUpAlbum,
   madeUpVector,
+  passes,
   writeMadeUpSet,
 } from './support/lance.ts';
 
@@ -46,7 +47,7 @@ function nearestOf(
     (scoreMin === undefined || (score !== null && score >= scoreMin)) &&
     (bestNewMusic === undefined || album.bestNewMusic === bestNewMusic);
   return rows
-    .filter((row) => matches(madeUpAlbum(row)))
+    .filter((row) => passes(madeUpAlbum(row), filter))
     .map((row) => ({
       id: madeUpAlbum(row).id,
       similarity: vectorOf(row, query.length).reduce(

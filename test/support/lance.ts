@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import type { Album } from '../../lib/catalog/album.ts';
+import type { AlbumFilter } from '../../lib/catalog/filter.ts';
 import { writeFlatIndex } from '../../pipeline/indexing/flat-file.ts';
 
 /** Why tests of LanceDB are skipped, or `false` if it is installed. */
@@ -32,6 +33,22 @@ export const madeUpAlbum = (row: number): Album => ({
   coverUrl: row % 3 === 1 ? `https://covers.example/${String(row)}` : null,
   filename: `album_${String(3 * row + 1)}.jpg`,
 });
+
+/** Whether an album satisfies a filter, as the API documents it. */
+export function passes(
+  { genre, releaseYear, score, bestNewMusic }: Album,
+  filter: AlbumFilter,
+): boolean {
+  const { genres, yearMin = -Infinity, yearMax = Infinity, scoreMin } = filter;
+  const wanted = genres?.map((one) => one.toLowerCase());
+  const anyYear = filter.yearMin === undefined && filter.yearMax === undefined;
+  return (
+    (wanted?.some((one) => genre?.toLowerCase().split(' / ').includes(one)) ?? true) &&
+    (anyYear || (releaseYear !== null && releaseYear >= yearMin && releaseYear <= yearMax)) &&
+    (scoreMin === undefined || (score !== null && score >= scoreMin)) &&
+    (filter.bestNewMusic === undefined || bestNewMusic === filter.bestNewMusic)
+  );
+}
 
 /** A repeatable embedding of length 1. */
 export function madeUpVector(row: number, dimension: number): Float32Array {
