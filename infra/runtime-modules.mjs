@@ -64,7 +64,9 @@ if (target === undefined) {
   process.exit(2);
 }
 const seen = new Set();
-for (const name of [...external, 'aws-lambda-ric']) copyWithNeeds(name, target, seen);
+// Arrow is what LanceDB expects beside it; both are there only if asked for.
+const beside = existsSync(join(modules, '@lancedb/lancedb')) ? ['apache-arrow'] : [];
+for (const name of [...external, 'aws-lambda-ric', ...beside]) copyWithNeeds(name, target, seen);
 for (const path of useless) rmSync(join(target, path), { recursive: true, force: true });
 pruneOnnxRuntime(target);
 console.log(

@@ -90,6 +90,17 @@ describe('the settings', () => {
     assert.deepEqual(other.findings, []);
   });
 
+  test('a LanceDB table is read below the prefix by what reads the index', () => {
+    const other = new Synthesis({ lance: 'true', assetsPrefix: 'v2' });
+    has(at(other.functionNamed('search-by-text'), 'Environment', 'Variables'), {
+      CATALOG_URI: 'lance+s3://<BucketsAssets>/v2/table',
+    });
+    const allowed = other.allowed('search-by-text').join();
+    assert.ok(allowed.includes(`${assets}/v2/table/*`), allowed);
+    assert.ok(!made.allowed('search-by-text').join().includes('table'));
+    assert.deepEqual(other.findings, []);
+  });
+
   for (const { given, says } of [
     {
       given: { architecture: 'mips' },

@@ -37,11 +37,12 @@ const notInImage = [
 export const runtimeImage = (
   scope: Construct,
   directory: string,
-  { architecture }: Settings,
+  { architecture, lance }: Settings,
 ): DockerImageAsset =>
   new DockerImageAsset(scope, 'Image', {
     directory,
     target: 'runtime',
+    ...(lance && { buildArgs: { LANCE: 'true' } }),
     platform: architecture === 'arm64' ? Platform.LINUX_ARM64 : Platform.LINUX_AMD64,
     ignoreMode: IgnoreMode.DOCKER,
     exclude: notInImage,

@@ -67,6 +67,8 @@ const schema = z.object({
     .regex(/^arn:aws:acm:us-east-1:\d{12}:certificate\/[\w-]+$/)
     .describe('the ARN of a certificate in us-east-1 (where CloudFront looks for it)')
     .optional(),
+  /** Whether the albums are in a LanceDB table below the prefix, instead of in files. */
+  lance: flag.default(false),
   tracing: flag.default(false),
   logLevel: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])

@@ -10,6 +10,9 @@ import { runtimeImage } from './image.ts';
 import { PublicSite } from './public-site.ts';
 import type { Settings } from './settings.ts';
 
+/** Folder of the LanceDB table in the assets bucket, below the prefix. */
+const tableFolder = 'table';
+
 export interface ShazamVisualStackProps extends StackProps {
   readonly settings: Settings;
   /** The repository's root, from which the image is built. */
@@ -41,6 +44,9 @@ export class ShazamVisualStack extends Stack {
       CDN_URL: `${site.url}/images`,
       CLIP_DTYPE: 'q8',
       LOG_LEVEL: settings.logLevel,
+      ...(settings.lance && {
+        CATALOG_URI: `lance+${assetsUri}/${tableFolder}`,
+      }),
       ...(settings.apiKeys !== undefined && { API_KEYS: settings.apiKeys }),
     };
     for (const endpoint of endpoints) {
@@ -50,7 +56,9 @@ export class ShazamVisualStack extends Stack {
         environment,
         settings,
       });
-      grantAccess(made.role, endpoint, buckets, settings.assetsPrefix);
+      const table = settings.lance && endpoint.reads.length > 0 ? [`${tableFolder}/*`] : [];
+      const needs = { ...endpoint, reads: [...endpoint.reads, ...table] };
+      grantAccess(made.role, needs, buckets, settings.assetsPrefix);
       entrance.route(endpoint, made.target);
       alarms.watchFunction(endpoint, made.function);
     }
