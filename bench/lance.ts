@@ -197,7 +197,7 @@ async function measure(): Promise<{ first: number; rows: Measured[]; mb: number 
 /** Searches until standard input ends. Every answer must be of one version. */
 async function readOn(): Promise<{ searches: number; versions: number; mixed: number }> {
   const asked = await someQueries();
-  const source = new LanceSource(location, createLogger('silent'), 1);
+  const source = new LanceSource(location, createLogger('silent'), { reloadSeconds: 1 });
   const stop = new AbortController();
   process.stdin
     .on('end', () => {

@@ -55,8 +55,8 @@ export function createServices(
         },
       });
     }
-    const withSet = config.catalogUri === undefined;
-    const found = await locateLocalAssets(config.assets, { withSet });
+    const albumsElsewhere = config.catalogUri !== undefined;
+    const found = await locateLocalAssets(config.assets, { albumsElsewhere });
     if (found.origin === 'starter')
       log.warn(
         { starter_set: true },

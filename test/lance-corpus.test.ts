@@ -38,14 +38,6 @@ function nearestOf(
   filter: AlbumFilter,
   vectorOf = madeUpVector,
 ) {
-  const { genres, yearMin = -Infinity, yearMax = Infinity, scoreMin, bestNewMusic } = filter;
-  const wanted = genres?.map((genre) => genre.toLowerCase());
-  const anyYear = filter.yearMin === undefined && filter.yearMax === undefined;
-  const matches = ({ genre, releaseYear, score, ...album }: Album) =>
-    (!wanted || (genre?.toLowerCase().split(' / ') ?? []).some((one) => wanted.includes(one))) &&
-    (anyYear || (releaseYear !== null && releaseYear >= yearMin && releaseYear <= yearMax)) &&
-    (scoreMin === undefined || (score !== null && score >= scoreMin)) &&
-    (bestNewMusic === undefined || album.bestNewMusic === bestNewMusic);
   return rows
     .filter((row) => passes(madeUpAlbum(row), filter))
     .map((row) => ({

@@ -38,7 +38,7 @@ describe('a LanceDB table in S3', { skip: lanceSkip || s3Skip }, () => {
   test('is imported, searched, changed and verified', async () => {
     const location = locationAt('one');
     await eventsOf(importSet({ dir, location, block: 100 }));
-    const source = new LanceSource(location, createLogger('silent'), 0);
+    const source = new LanceSource(location, createLogger('silent'), { reloadSeconds: 0 });
     const row = 123;
     const [nearest] = await source.corpus.nearest(madeUpVector(row, dimension), {
       ...{ k: 1, filter: { yearMin: 1960 } },
@@ -93,7 +93,7 @@ describe('a LanceDB table in S3', { skip: lanceSkip || s3Skip }, () => {
 
   // The last one: it stops the server.
   test('answers storage_unavailable while the store is down, and what it knows', async () => {
-    const source = new LanceSource(locationAt('one'), createLogger('silent'), 0);
+    const source = new LanceSource(locationAt('one'), createLogger('silent'), { reloadSeconds: 0 });
     assert.equal(await source.corpus.size(), 309);
     server.stop();
     await assert.rejects(source.reload(), { code: 'storage_unavailable' });

@@ -56,13 +56,13 @@ function localAssets(origin: Assets['origin'], place: string, paths: AssetPaths)
 /**
  * Decides once what is served: the user's files if all of them are in `modelsDir`, the starter set if none is.
  *
- * @param options.withSet whether index and metadata are among them; without, there is no starter set either
+ * @param options.albumsElsewhere whether index and metadata are not among the files: then the model alone decides
  * @throws AppError `assets_missing` if only some are present, naming the missing ones (never a silent fallback), if
  *   `modelsDir` is no folder, or if the starter set is not prepared
  */
 export async function locateLocalAssets(
   folders: Config['assets'],
-  { withSet = true } = {},
+  { albumsElsewhere = false } = {},
 ): Promise<Assets> {
   const { modelsDir, imagesDir, starterDir } = folders;
   if ((await stat(modelsDir).catch(() => null))?.isDirectory() !== true)
@@ -79,17 +79,12 @@ export async function locateLocalAssets(
   const names = await modelNames(user.clipDir);
   const ofModel = [...towerFiles(names, 'vision'), ...towerFiles(names, 'text')];
   const wanted = new Set([
-    ...(withSet ? [user.indexPath, user.metadataPath] : []),
+    ...(albumsElsewhere ? [] : [user.indexPath, user.metadataPath]),
     ...ofModel.map((name) => join(user.clipDir, name)),
   ]);
   const missing = await missingOf([...wanted]);
   for (const path of wanted) if (!missing.includes(path)) await refuseLfsPointer(path);
   if (missing.length === 0) return localAssets('user', modelsDir, user);
-  if (!withSet)
-    throw new AppError(
-      'assets_missing',
-      `MODELS_DIR (${modelsDir}) needs the model of CATALOG_URI. Missing: ${missing.join(', ')}.`,
-    );
   if (missing.length < wanted.size)
     throw new AppError(
       'assets_missing',
