@@ -13,7 +13,7 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error
 # LanceDB, only if asked for (docs/lance.md): 160 MB.
 ARG LANCE=
-RUN [ -z "$LANCE" ] || npm install --no-save --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error @lancedb/lancedb@0.31.0
+RUN [ -z "$LANCE" ] || npm install --no-save -P --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error @lancedb/lancedb@0.31.0
 # Lambda's runtime client is C++; it is built against this Node's own headers.
 RUN cd node_modules/aws-lambda-ric \
  && ./scripts/preinstall.sh > /tmp/ric.log 2>&1 \

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdtemp, readdir, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,6 +23,7 @@ import {
   passes,
   writeMadeUpSet,
 } from './support/lance.ts';
+import { root } from './support/requests.ts';
 
 const dimension = 16;
 const rowsTo = (end: number, from = 0) => Array.from({ length: end - from }, (_, i) => from + i);
@@ -311,4 +313,18 @@ describe('a LanceDB table', { skip: lanceSkip }, () => {
       await rm(other, { recursive: true, force: true });
     }
   });
+});
+
+test('says how to install LanceDB if it is missing', { skip: lanceSkip }, () => {
+  const { status, stdout } = spawnSync(
+    process.execPath,
+    [
+      ...['--require', join(root, 'test', 'support', 'without-lance.cjs')],
+      ...[join(root, 'dist', 'cli', 'shazam-visual.cjs'), 'verify', 'lance:///tmp/none', '--json'],
+    ],
+    { encoding: 'utf8' },
+  );
+  assert.equal(status, 3);
+  assert.match(stdout, /"code":"invalid_config"/);
+  assert.match(stdout, /not installed: run npm install .*@lancedb\/lancedb@0\.31\.0/);
 });

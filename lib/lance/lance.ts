@@ -10,8 +10,8 @@ export type ArrowTable = Arrow.Table;
 /** Albums in each part of the index of embeddings: a search visits some of the parts. */
 export const albumsInPart = 4096;
 
-/** The release that is tested; newer ones have other dependencies. */
-const release = '0.31.0';
+/** The release that is tested; newer ones have other dependencies. `-P`: it is a package for development here. */
+const howToInstall = 'npm install --no-save -P --omit=dev @lancedb/lancedb@0.31.0';
 
 /** LanceDB and its Arrow. Loaded on first use, since the package is optional. The only importer. */
 export const loadLance = lazy(async () => {
@@ -24,7 +24,7 @@ export const loadLance = lazy(async () => {
   } catch (cause) {
     throw new AppError(
       'invalid_config',
-      `A lance:// catalog needs LanceDB, which is not installed: run npm install @lancedb/lancedb@${release}.`,
+      `A lance:// catalog needs LanceDB, which is not installed: run ${howToInstall}`,
       { cause },
     );
   }
