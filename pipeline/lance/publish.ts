@@ -50,7 +50,8 @@ export async function* publish(
   if (served === undefined) await tags.create(servedTag, version);
   else await tags.update(servedTag, version);
   yield { type: 'served', place, version, albums: statistics.totalAlbums };
-  await table.optimize({ cleanupOlderThan: new Date(Date.now() - keptMs) });
+  const kept = behind === undefined ? 0 : keptMs; // nobody uses the steps to the first version
+  await table.optimize({ cleanupOlderThan: new Date(Date.now() - kept) });
 }
 
 /** Makes the indexes that are missing. @returns the number of albums that the index of embeddings was trained on */
