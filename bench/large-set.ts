@@ -18,9 +18,9 @@ process.once('SIGINT', () => process.exit(130)); // an exit handler kills the ru
 /** Asks for `/health` all the time. @returns ends it, and gives the longest answer in milliseconds */
 function watchHealth(base: string): () => Promise<number> {
   let longest = 0;
-  let running = true;
+  const ended = new AbortController();
   const watching = (async () => {
-    while (running) {
+    while (!ended.signal.aborted) {
       const start = performance.now();
       const answered = await fetch(`${base}/health`).then(
         () => true,
@@ -31,7 +31,7 @@ function watchHealth(base: string): () => Promise<number> {
     }
   })();
   return async () => {
-    running = false;
+    ended.abort();
     await watching;
     return longest;
   };

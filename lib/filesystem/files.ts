@@ -72,6 +72,6 @@ export async function replaceFile(path: string, content: string | Uint8Array): P
 /** The checksum of a file, in hex. */
 export async function hashFile(path: string, algorithm: 'sha256' | 'md5'): Promise<string> {
   const hash = createHash(algorithm);
-  await pipeline(createReadStream(path), hash);
+  await pipeline(createReadStream(path, { highWaterMark: 2 ** 20 }), hash);
   return hash.digest('hex');
 }
