@@ -9,6 +9,7 @@ import { LanceSource } from './lance/lance-source.ts';
 import type { Corpus, CorpusSource } from './search/corpus.ts';
 import { FileCorpus, fileSource } from './search/file-corpus.ts';
 import { AppError } from './errors.ts';
+import { isNewer } from './filesystem/files.ts';
 import { assertDescribed, readManifestFile } from './assets/manifest.ts';
 import { FeatureIndex } from './identify/feature-index.ts';
 import { canIdentify } from './identify/native.ts';
@@ -80,8 +81,9 @@ export function createServices(
           ? Catalog.open(await metadata())
           : Catalog.openCompact(compact));
         if (compact !== null) await assertDescribed(described, compactName, compact);
-        // In a folder, the list itself may have been changed by hand.
-        if (compact === null || covers.kind === 'folder')
+        // In a folder, the list itself may have been changed by hand since its compact form was made.
+        const isBeside = compact !== null && covers.kind === 'folder';
+        if (compact === null || (isBeside && (await isNewer(await metadata(), compact))))
           await assertDescribed(described, metadataName, await metadata());
         for (const issue of opened.issues) log.warn(issue);
         return opened;

@@ -1,16 +1,31 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import {
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { after, before, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { compactName, metadataName } from '../lib/assets/assets.ts';
+import { compactName, indexName, metadataName } from '../lib/assets/assets.ts';
+import { digestFile } from '../lib/assets/manifest.ts';
 import { AlbumColumnsBuilder, chunkSize } from '../lib/catalog/album-columns.ts';
 import { Catalog } from '../lib/catalog/catalog.ts';
 import { parsePandasJson } from '../lib/catalog/pandas-json.ts';
 import { RowTable } from '../lib/catalog/row-table.ts';
+import { loadConfig } from '../lib/config/config.ts';
+import { createLogger } from '../lib/log.ts';
+import { createServices } from '../lib/services.ts';
 import { inTurns } from '../lib/concurrency/in-turns.ts';
+import { starter } from './support/requests.ts';
+import { writeFlatIndex } from '../pipeline/indexing/flat-file.ts';
 import { FileSet } from '../pipeline/indexing/file-set.ts';
 import { joinRows } from '../pipeline/indexing/metadata-file.ts';
 import { writeCompactFile } from '../pipeline/indexing/write-compact.ts';
@@ -363,4 +378,52 @@ test('RowTable finds every id among colliding ones, and no other', async () => {
   const table = await RowTable.build(builder.build());
   for (const [row, id] of ids.entries()) assert.equal(table.rowOf(id), row);
   for (const id of [3, 64, 2 ** 34, 2 ** 53, -1, 0.5]) assert.equal(table.rowOf(id), undefined);
+});
+
+test('the service reads the compact form that the manifest lists, unless the list was changed since', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'compact-served-'));
+  const [listPath, compactPath] = [join(dir, metadataName), join(dir, compactName)];
+  const indexPath = join(dir, indexName);
+  try {
+    await writeFile(listPath, '[{"local_id": 7, "artist": "In the list"}]');
+    const compactFrom = join(dir, 'other.json');
+    await writeFile(compactFrom, '[{"local_id": 7, "artist": "In the compact form"}]');
+    await writeCompactFile(compactPath, await Catalog.open(compactFrom));
+    await writeFlatIndex(
+      indexPath,
+      { dimension: 2, size: 1 },
+      Readable.from([Float32Array.of(1, 0)]),
+    );
+    await symlink(starter.clipDir, join(dir, 'clip'));
+    const names = [metadataName, compactName, indexName];
+    const digests = await Promise.all(names.map((name) => digestFile(join(dir, name))));
+    const index = { type: 'Flat', metric: 'inner_product', dimension: 2, vectors: 1 };
+    const manifest = (files: object) =>
+      writeFile(
+        join(dir, 'manifest.json'),
+        JSON.stringify({
+          ...{ format: 1, model: { name: 'm', dtype: 'q8', files: {} }, preprocessing: {} },
+          ...{ index, skipped: [], files },
+        }),
+      );
+    const files = Object.fromEntries(names.map((name, i) => [name, digests[i]]));
+    const artist = async () => {
+      const config = loadConfig({ MODELS_DIR: dir, IMAGES_DIR: dir });
+      const { corpus } = createServices(config, createLogger('silent'));
+      return (await corpus.album(7))?.artist;
+    };
+    await manifest(files);
+    assert.equal(await artist(), 'In the compact form');
+    await manifest({ ...files, [compactName]: undefined });
+    assert.equal(await artist(), 'In the list');
+    await manifest(files);
+    await writeFile(listPath, '[{"local_id": 7, "artist": "By hand"}]');
+    await utimes(listPath, new Date(), new Date(Date.now() + 5000));
+    await assert.rejects(artist(), {
+      code: 'assets_inconsistent',
+      message: /metadata_final\.json is not/,
+    });
+  } finally {
+    await rm(dir, { recursive: true });
+  }
 });

@@ -79,7 +79,7 @@ describe('album lists in common formats', () => {
       const catalog = await open(content);
       assert.equal(catalog.size, 2);
       assert.deepEqual(about(catalog), album);
-      assert.deepEqual(catalog.ids(), [3, 4]);
+      assert.deepEqual([...catalog.ids()], [3, 4]);
       assert.deepEqual(catalog.issues, []);
       // the command line copies the rows as written
       const rows: object[] = [];

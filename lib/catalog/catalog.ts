@@ -1,5 +1,5 @@
 import type { Album, DataIssue } from './album.ts';
-import type { AlbumColumns } from './album-columns.ts';
+import { chunkSize, type AlbumColumns } from './album-columns.ts';
 import { readCompactFile } from './compact-file.ts';
 import { isEmptyFilter, markMatching, rowsMatching, type AlbumFilter } from './filter.ts';
 import { genreNotes } from './genre-notes.ts';
@@ -81,8 +81,10 @@ export class Catalog {
   }
 
   /** The public ids, by row. */
-  ids(): number[] {
-    return this.columns.chunks.flatMap(({ ids }) => [...ids]);
+  ids(): Float64Array {
+    const all = new Float64Array(this.size);
+    for (const [i, { ids }] of this.columns.chunks.entries()) all.set(ids, i * chunkSize);
+    return all;
   }
 
   /** The album of a public id, or `undefined`. */

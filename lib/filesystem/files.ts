@@ -53,6 +53,12 @@ export async function writeAt(
   }
 }
 
+/** Whether a file was changed after another one. */
+export async function isNewer(path: string, than: string): Promise<boolean> {
+  const [changed, other] = await Promise.all([stat(path), stat(than)]);
+  return changed.mtimeMs > other.mtimeMs;
+}
+
 /** Writes a whole file and syncs it to disk. */
 export const writeSynced = (path: string, content: string | Uint8Array): Promise<void> =>
   writeFile(path, content, { flush: true });

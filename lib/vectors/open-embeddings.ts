@@ -19,7 +19,7 @@ const sampleSize = 100_000;
  */
 export async function openEmbeddings(
   path: string,
-  albumIds: readonly number[] | Promise<readonly number[]>,
+  albumIds: ArrayLike<number> | Promise<ArrayLike<number>>,
 ): Promise<{ index: VectorIndex; warnings: string[] }> {
   const opening = VectorIndex.open(path);
   try {
@@ -50,7 +50,7 @@ export async function openEmbeddings(
 export async function prepareEmbeddings(
   index: VectorIndex,
   path: string,
-  albumIds: readonly number[],
+  albumIds: ArrayLike<number>,
 ): Promise<string[]> {
   if (index.size !== albumIds.length)
     throw new AppError(
@@ -79,10 +79,10 @@ async function trySearch(index: VectorIndex, path: string): Promise<void> {
 }
 
 /** Maps vectors to rows if the file identifies them by ids. */
-function orderRows(index: VectorIndex, path: string, albumIds: readonly number[]): void {
+function orderRows(index: VectorIndex, path: string, albumIds: ArrayLike<number>): void {
   const { ids } = index;
   if (!ids) return;
-  const rowOf = new Map(albumIds.map((id, row) => [id, row]));
+  const rowOf = new Map(Array.from(albumIds, (id, row) => [id, row]));
   const asRows = (row: (id: number) => number | undefined): Int32Array | null => {
     const rows = Int32Array.from(ids, (id) => row(id) ?? -1);
     const once = new Set(rows);

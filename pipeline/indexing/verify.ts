@@ -207,7 +207,9 @@ async function* checkFeatures(dir: string, catalog: Catalog): AsyncGenerator<Ver
   const { value: index, failure } = await attempt('features', () => FeatureIndex.open(path));
   if (failure) yield failure;
   if (!index) return;
-  const plain = catalog.ids().filter((_, row) => row < index.size && !index.isIdentifiable(row));
+  const plain = [...catalog.ids()].filter(
+    (_, row) => row < index.size && !index.isIdentifiable(row),
+  );
   const { size } = index;
   index.close();
   if (size !== catalog.size)

@@ -42,7 +42,7 @@ export async function* buildTable(options: TableBuildOptions): AsyncGenerator<Ta
 export async function* addToTable(options: TableBuildOptions): AsyncGenerator<TableBuildEvent> {
   const { location, workDir, metadataPath, modelDir, signal } = options;
   const given = await Catalog.open(metadataPath);
-  const { about, present } = await presentIds(location, given.ids());
+  const { about, present } = await presentIds(location, [...given.ids()]);
   const { model } = await identifyModel(modelDir, about.model?.dtype ?? options.dtype);
   if (about.model && JSON.stringify(about.model.files) !== JSON.stringify(model.files))
     throw new AppError(
