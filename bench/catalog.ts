@@ -2,8 +2,6 @@
 // stays in memory, and how long filters take.
 // usage: npx tsx bench/catalog.ts METADATA_FILE [--n 5] [--copies 1]       (--copies 39: a million albums)
 // Exits with status 1 if a limit is exceeded.
-import { once } from 'node:events';
-import { createWriteStream } from 'node:fs';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,9 +10,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Catalog } from '../lib/catalog/catalog.ts';
 import type { AlbumFilter } from '../lib/catalog/filter.ts';
-import { parsePandasJson } from '../lib/catalog/pandas-json.ts';
-import { readRows } from '../pipeline/indexing/metadata-file.ts';
+import { writeRows } from '../pipeline/indexing/metadata-file.ts';
 import { writeCompactFile } from '../pipeline/indexing/write-compact.ts';
+import { copiedAlbums } from './copied-albums.ts';
 import { machine, median } from './machine.ts';
 
 const { values, positionals } = parseArgs({
@@ -35,28 +33,6 @@ const filterLimitMs = 5;
 const folder = await mkdtemp(join(tmpdir(), 'catalog-bench-'));
 const compactPath = join(folder, 'list.arrow');
 let missed = false;
-
-/** Writes the albums several times, with ids and names of their own. */
-async function writeCopies(from: string, path: string): Promise<void> {
-  const rows: object[] = [];
-  for await (const group of readRows(from))
-    for (const row of group) rows.push(parsePandasJson(row) as object);
-  const out = createWriteStream(path);
-  for (let copy = 0; copy < copies; copy += 1)
-    for (const [i, row] of rows.entries()) {
-      const id = copy * rows.length + i;
-      const named = row as { artist?: unknown; album_name?: unknown };
-      const text = JSON.stringify({
-        ...row,
-        ...{ local_id: id, filename: `album_${String(id)}.jpg` },
-        artist: typeof named.artist === 'string' ? `${named.artist} ${String(copy)}` : named.artist,
-        album_name: `${String(named.album_name)} ${String(copy)}`,
-      });
-      if (!out.write(`${id === 0 ? '[' : ','}\n${text}`)) await once(out, 'drain');
-    }
-  out.end(']');
-  await once(out, 'close');
-}
 
 async function measure(name: string, path: string, open: () => Promise<Catalog>, limit: number) {
   const taken: number[] = [];
@@ -82,7 +58,7 @@ async function measure(name: string, path: string, open: () => Promise<Catalog>,
 
 try {
   const path = copies > 1 ? join(folder, 'list.json') : given;
-  if (copies > 1) await writeCopies(given, path);
+  if (copies > 1) await writeRows(path, copiedAlbums(given, copies));
   const isLarge = copies > 1;
   const list = await measure('JSON', path, () => Catalog.open(path), isLarge ? Infinity : limitMs);
   if (!list) throw new Error('--n is to be 1 or more');

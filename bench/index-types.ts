@@ -1,5 +1,5 @@
 // Bytes, memory, speed, recall and build time of index types, as the table of docs/index-types.md.
-// usage: npx tsx bench/index-types.ts [--sizes 25000,100000,1000000] [--types auto,Flat,SQ8] [--folder DIR] [--write]
+// usage: npx tsx bench/index-types.ts [--sizes 25000,100000,1000000] [--types 'auto Flat SQ8'] [--folder DIR] [--write]
 // The vectors are made up (made-up-vectors.ts); recall is measured with 200 others of the same kind, not with those that
 // the build chooses the effort by. Each index is opened in a process of its own, whose memory grows by the index.
 // Folder: keeps vectors and indexes between runs (a million take 2 GB and more). Write: replaces the table in the docs.
@@ -37,7 +37,7 @@ interface Truth {
 const { values } = parseArgs({
   options: {
     sizes: { type: 'string', default: '25000,100000,1000000' },
-    types: { type: 'string', default: 'auto,Flat,SQ8' },
+    types: { type: 'string', default: 'auto Flat SQ8' },
     folder: { type: 'string' },
     write: { type: 'boolean', default: false },
     search: { type: 'string' },
@@ -153,7 +153,7 @@ async function table(folder: string): Promise<string> {
   for (const size of values.sizes.split(',').map(Number)) {
     const { flat, truth } = await prepare(folder, size);
     const built = new Set<string>();
-    for (const asked of values.types.split(',')) {
+    for (const asked of values.types.split(' ')) {
       const path = join(folder, `${String(size)}-${asked}.index`);
       const { type, seconds } = await build(path, flat, asked, size);
       if (built.has(type)) continue;

@@ -3,6 +3,8 @@
  * event loop, as the longest answer of `/health` meanwhile.
  *
  *     MODELS_DIR=… CLIP_DTYPE=q8 npx tsx bench/large-set.ts [--n 30]
+ *
+ * bench/make-large-set.ts makes one, to which a model (`clip`) is added.
  */
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
