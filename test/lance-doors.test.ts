@@ -1,20 +1,22 @@
+import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { lanceLocation } from '../lib/lance/lance-location.ts';
 import { importSet } from '../pipeline/lance/import-set.ts';
-import { contractCases } from './support/cases.ts';
+import { contractCases, json } from './support/cases.ts';
 import { checkCase } from './support/check-case.ts';
 import { httpDoor, lambdaDoors } from './support/doors.ts';
 import { eventsOf, lanceSkip } from './support/lance.ts';
-import { starter } from './support/requests.ts';
+import { get, starter, starterIds } from './support/requests.ts';
 import { cleanEnvironment, startServer, type ServerProcess } from './support/server.ts';
 
 /** A table has no features, so that nothing is recognised in pictures. */
 const needFeatures = new Set([
   'a cover is identified, with its outline',
   'no album is identified in a picture of none',
+  'GET /health tells what is loaded',
 ]);
 
 const cases = (await contractCases()).filter(({ name }) => !needFeatures.has(name));
@@ -42,6 +44,14 @@ describe('the starter set in a LanceDB table', { skip: lanceSkip }, () => {
     before(async () => (server = await startServer({ CATALOG_URI: catalogUri })));
     after(() => server.stop());
     for (const one of cases) test(one.name, () => checkCase(httpDoor(server.url), one));
+    test('GET /health tells what is loaded, and that nothing is recognised', async () => {
+      const body = json(await httpDoor(server.url)(get('/health')));
+      assert.equal(body['identification'], false);
+      assert.equal(body['albums_indexed'], starterIds().length);
+      const loaded = { image_encoder: true, text_encoder: true, index: true, catalog: true };
+      assert.deepEqual(body['models_loaded'], loaded);
+      assert.deepEqual(body['catalog_issues'], []);
+    });
   });
 
   for (const [name, door] of Object.entries(lambdaDoors))
