@@ -240,6 +240,7 @@ test('encodes a repeated query once: another page, or the same words with other 
 describe('the lifecycle of the process', () => {
   test('logs each stage with its duration, the use of the starter set, and one line per request', async () => {
     const server = await startServer();
+    await server.logged((line) => line['stage'] === 'names'); // built once the server is ready
     const stages = server.log.filter((line) => line.msg === 'loaded').map((line) => line['stage']);
     assert.deepEqual(stages.sort(), [
       'catalog',
