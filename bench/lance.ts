@@ -1,10 +1,11 @@
 // A LanceDB table of many made-up albums: recall, milliseconds and memory, unfiltered and filtered, and readers during a
 // change.
-// usage: npx tsx bench/lance.ts [--albums 1000000] [--dir /tmp/lance-bench] [--uri lance+s3://bucket/prefix]
+// usage: npx tsx bench/lance.ts [--albums 1000000] [--dir DIR] [--uri lance+s3://bucket/prefix]
 //        --dir keeps the set and the local table between runs. For --uri, set AWS_ENDPOINT_URL_S3 and the keys of a server.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, open, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -23,7 +24,7 @@ import { machine, median, quantile, root } from './machine.ts';
 const { values: flags } = parseArgs({
   options: {
     albums: { type: 'string', default: '1000000' },
-    dir: { type: 'string', default: '/tmp/lance-bench' },
+    dir: { type: 'string', default: join(tmpdir(), 'lance-bench') },
     uri: { type: 'string' },
     /** Internal: measure, or read until told to stop, in a process of its own. */
     child: { type: 'string' },

@@ -29,7 +29,7 @@ export interface NameSearchOptions {
 }
 
 /** Longest query in characters, and most words of it; the rest is ignored. */
-const [longestQuery, mostWords] = [200, 8];
+export const [longestQuery, mostWords] = [200, 8];
 
 /** Share of the words that an album must have if none has all. */
 const shareOfWords = 2 / 3;

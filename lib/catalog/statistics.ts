@@ -36,28 +36,44 @@ export async function catalogStatistics(columns: AlbumColumns): Promise<CatalogS
       if (bitAt(chunk.bestNewMusic, at)) bestNewMusic += 1;
     await nextTurn();
   }
-  const genres = genreCounts(
-    columns.genreNames.map((name, code) => [name, albumsOf[code] ?? 0] as const).slice(1), // the first stands for none
-  );
+  return summarise({
+    albums: columns.size,
+    // the first genre stands for none
+    albumsOf: columns.genreNames.map((name, code) => [name, albumsOf[code] ?? 0] as const).slice(1),
+    ...{ first, last, sum, scored, bestNewMusic },
+  });
+}
+
+/** What is counted of the albums, wherever they are stored. */
+interface Counts {
+  albums: number;
+  /** Numbers of albums by genre as written, e.g. `Electronic / Rock`. */
+  albumsOf: Iterable<readonly [string, number]>;
+  /** Years, the last before the first if no album has one. */
+  first: number;
+  last: number;
+  /** Sum and number of the scores. */
+  sum: number;
+  scored: number;
+  bestNewMusic: number;
+}
+
+export function summarise(counts: Counts): CatalogStatistics {
+  const { first, last, sum, scored } = counts;
+  const genres = genreCounts(counts.albumsOf);
   return {
-    totalAlbums: columns.size,
+    totalAlbums: counts.albums,
     topGenres: genres.slice(0, 10),
     genres,
     firstYear: first > last ? null : first,
     lastYear: first > last ? null : last,
     meanScore: scored === 0 ? null : Math.round((100 * sum) / scored) / 100,
-    bestNewMusic,
+    bestNewMusic: counts.bestNewMusic,
   };
 }
 
-/**
- * Every genre with its number of albums: most albums first, then by name.
- *
- * @param albumsOf numbers of albums by genre as written, e.g. `Electronic / Rock`
- */
-export function genreCounts(
-  albumsOf: Iterable<readonly [string, number]>,
-): CatalogStatistics['genres'] {
+/** Every genre with its number of albums: most albums first, then by name. */
+function genreCounts(albumsOf: Counts['albumsOf']): CatalogStatistics['genres'] {
   const counts = new Map<string, number>();
   for (const [written, albums] of albumsOf)
     for (const genre of genresIn(written)) counts.set(genre, (counts.get(genre) ?? 0) + albums);

@@ -1,7 +1,8 @@
 import leven from 'leven';
 
 /** Wrong characters that are forgiven in a word; two swapped neighbours are one. */
-const mostErrors = (length: number) => (length < 4 || length > 24 ? 0 : length < 6 ? 1 : 2);
+export const mostErrors = (length: number): number =>
+  length < 4 || length > 24 ? 0 : length < 6 ? 1 : 2;
 
 /** Longest term in code units; longer words are cut. A query is not longer. */
 export const longestTerm = 200;

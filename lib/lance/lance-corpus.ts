@@ -2,8 +2,9 @@ import { LRUCache } from 'lru-cache';
 import type { Album } from '../catalog/album.ts';
 import type { AlbumFilter } from '../catalog/filter.ts';
 import { genreNotes } from '../catalog/genre-notes.ts';
-import { NameIndex } from '../catalog/name-index.ts';
+import { longestQuery, mostWords, NameIndex } from '../catalog/name-index.ts';
 import { nameWords } from '../catalog/name-words.ts';
+import { mostErrors } from '../catalog/terms.ts';
 import { AlbumColumnsBuilder } from '../catalog/album-columns.ts';
 import type { CatalogStatistics } from '../catalog/statistics.ts';
 import { lazy, type Lazy } from '../concurrency/lazy.ts';
@@ -11,6 +12,7 @@ import { AppError } from '../errors.ts';
 import type {
   Corpus,
   CorpusState,
+  FilterOptions,
   Identified,
   NameSearch,
   NearestOptions,
@@ -43,8 +45,6 @@ const timeoutMs = 20_000;
 
 /** Albums that match a text, among which the best are found. */
 const nameCandidates = 400;
-/** Longest query in characters, and most words of it, as in `NameIndex`. */
-const [longestQuery, mostWords] = [200, 8];
 
 interface Opened {
   table: LanceTable;
@@ -155,7 +155,7 @@ export class LanceCorpus implements Corpus {
   async similarities(
     embedding: Float32Array,
     ids: readonly number[],
-    { filter, signal }: { filter: AlbumFilter; signal?: AbortSignal | undefined },
+    { filter, signal }: FilterOptions,
   ): Promise<ReadonlyMap<number, number>> {
     if (ids.length === 0) return new Map();
     return this.#read(signal, async ({ table, genres }) => {
@@ -221,7 +221,7 @@ export class LanceCorpus implements Corpus {
   #named(
     wanted: readonly (readonly string[])[],
     { fuzzy, every }: (typeof manners)[number],
-    { filter, signal }: { filter: AlbumFilter; signal?: AbortSignal | undefined },
+    { filter, signal }: FilterOptions,
   ): Promise<Album[]> {
     return this.#read(signal, async ({ table, genres }) => {
       const { lancedb } = await loadLance();
@@ -234,7 +234,7 @@ export class LanceCorpus implements Corpus {
             every ? Occur.Must : Occur.Should,
             new MatchQuery(terms.join(' '), 'terms', {
               operator: Operator.Or,
-              ...(fuzzy && { fuzziness: mostErrors(spellings[0] ?? ''), prefixLength: 1 }),
+              ...(fuzzy && { fuzziness: mostErrors(spellings[0]?.length ?? 0), prefixLength: 1 }),
             }),
           ] as [typeof Occur.Must, InstanceType<typeof MatchQuery>];
         },
@@ -283,9 +283,6 @@ const manners = [
   { fuzzy: true, every: true },
   { fuzzy: true, every: false },
 ] as const;
-
-/** Wrong characters that are forgiven in a word, as in `NameIndex`. */
-const mostErrors = ({ length }: string) => (length < 4 || length > 24 ? 0 : length < 6 ? 1 : 2);
 
 /** The newest version of a table, served or not. @throws as LanceDB */
 export async function openTable({ database, storageOptions }: LanceLocation): Promise<LanceTable> {

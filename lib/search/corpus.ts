@@ -18,7 +18,7 @@ export interface Identified extends Pick<Finding, 'points' | 'outline'> {
   alternatives: Album[];
 }
 
-interface FilterOptions {
+export interface FilterOptions {
   filter: AlbumFilter;
   /** Aborted when the client no longer waits: work that has not started is then skipped. */
   signal?: AbortSignal | undefined;

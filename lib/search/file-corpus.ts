@@ -15,6 +15,7 @@ import type {
   Corpus,
   CorpusSource,
   CorpusState,
+  FilterOptions,
   Identified,
   NameSearch,
   NearestOptions,
@@ -112,7 +113,7 @@ export class FileCorpus implements Corpus {
   async similarities(
     embedding: Float32Array,
     ids: readonly number[],
-    { filter, signal }: { filter: AlbumFilter; signal?: AbortSignal | undefined },
+    { filter, signal }: FilterOptions,
   ): Promise<ReadonlyMap<number, number>> {
     const [catalog, index] = await Promise.all([this.parts.catalog(), this.parts.index()]);
     const matches = catalog.rowMatcher(filter);

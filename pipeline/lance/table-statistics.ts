@@ -1,4 +1,4 @@
-import { genreCounts, type CatalogStatistics } from '../../lib/catalog/statistics.ts';
+import { summarise, type CatalogStatistics } from '../../lib/catalog/statistics.ts';
 import type { LanceTable } from '../../lib/lance/lance.ts';
 
 /** Counts the albums of a table, a batch at a time. */
@@ -20,14 +20,5 @@ export async function tableStatistics(table: LanceTable): Promise<CatalogStatist
     }
     total += batch.numRows;
   }
-  const genres = genreCounts(albumsOf);
-  return {
-    totalAlbums: total,
-    topGenres: genres.slice(0, 10),
-    genres,
-    firstYear: first > last ? null : first,
-    lastYear: first > last ? null : last,
-    meanScore: scored === 0 ? null : Math.round((100 * sum) / scored) / 100,
-    bestNewMusic,
-  };
+  return summarise({ albums: total, albumsOf, first, last, sum, scored, bestNewMusic });
 }
