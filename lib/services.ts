@@ -79,8 +79,7 @@ export function createServices(
         const compact = described?.files[compactName] ? await compactMetadata() : null;
         const opened = await (compact === null
           ? Catalog.open(await metadata())
-          : Catalog.openCompact(compact));
-        if (compact !== null) await assertDescribed(described, compactName, compact);
+          : checkedBeside(Catalog.openCompact(compact), described, compactName, compact));
         // In a folder, the list itself may have been changed by hand since its compact form was made.
         const isBeside = compact !== null && covers.kind === 'folder';
         if (compact === null || (isBeside && (await isNewer(await metadata(), compact))))
@@ -103,9 +102,10 @@ export function createServices(
       'index',
       async () => {
         const path = await (await assets()).index();
+        const described = await manifest();
         const ids = catalog().then((albums) => albums.ids());
-        const { index, warnings } = await openEmbeddings(path, ids);
-        await assertDescribed(await manifest(), indexName, path);
+        const opening = openEmbeddings(path, ids);
+        const { index, warnings } = await checkedBeside(opening, described, indexName, path);
         for (const warning of warnings) log.warn(warning);
         return index;
       },
@@ -236,6 +236,15 @@ export function createServices(
       kept: config.queryCache,
     }),
   };
+}
+
+/** What is opened from a file, once it is also known that the manifest describes this file. */
+async function checkedBeside<T>(opening: Promise<T>, ...file: Parameters<typeof assertDescribed>) {
+  const checking = assertDescribed(...file);
+  checking.catch(() => undefined); // if it can't be opened, that is the error to report
+  const opened = await opening;
+  await checking;
+  return opened;
 }
 
 /**

@@ -62,12 +62,13 @@ async function assemble(name: string, options: Partial<AssembleOptions> = {}) {
 }
 
 test('auto takes Flat up to 100,000 vectors, then an inverted file of about 4√n cells', () => {
-  assert.deepEqual(typesFor('auto', 25_790), ['Flat']);
-  assert.deepEqual(typesFor('auto', 100_000), ['Flat']);
-  assert.deepEqual(typesFor('auto', 100_001), ['IVF1024,SQ8', 'IVF1024,Flat']);
-  assert.deepEqual(typesFor('auto', 1_000_000), ['IVF4096,SQ8', 'IVF4096,Flat']);
-  assert.deepEqual(typesFor('auto', 10_000_000), ['IVF16384,SQ8', 'IVF16384,Flat']);
-  assert.deepEqual(typesFor('SQ8', 1_000_000), ['SQ8']);
+  const types = (size: number) => typesFor('auto', { size, dimension: 512 });
+  assert.deepEqual(types(25_790), ['Flat']);
+  assert.deepEqual(types(100_000), ['Flat']);
+  assert.deepEqual(types(100_001), ['PCA128,IVF1024,SQ8,Refine(SQfp16)', 'IVF1024,Flat']);
+  assert.deepEqual(types(1_000_000), ['PCA128,IVF4096,SQ8,Refine(SQfp16)', 'IVF4096,Flat']);
+  assert.deepEqual(types(10_000_000), ['PCA128,IVF16384,SQ8,Refine(SQfp16)', 'IVF16384,Flat']);
+  assert.deepEqual(typesFor('SQ8', { size: 1_000_000, dimension: 512 }), ['SQ8']);
 });
 
 describe('auto', () => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import {
   mkdir,
   mkdtemp,
@@ -23,6 +24,7 @@ import { RowTable } from '../lib/catalog/row-table.ts';
 import { loadConfig } from '../lib/config/config.ts';
 import { createLogger } from '../lib/log.ts';
 import { createServices } from '../lib/services.ts';
+import { bitAt } from '../lib/bitmap.ts';
 import { inTurns } from '../lib/concurrency/in-turns.ts';
 import { starter } from './support/requests.ts';
 import { writeFlatIndex } from '../pipeline/indexing/flat-file.ts';
@@ -114,11 +116,16 @@ describe('catalog', () => {
   ] as const)
     test(`the filter ${JSON.stringify(filter)} selects rows [${rows.join(', ')}]`, async () => {
       const catalog = await open(dirty);
-      assert.deepEqual([...(catalog.rowsMatching(filter) ?? [])], [...rows]);
+      for (const attempt of ['made', 'kept']) {
+        const bits = catalog.bitsMatching(filter) ?? assert.fail();
+        assert.equal(bits.length, 4, attempt);
+        const selected = Array.from({ length: 32 }, (_, row) => row).filter((row) => bitAt(bits, row)); // prettier-ignore
+        assert.deepEqual(selected, [...rows], attempt);
+      }
     });
 
-  test('an empty filter gives no list of rows', async () => {
-    assert.equal((await open(dirty)).rowsMatching({}), undefined);
+  test('an empty filter selects nothing', async () => {
+    assert.equal((await open(dirty)).bitsMatching({}), undefined);
   });
 
   test('statistics count an album with two genres in both, and include scores of 0', async () => {
@@ -285,7 +292,7 @@ describe('the compact form of a list', () => {
       assertSame(opened, catalog);
       assert.equal(opened.rowOf(2 ** 40), 0);
       const filter = { genres: ['jazz'], yearMin: 1960, scoreMin: 1, bestNewMusic: true };
-      assert.deepEqual(opened.rowsMatching(filter), catalog.rowsMatching(filter));
+      assert.deepEqual(opened.bitsMatching(filter), catalog.bitsMatching(filter));
     });
 
   test('of the real list holds the same albums', { skip: wholeReference.skip }, async () => {
@@ -426,4 +433,25 @@ test('the service reads the compact form that the manifest lists, unless the lis
   } finally {
     await rm(dir, { recursive: true });
   }
+});
+
+describe('checksums', () => {
+  const sizes = [0, 5, 2 ** 20 + 1, 2 ** 24, 2 ** 24 + 1, 2 ** 25 + 7]; // above 16 MiB in a thread
+  for (const size of sizes)
+    test(`of ${String(size)} bytes`, async () => {
+      const folder = await mkdtemp(join(tmpdir(), 'checksum-'));
+      const path = join(folder, 'file');
+      const content = Buffer.alloc(size, 'cover');
+      await writeFile(path, content);
+      assert.deepEqual(await digestFile(path), {
+        bytes: size,
+        sha256: createHash('sha256').update(content).digest('hex'),
+      });
+      await rm(folder, { recursive: true });
+    });
+
+  test('of a folder or nothing reject', async () => {
+    await assert.rejects(digestFile(tmpdir()), { code: 'EISDIR' });
+    await assert.rejects(digestFile(join(tmpdir(), 'nothing here')), { code: 'ENOENT' });
+  });
 });

@@ -42,6 +42,11 @@ const assertBest = async (index: VectorIndex, k: number, rows?: Uint32Array) => 
   const expected = bruteForce(index, rows ?? everyRow);
   const distanceOf = new Map(expected.map(({ row, distance }) => [row, distance]));
   const found = await index.search(query, k, rows);
+  if (rows) {
+    const bits = new Uint32Array(Math.ceil(count / 32));
+    for (const row of rows) bits[row >> 5] = (bits[row >> 5] ?? 0) | (1 << (row & 31));
+    assert.deepEqual(await index.search(query, k, new Uint8Array(bits.buffer)), found);
+  }
   assert.equal(found.rows.length, Math.min(k, expected.length));
   assert.equal(new Set(found.rows).size, found.rows.length);
   for (const [i, row] of found.rows.entries())
@@ -54,6 +59,7 @@ for (const metric of ['inner_product', 'l2'] as const)
     for (const type of [
       ...['Flat', 'SQ8', 'SQ4', 'SQfp16', 'PQ4x4', 'HNSW8', 'HNSW8,SQ8', 'RR100,SQ8'],
       ...['IVF9,Flat', 'IVF9,SQ8', 'IVF9,SQ4', 'IVF9,PQ4x4', 'IVF9_HNSW4,SQ8', 'RR100,IVF9,SQ8'],
+      ...['IVF9,SQfp16', 'SQ4,Refine(SQfp16)', 'PCA50,IVF9,SQ8,Refine(SQfp16)', 'IVF9,SQ8,RFlat'],
     ])
       test(type, async () => {
         const index = await make(type, metric);
@@ -68,11 +74,36 @@ for (const metric of ['inner_product', 'l2'] as const)
         // HNSW and PQ in cells are searched by FAISS, which is not exact there
         if (!/HNSW8|IVF9,(SQ4|PQ)/.test(type)) {
           if (index.cells > 0) index.probes = index.cells;
+          index.candidates = count / 20; // for each result; none is left out
           await assertBest(index, 20);
           await assertBest(index, count + 1);
         }
       });
   });
+
+test('vectors in another order are selected by their rows', async () => {
+  const index = await make('IVF9,Flat', 'inner_product');
+  const rows = Uint32Array.from([2, 64, 65, 400]);
+  const bits = new Uint32Array(Math.ceil(count / 32));
+  for (const row of rows) bits[row >> 5] = (bits[row >> 5] ?? 0) | (1 << (row & 31));
+  index.setRows(Int32Array.from(everyRow, (place) => count - 1 - place));
+  const found = await index.search(query, 10, rows);
+  assert.deepEqual([...found.rows].sort((a, b) => a - b), [...rows]);
+  assert.deepEqual(await index.search(query, 10, new Uint8Array(bits.buffer)), found);
+});
+
+test('more candidates for each result find more of the nearest', async () => {
+  const index = await make('SQ4,Refine(SQfp16)', 'inner_product');
+  const nearest = new Set(bruteForce(index, everyRow).slice(0, 20).map(({ row }) => row)); // prettier-ignore
+  const hits: number[] = [];
+  for (const candidates of [1, 2, 10]) {
+    index.candidates = candidates;
+    const { rows } = await index.search(query, 20);
+    hits.push(rows.filter((row) => nearest.has(row)).length);
+  }
+  assert.ok((hits[0] ?? 20) < 20, String(hits)); // codes of 4 bits confuse some
+  assert.equal(hits[2], 20);
+});
 
 test('fewer probes visit fewer vectors', async () => {
   const index = await make('IVF9,SQ8', 'inner_product');
@@ -97,18 +128,16 @@ for (const type of ['Flat', 'SQ8', 'IVF4,Flat', 'IVF4,SQ8'])
     assert.deepEqual([...(await index.search(query, 2, among)).rows], [9, 30]);
   });
 
-describe('inverted lists in a mapped file', () => {
+describe('codes in a mapped file', () => {
   let folder = '';
-  let path = '';
-  before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'mapped-'));
-    path = join(folder, 'whole');
-    await (await make('IVF9,SQ8', 'inner_product')).write(path);
-  });
+  before(async () => (folder = await mkdtemp(join(tmpdir(), 'mapped-'))));
   after(() => rm(folder, { recursive: true }));
   const map = (from: string) => VectorIndex.open(from, { mapFrom: 1 });
 
-  for (const type of ['IVF9,SQ8', 'IVF9,Flat', 'IVF9,PQ4x4', 'RR100,IVF9,SQ8'])
+  for (const type of [
+    ...['IVF9,SQ8', 'IVF9,Flat', 'IVF9,PQ4x4', 'RR100,IVF9,SQ8', 'SQ8', 'SQfp16', 'SQ4'],
+    ...['PCA50,IVF9,SQ8,Refine(SQfp16)', 'SQ8,Refine(SQfp16)', 'IVF9,SQ8,RFlat'],
+  ])
     test(`${type} gives the same results as in memory`, async () => {
       const file = join(folder, type);
       await (await make(type, 'l2')).write(file);
@@ -119,46 +148,63 @@ describe('inverted lists in a mapped file', () => {
         assert.deepEqual(mapped.vectorOf(row), read.vectorOf(row));
     });
 
-  test('are read into memory before the index is changed or written', async () => {
-    const copy = join(folder, 'copy');
-    await copyFile(path, copy);
-    const index = await map(copy);
-    index.add(query);
-    assert.equal((await index.search(query, 1)).rows[0], count);
-    await index.write(copy);
-    const again = await map(copy);
-    assert.equal(again.size, count + 1);
-    assert.equal((await again.search(query, 1)).rows[0], count);
-    assert.deepEqual(again.vectorOf(5), (await map(path)).vectorOf(5));
-  });
+  for (const type of ['IVF9,SQ8', 'SQ8', 'PCA50,IVF9,SQ8,Refine(SQfp16)'])
+    describe(type, () => {
+      let path = '';
+      before(async () => {
+        path = join(folder, `whole ${type}`);
+        await (await make(type, 'inner_product')).write(path);
+      });
 
-  test('stay what they were when another file takes their place', async () => {
-    const place = join(folder, 'place');
-    await copyFile(path, place);
-    const index = await map(place);
-    const before = await index.search(query, 10, Uint32Array.from(everyRow));
-    await writeFile(join(folder, 'other'), 'something else');
-    await rename(join(folder, 'other'), place);
-    assert.deepEqual(await index.search(query, 10, Uint32Array.from(everyRow)), before);
-  });
+      test('is read into memory before the index is changed or written', async () => {
+        const copy = join(folder, 'copy');
+        await copyFile(path, copy);
+        const index = await map(copy);
+        index.add(query);
+        assert.equal((await index.search(query, 1)).rows[0], count);
+        await index.write(copy);
+        const again = await map(copy);
+        assert.equal(again.size, count + 1);
+        assert.equal((await again.search(query, 1)).rows[0], count);
+        assert.deepEqual(again.vectorOf(5), (await map(path)).vectorOf(5));
+      });
 
-  test('are refused if the file is truncated, or a list is longer than the file', async () => {
-    const whole = await readFile(path);
-    const damaged = join(folder, 'damaged');
-    const assertRefused = async (content: Buffer) => {
-      await writeFile(`${damaged}.new`, content);
-      await rename(`${damaged}.new`, damaged);
-      for (const mapFrom of [1, Infinity])
-        await assert.rejects(VectorIndex.open(damaged, { mapFrom }), { code: 'index_unreadable' });
-    };
-    for (const share of [0.2, 0.5, 0.99])
-      await assertRefused(whole.subarray(0, Math.floor(share * whole.length)));
-    await assertRefused(whole.subarray(0, -1));
-    const sizes = whole.indexOf('full') + 12; // after the number of sizes
-    for (const size of [2n ** 40n, 2n ** 63n, BigInt(count)]) {
-      const content = Buffer.from(whole);
-      content.writeBigUInt64LE(size, sizes);
-      await assertRefused(content);
-    }
-  });
+      test('stays what it was when another file takes its place', async () => {
+        const place = join(folder, 'place');
+        await copyFile(path, place);
+        const index = await map(place);
+        const before = await index.search(query, 10, Uint32Array.from(everyRow));
+        await writeFile(join(folder, 'other'), 'something else');
+        await rename(join(folder, 'other'), place);
+        assert.deepEqual(await index.search(query, 10, Uint32Array.from(everyRow)), before);
+      });
+
+      test('is refused if the file is truncated, or a length exceeds the file', async () => {
+        const whole = await readFile(path);
+        const damaged = join(folder, 'damaged');
+        const assertRefused = async (content: Buffer) => {
+          await writeFile(`${damaged}.new`, content);
+          await rename(`${damaged}.new`, damaged);
+          for (const mapFrom of [1, Infinity])
+            await assert.rejects(
+              VectorIndex.open(damaged, { mapFrom }),
+              { code: 'index_unreadable' },
+              String(mapFrom),
+            );
+        };
+        for (const share of [0.05, 0.2, 0.5, 0.9, 0.99])
+          await assertRefused(whole.subarray(0, Math.floor(share * whole.length)));
+        await assertRefused(whole.subarray(0, -1));
+        // After the number of lists' sizes, or before the codes: at the end, or followed by the number of candidates
+        const codes = count * dimension * (type === 'SQ8' ? 1 : 2);
+        const at = type.startsWith('IVF')
+          ? whole.indexOf('full') + 12
+          : whole.length - codes - 8 - (type === 'SQ8' ? 0 : 4);
+        for (const size of [2n ** 40n, 2n ** 63n, 2n ** 64n - 1n, BigInt(count)]) {
+          const content = Buffer.from(whole);
+          content.writeBigUInt64LE(size, at);
+          await assertRefused(content);
+        }
+      });
+    });
 });

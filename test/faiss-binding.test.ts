@@ -73,6 +73,12 @@ describe('an invalid call throws', () => {
       () => make().nearest(query, 1, Uint32Array.of(0, 2)),
     ],
     [
+      'too few bits',
+      'RangeError',
+      'Expected a bit for each of 2 rows.',
+      () => make().nearest(query, 1, Uint8Array.of(1)),
+    ],
+    [
       'the length of a row beyond',
       'RangeError',
       'Row 2 is out of range.',

@@ -11,6 +11,7 @@ import { SearchService, type Refinement } from '../lib/search/search-service.ts'
 import type { EncodedPhoto, Photo } from '../lib/clip/encoder-worker.ts';
 import type { FeatureIndex } from '../lib/identify/feature-index.ts';
 import type { Outline, Sighting } from '../lib/identify/native.ts';
+import { bitAt } from '../lib/bitmap.ts';
 import type { VectorIndex } from '../lib/vectors/vector-index.ts';
 
 const nothing = { rows: new Int32Array(0), distances: new Float32Array(0) };
@@ -22,16 +23,28 @@ const square = (left: number, top: number, edge: number): Outline => [
   [left, top + edge],
 ];
 
+/** The bits of 32 rows. */
+const bitsOf = (rows: readonly number[]): Uint8Array =>
+  new Uint8Array(Uint32Array.of(rows.reduce((bits, row) => bits | (1 << row), 0)).buffer);
+
+/** The rows that a search is limited to. */
+const rowsOf = (among: Uint32Array | Uint8Array): number[] =>
+  among instanceof Uint8Array
+    ? Array.from({ length: 8 * among.length }, (_, row) => row).filter((row) => bitAt(among, row))
+    : [...among];
+
 /** A service whose encoders record what they encode and, if `held`, wait until `go` is called. */
 function makeService({
   waiting = 2,
   kept = 2,
   held = false,
-  search = (_query: Float32Array, _k: number, _rows?: Uint32Array) => Promise.resolve(nothing),
+  search = (_query: Float32Array, _k: number, _among?: Uint32Array | Uint8Array) =>
+    Promise.resolve(nothing),
   dispose = (): void => undefined,
   /** The sightings in every photo; without it nothing is identified. */
   sightings = undefined as (() => Promise<Sighting[]>) | undefined,
-  rowsMatching = () => undefined as Uint32Array | undefined,
+  /** The rows that pass every filter; without it, filters are empty. */
+  passing = undefined as readonly number[] | undefined,
   embed = (_query: string) => [0, 0],
   /** The rows that every name finds. */
   named = [] as number[],
@@ -55,8 +68,8 @@ function makeService({
     similarity: (distance: number) => distance,
   } as unknown as VectorIndex;
   const catalog = {
-    rowsMatching,
-    rowMatcher: () => (row: number) => rowsMatching()?.includes(row) ?? true,
+    bitsMatching: () => passing && bitsOf(passing),
+    rowMatcher: () => (row: number) => passing?.includes(row) ?? true,
     atRow: (row: number) => ({ id: 100 + row }),
     notesOn: () => [],
     rowOf: (id: number) => Math.max(0, id - 100),
@@ -196,7 +209,7 @@ describe('searches of the index', () => {
 
   test('at most one filtered search runs per core, and aborted ones are skipped', async () => {
     const { running, search, end } = slowly();
-    const { similar } = makeService({ search, rowsMatching: () => Uint32Array.of(1, 2) });
+    const { similar } = makeService({ search, passing: [1, 2] });
     const leaving = new AbortController();
     const first = Array.from({ length: usableCores() }, () => similar());
     const left = assert.rejects(similar(leaving.signal), { name: 'AbortError' });
@@ -244,8 +257,9 @@ describe('albums in a picture', () => {
       { ...sure, row: 3, points: 5, outline: square(60, 0, 20) },
     ]);
   /** Rows 0, 1, 2, … are the nearest, in this order. */
-  const search = (_query: Float32Array, k: number, rows?: Uint32Array) => {
-    const found = [...(rows ?? Array.from({ length: 30 }, (_, i) => i))].slice(0, k);
+  const search = (_query: Float32Array, k: number, among?: Uint32Array | Uint8Array) => {
+    const all = among ? rowsOf(among) : Array.from({ length: 30 }, (_, i) => i);
+    const found = all.slice(0, k);
     return Promise.resolve({
       rows: Int32Array.from(found),
       distances: Float32Array.from(found, (row) => 1 - row / 32),
@@ -294,8 +308,7 @@ describe('albums in a picture', () => {
   });
 
   test('are named whatever the filters, but are hits only if they pass', async () => {
-    const rowsMatching = () => Uint32Array.of(1, 3, 7, 9);
-    const { picture } = makeService({ sightings, search, rowsMatching });
+    const { picture } = makeService({ sightings, search, passing: [1, 3, 7, 9] });
     const answer = await picture('a', { k: 9 });
     assert.deepEqual(
       answer.identified?.map(({ album }) => album.id),
@@ -387,15 +400,15 @@ describe('what was found is kept with the query', () => {
     const { service, picture, asked } = counted();
     await picture('a');
     const filter = { genres: ['Rock'] };
-    const rowsMatching = makeService({
-      rowsMatching: () => Uint32Array.of(1),
-      search: (_query, k, rows) => {
-        asked.push(rows?.length ?? k);
+    const filtered = makeService({
+      passing: [1],
+      search: (_query, k, among) => {
+        asked.push(among ? rowsOf(among).length : k);
         return Promise.resolve(nothing);
       },
     });
-    await rowsMatching.service.byText('a', { k: 5, filter });
-    await rowsMatching.service.byText('a', { k: 5, filter });
+    await filtered.service.byText('a', { k: 5, filter });
+    await filtered.service.byText('a', { k: 5, filter });
     await service.byText('c', { k: 1, filter: {} });
     assert.deepEqual(asked, [1, 1, 1, 1]);
   });
@@ -439,8 +452,8 @@ describe('words change a search by picture or album', () => {
 test('names and covers are fused by reciprocal rank, and every album has its similarity', async () => {
   const { service } = makeService({
     named: [3, 1],
-    search: (_query, _k, rows) => {
-      const found = rows ?? Uint32Array.of(1, 2);
+    search: (_query, _k, among) => {
+      const found = among ? rowsOf(among) : [1, 2];
       return Promise.resolve({
         rows: Int32Array.from(found),
         distances: Float32Array.from(found, (row) => row / 8),

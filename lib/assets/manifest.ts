@@ -33,7 +33,11 @@ const manifest = z.object({
     /** The parameter of a search that the file was written with: cells visited, or the breadth of a search in a graph. */
     search: z
       .union([
-        z.object({ probes: z.number().int().positive() }),
+        z.object({
+          probes: z.number().int().positive(),
+          /** For each result. */
+          candidates: z.number().int().positive().optional(),
+        }),
         z.object({ efSearch: z.number().int().positive() }),
       ])
       .optional(),

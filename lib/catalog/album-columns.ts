@@ -1,3 +1,4 @@
+import { bitAt } from '../bitmap.ts';
 import type { Album } from './album.ts';
 
 /** Albums of a chunk, at most; a power of two. */
@@ -112,9 +113,6 @@ export class AlbumColumns {
     return chunk;
   }
 }
-
-export const bitAt = (bits: Uint8Array, at: number): boolean =>
-  (((bits[at >> 3] ?? 0) >> (at & 7)) & 1) === 1;
 
 const decode = (bytes: Uint8Array, from: number, to: number): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset + from, to - from).toString();

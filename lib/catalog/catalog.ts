@@ -1,7 +1,8 @@
+import { bitAt } from '../bitmap.ts';
 import type { Album, DataIssue } from './album.ts';
 import { chunkSize, type AlbumColumns } from './album-columns.ts';
 import { readCompactFile } from './compact-file.ts';
-import { isEmptyFilter, markMatching, rowsMatching, type AlbumFilter } from './filter.ts';
+import { isEmptyFilter, RowFilter, type AlbumFilter } from './filter.ts';
 import { genreNotes } from './genre-notes.ts';
 import { readAlbums, type AlbumList } from './read-albums.ts';
 import { unreadableList } from './read-metadata.ts';
@@ -17,6 +18,7 @@ export class Catalog {
   readonly columns: AlbumColumns;
   readonly #rows: RowTable;
   readonly #statistics: CatalogStatistics;
+  readonly #filter: RowFilter;
   /** Genre names by lower case; created on first use. */
   #genres: ReadonlyMap<string, string> | undefined;
   /** Number of rows with each kind of data issue; a row may have several. */
@@ -33,6 +35,7 @@ export class Catalog {
     this.issues = list.issues;
     this.#rows = rows;
     this.#statistics = statistics;
+    this.#filter = new RowFilter(list.columns);
   }
 
   /**
@@ -98,16 +101,15 @@ export class Catalog {
     return this.#rows.rowOf(id);
   }
 
-  /** Rows of the matching albums, ascending; `undefined` if there is nothing to filter by. */
-  rowsMatching(filter: AlbumFilter): Uint32Array | undefined {
-    return isEmptyFilter(filter) ? undefined : rowsMatching(filter, this.columns);
+  /** The rows whose albums satisfy the filter ({@link RowFilter.bitsOf}); `undefined` if there is nothing to filter by. */
+  bitsMatching(filter: AlbumFilter): Uint8Array | undefined {
+    return isEmptyFilter(filter) ? undefined : this.#filter.bitsOf(filter);
   }
 
   /** Whether the album of a row satisfies the filter. */
   rowMatcher(filter: AlbumFilter): (row: number) => boolean {
-    if (isEmptyFilter(filter)) return () => true;
-    const marks = markMatching(filter, this.columns);
-    return (row) => marks[row] === 1;
+    const bits = this.bitsMatching(filter);
+    return (row) => !bits || bitAt(bits, row);
   }
 
   /** Hints about a filter, one sentence each: for a genre that no album has, the most similar one. At most five. */

@@ -2,10 +2,10 @@ import { open } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { AsyncRecordBatchFileReader, Data } from 'apache-arrow';
 import * as z from 'zod';
+import { bitAt } from '../bitmap.ts';
 import { dataIssues } from './album.ts';
 import {
   AlbumColumns,
-  bitAt,
   textColumns,
   type AlbumChunk,
   type TextColumn,

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { genresIn } from './album.ts';
-import { bitAt, type AlbumColumns } from './album-columns.ts';
+import { bitAt } from '../bitmap.ts';
+import type { AlbumColumns } from './album-columns.ts';
 
 export interface CatalogStatistics {
   totalAlbums: number;

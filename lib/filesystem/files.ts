@@ -1,8 +1,10 @@
 import { createHash, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
 import { open, readdir, rename, rm, stat, writeFile, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { Worker } from 'node:worker_threads';
 import { AppError } from '../errors.ts';
 
 /** A unique name beside a file for its unfinished replacement; no other call or process uses it. */
@@ -75,9 +77,37 @@ export async function replaceFile(path: string, content: string | Uint8Array): P
   }
 }
 
-/** The checksum of a file, in hex. */
+/** A file of this size takes about 20 ms to hash, in bytes; a larger one would hold up other work for long. */
+const hashedHere = 2 ** 24;
+
+/** The checksum of a file, in hex. A large file is hashed in a thread of its own. */
 export async function hashFile(path: string, algorithm: 'sha256' | 'md5'): Promise<string> {
+  if ((await stat(path)).size > hashedHere) return hashInThread(path, algorithm);
   const hash = createHash(algorithm);
   await pipeline(createReadStream(path, { highWaterMark: 2 ** 20 }), hash);
   return hash.digest('hex');
+}
+
+/** What the thread does. As text, so that no bundle has to know of another file. */
+const hashing = `
+  const { createHash } = require('node:crypto');
+  const { closeSync, openSync, readSync } = require('node:fs');
+  const { parentPort, workerData } = require('node:worker_threads');
+  if (process.platform === 'linux') require('node:os').setPriority(10); // of this thread alone
+  const hash = createHash(workerData.algorithm);
+  const file = openSync(workerData.path);
+  const part = Buffer.allocUnsafe(2 ** 20);
+  for (let length; (length = readSync(file, part)) > 0; ) hash.update(part.subarray(0, length));
+  closeSync(file);
+  parentPort.postMessage(hash.digest('hex'));
+`;
+
+async function hashInThread(path: string, algorithm: string): Promise<string> {
+  const worker = new Worker(hashing, { eval: true, execArgv: [], workerData: { path, algorithm } });
+  try {
+    const [digest] = (await once(worker, 'message')) as [string];
+    return digest;
+  } finally {
+    await worker.terminate();
+  }
 }

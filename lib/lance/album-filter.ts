@@ -1,7 +1,7 @@
 import type { AlbumFilter } from '../catalog/filter.ts';
 
 /**
- * A filter as SQL, with the meaning of `rowsMatching`: an album without a year or score fails a filter on it.
+ * A filter as SQL, with the meaning of `RowFilter`: an album without a year or score fails a filter on it.
  *
  * @param genreNames every genre as stored, since a filter ignores case and the database does not
  * @returns `undefined` if all albums pass, `false` (as SQL) if none can

@@ -103,9 +103,9 @@ export class FileCorpus implements Corpus {
     { k, filter, signal }: NearestOptions,
   ): Promise<Neighbour[]> {
     const [catalog, index] = await Promise.all([this.parts.catalog(), this.parts.index()]);
-    const rows = catalog.rowsMatching(filter);
-    const found = await (rows
-      ? this.#inTurn(signal, () => index.search(embedding, k, rows))
+    const bits = catalog.bitsMatching(filter);
+    const found = await (bits
+      ? this.#inTurn(signal, () => index.search(embedding, k, bits))
       : index.search(embedding, k, undefined, signal));
     return neighboursOf(found, catalog, index);
   }

@@ -22,10 +22,14 @@ declare module 'faiss-node' {
      *
      * @param x n concatenated vectors; copied
      * @param k neighbours per query; all vectors if there are fewer
-     * @param rows searches these only, exactly, whatever the type of the index; copied
+     * @param among searches these rows only, or those whose bit in a multiple of 4 bytes is 1, exactly (docs/index-types.md says where only nearly); copied
      * @throws RangeError if a row is out of range
      */
-    nearest(x: Float32Array, k: number, rows?: Uint32Array): Promise<TypedSearchResult>;
+    nearest(
+      x: Float32Array,
+      k: number,
+      among?: Uint32Array | Uint8Array,
+    ): Promise<TypedSearchResult>;
     /** Lengths (L2 norms) of the vectors of these rows, as the index stores them; computed in a separate thread. */
     lengths(rows: Uint32Array): Promise<Float64Array>;
     /** The vector of a row, as the index stores it. @throws RangeError if the row is out of range */
@@ -40,6 +44,8 @@ declare module 'faiss-node' {
     probes(n?: number): number;
     /** Candidates that a search in a graph keeps; 0 if the index has none. @param n sets it; `write` saves it */
     breadth(n?: number): number;
+    /** Candidates for each result that are compared with the refined vectors; 0 if it has none. @param n sets it */
+    candidates(n?: number): number;
     /** Frees the vectors now; a running search keeps them until it ends. No other method works afterwards. */
     dispose(): void;
   }
@@ -48,7 +54,7 @@ declare module 'faiss-node' {
     /**
      * Reads an index file in a separate thread.
      *
-     * @param mapFrom inverted lists of as many bytes are mapped into memory instead; default: none
+     * @param mapFrom lists of codes of as many bytes are mapped into memory instead; default: none
      * @throws Error `not served: …` if not every method works on its type
      */
     function open(path: string, mapFrom?: number): Promise<Index>;

@@ -1,5 +1,6 @@
 import { rename, rm } from 'node:fs/promises';
 import type { Index, TypedSearchResult } from 'faiss-node';
+import { bitAt } from '../bitmap.ts';
 import { usableCores } from '../concurrency/cores.ts';
 import { nameBeside } from '../filesystem/files.ts';
 import { AppError } from '../errors.ts';
@@ -233,14 +234,14 @@ export class VectorIndex {
    *
    * @param query `Float32Array` of `dimension`, finite
    * @param k an integer of 1 or more
-   * @param rows the rows to search; default: all
+   * @param among the rows to search, or a bit for each row, the lowest bit of a byte first; default: all
    * @param signal cancels a search that is still queued; it rejects with the signal's abort reason
    * @throws RangeError if the query has another length, or values that are not finite
    */
   async search(
     query: Float32Array,
     k: number,
-    rows?: Uint32Array,
+    among?: Uint32Array | Uint8Array,
     signal?: AbortSignal,
   ): Promise<Neighbours> {
     if (this.#disposed) throw new Error('The index was disposed of.');
@@ -250,10 +251,10 @@ export class VectorIndex {
       );
     if (!query.every(Number.isFinite))
       throw new RangeError('Expected a query of finite numbers but received NaN or infinity.');
-    if (!('nearest' in this.#index)) return this.#searchPrebuilt(query, k, rows);
+    if (!('nearest' in this.#index)) return this.#searchPrebuilt(query, k, among);
     const rowAt = this.#order?.rowAt;
-    const { labels, distances } = rows
-      ? await this.#index.nearest(query, k, this.#placesOf(rows))
+    const { labels, distances } = among
+      ? await this.#index.nearest(query, k, this.#placesOf(among))
       : await new Promise<TypedSearchResult>((resolve, reject) => {
           this.#asked.push({ query: query.slice(), k, signal, resolve, reject });
           if (!this.#searching) void this.#pass();
@@ -261,9 +262,17 @@ export class VectorIndex {
     return { rows: rowAt ? labels.map((place) => rowAt[place] ?? -1) : labels, distances };
   }
 
-  #placesOf(rows: Uint32Array): Uint32Array {
+  #placesOf<T extends Uint32Array | Uint8Array>(among: T): T;
+  #placesOf(among: Uint32Array | Uint8Array): Uint32Array | Uint8Array {
     const order = this.#order;
-    return order ? rows.map((row) => order.placeOf[row] ?? row) : rows;
+    if (!order) return among;
+    if (among instanceof Uint8Array) {
+      const bits = new Uint8Array(among.length);
+      for (const [place, row] of order.rowAt.entries())
+        if (bitAt(among, row)) bits[place >> 3] = (bits[place >> 3] ?? 0) | (1 << (place & 7));
+      return bits;
+    }
+    return among.map((row) => order.placeOf[row] ?? row);
   }
 
   /** Runs passes over the vectors, each for the searches queued meanwhile, until the queue is empty. */
@@ -304,13 +313,15 @@ export class VectorIndex {
    * Searches with upstream's prebuilt binding, which supports neither rows nor typed arrays: with `rows`, it requests
    * all and filters the result.
    */
-  #searchPrebuilt(query: Float32Array, k: number, rows?: Uint32Array): Neighbours {
-    const allowed = rows && new Set(rows);
-    const asked = allowed ? this.size : Math.min(k, this.size);
+  #searchPrebuilt(query: Float32Array, k: number, among?: Uint32Array | Uint8Array): Neighbours {
+    const rows = among && !(among instanceof Uint8Array) ? new Set(among) : undefined;
+    const allowed = (row: number) =>
+      among instanceof Uint8Array ? bitAt(among, row) : rows?.has(row) !== false;
+    const asked = among ? this.size : Math.min(k, this.size);
     const found = this.#index.search([...query], asked);
     const kept = found.labels
       .map((row, i) => ({ row, distance: found.distances[i] ?? NaN }))
-      .filter(({ row }) => row >= 0 && allowed?.has(row) !== false)
+      .filter(({ row }) => row >= 0 && allowed(row))
       .slice(0, k);
     return {
       rows: Int32Array.from(kept, ({ row }) => row),
@@ -407,5 +418,14 @@ export class VectorIndex {
 
   set breadth(count: number) {
     this.#index.breadth(count);
+  }
+
+  /** Candidates for each result that are compared with the refined vectors, FAISS's `k_factor`; 0 if it has none. */
+  get candidates(): number {
+    return 'candidates' in this.#index ? this.#index.candidates() : 0;
+  }
+
+  set candidates(count: number) {
+    this.#index.candidates(count);
   }
 }

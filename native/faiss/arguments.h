@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <vector>
 #include <napi.h>
@@ -64,6 +65,19 @@ namespace arguments
   {
     auto array = typed_array<Napi::Uint32Array>(value, napi_uint32_array, "rows as a Uint32Array");
     return {array.Data(), array.Data() + array.ElementLength()};
+  }
+
+  // A copy of the bits in a Uint8Array, one for each of n rows, in words.
+  inline std::vector<uint64_t> bits(const Napi::Value &value, size_t n)
+  {
+    auto array = typed_array<Napi::Uint8Array>(value, napi_uint8_array, "bits as a Uint8Array");
+    if (array.ElementLength() != (n + 31) / 32 * 4)
+      throw Napi::RangeError::New(value.Env(), "Expected a bit for each of " + std::to_string(n) + " rows.");
+    std::vector<uint64_t> words((n + 63) / 64);
+    std::memcpy(words.data(), array.Data(), array.ElementLength());
+    if (n % 64 > 0)
+      words.back() &= (uint64_t(1) << n % 64) - 1;
+    return words;
   }
 
   // Ids in an array of numbers.

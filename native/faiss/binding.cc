@@ -58,6 +58,21 @@ namespace
   // Training on fewer floats takes seconds at most (8,192 vectors of 512) and runs in one thread.
   constexpr size_t FLOATS_FOR_ONE_THREAD = 1 << 22;
 
+  // Trains a PCA in front of an index for inner products, without the mean that FAISS subtracts: of a mean that is
+  // subtracted from stored vectors, the inner products lack a part that differs between them. (FAISS's own training
+  // then leaves it alone.)
+  void train_projection(faiss::Index &index, const arguments::Vectors &vectors)
+  {
+    if (auto *refined = served::refinement(&index))
+      return train_projection(*refined->base_index, vectors);
+    auto *wrapped = dynamic_cast<faiss::IndexPreTransform *>(&index);
+    auto *pca = wrapped && !wrapped->chain.empty() ? dynamic_cast<faiss::PCAMatrix *>(wrapped->chain[0]) : nullptr;
+    if (!pca || pca->is_trained || index.metric_type != faiss::METRIC_INNER_PRODUCT)
+      return;
+    pca->train(vectors.count, vectors.data);
+    pca->have_bias = false;
+  }
+
   // Calls FAISS; whatever it throws (its own exceptions, lack of memory) becomes a JavaScript error. Code that throws
   // JavaScript errors itself runs before.
   template <class Work>
@@ -132,6 +147,7 @@ namespace
                              InstanceMethod("cells", &Index::cells),
                              InstanceMethod("probes", &Index::probes),
                              InstanceMethod("breadth", &Index::breadth),
+                             InstanceMethod("candidates", &Index::candidates),
                              InstanceMethod("dispose", &Index::dispose),
                          });
     }
@@ -201,9 +217,7 @@ namespace
     faiss::Index &writable(const Napi::CallbackInfo &info) const
     {
       auto &index = changeable(info);
-      auto *ivf = served::inverted_file(&index);
-      if (ivf)
-        guard(info.Env(), [&] { mapped_lists::read_into_memory(*ivf); });
+      guard(info.Env(), [&] { mapped::read_into_memory(index); });
       return index;
     }
 
@@ -285,6 +299,7 @@ namespace
             std::optional<OneThread> alone;
             if (vectors.length < FLOATS_FOR_ONE_THREAD)
               alone.emplace();
+            train_projection(*index, vectors);
             index->train(vectors.count, vectors.data);
             return true;
           },
@@ -343,13 +358,17 @@ namespace
       const arguments::Vectors queries(info[0], index(info).d);
       const size_t k = arguments::number(info[1]);
       const bool among = info.Length() == 3 && !info[2].IsUndefined();
+      const bool as_bits = among && info[2].IsTypedArray() &&
+                          info[2].As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array;
       return in_thread::run<std::vector<nearest::Found>>(
           info.Env(),
           [index = index_, copy = std::vector<float>(queries.data, queries.data + queries.length),
-           count = queries.count, k, among, rows = among ? arguments::rows(info[2]) : std::vector<uint32_t>()] {
+           count = queries.count, k, among, given = among && !as_bits ? arguments::rows(info[2]) : std::vector<uint32_t>(),
+           bits = as_bits ? arguments::bits(info[2], index_->ntotal) : std::vector<uint64_t>()] {
             const OneThread alone;
             const nearest::UnderWay under_way;
-            expect_rows(*index, rows);
+            expect_rows(*index, given);
+            const auto &rows = bits.empty() ? given : nearest::rows_of(bits);
             return nearest::search(*index, copy.data(), count, k, {among, rows.data(), rows.size()});
           },
           [](Napi::Env env, std::vector<nearest::Found> &found) {
@@ -458,6 +477,16 @@ namespace
       if (graph && sets)
         graph->hnsw.efSearch = std::clamp<uint32_t>(arguments::number(info[0]), 1, 1 << 20);
       return Napi::Number::New(info.Env(), graph ? graph->hnsw.efSearch : 0);
+    }
+
+    Napi::Value candidates(const Napi::CallbackInfo &info)
+    {
+      arguments::expect_count(info, 0, 1);
+      const bool sets = info.Length() == 1;
+      auto *refined = served::refinement(sets ? &changeable(info) : &index(info));
+      if (refined && sets)
+        refined->k_factor = std::clamp<uint32_t>(arguments::number(info[0]), 1, 1 << 10);
+      return Napi::Number::New(info.Env(), refined ? refined->k_factor : 0);
     }
 
     // Freeing the vectors takes a while (50 MB: 4 ms), so it is done in a thread.

@@ -1,4 +1,4 @@
-// Index files: bounded reads, of which large inverted lists are mapped; durable writes.
+// Index files: bounded reads, of which large lists of codes are mapped; durable writes.
 #pragma once
 
 #include <cerrno>
@@ -17,19 +17,22 @@
 #include <faiss/index_io.h>
 #include <faiss/invlists/InvertedListsIOHook.h>
 #include "bounded_memory.h"
-#include "mapped_lists.h"
+#include "mapped.h"
 #include "served.h"
 
 namespace files
 {
+  // Has FAISS ask a hook named ilmp for inverted lists.
+  constexpr int flags = faiss::IO_FLAG_SKIP_IVF_DATA | 'm' << 16 | 'p' << 24;
+
   // Reads a file, and refuses a length that exceeds the file before FAISS allocates it.
   class BoundedReader : public faiss::IOReader
   {
   public:
-    // @param map_from the least number of bytes of inverted lists that are mapped
+    // @param map_from the least number of bytes of codes that are mapped
     BoundedReader(const char *path, size_t map_from) : map_from_(map_from), file_(path)
     {
-      std::fseek(file_.f, 0, SEEK_END);
+      is_pipe_ = std::fseek(file_.f, 0, SEEK_END) != 0;
       bytes_ = std::ftell(file_.f);
       std::rewind(file_.f);
     }
@@ -67,7 +70,7 @@ namespace files
         left -= size * (code_size + sizeof(idx_t));
       }
       if (bytes_ - from - left >= map_from_)
-        return mapped(code_size, sizes, from);
+        return mapped_lists(code_size, sizes, from);
       auto lists = std::make_unique<faiss::ArrayInvertedLists>(sizes.size(), code_size);
       for (size_t i = 0; i < sizes.size(); i++)
       {
@@ -78,28 +81,118 @@ namespace files
       return lists;
     }
 
+    // Reads an index, of which nothing is validated yet. Codes are mapped if the index is a scalar quantizer, or refined
+    // by one.
+    std::unique_ptr<faiss::Index> index()
+    {
+      const std::string type = is_pipe_ ? "" : next_type();
+      if (type == "IxRF")
+        return refined();
+      if (type == "IxSQ")
+        if (auto codes = mapped_codes())
+          return codes;
+      return std::unique_ptr<faiss::Index>(faiss::read_index(this, flags));
+    }
+
   private:
     using idx_t = served::idx_t;
+    // As FAISS writes them: type 4, dimension 4, vectors 8, two unused numbers of 8, trained 1, metric 4.
+    static constexpr size_t header_bytes = 37;
+    // Type, kind of range, its argument, dimension and size of a code.
+    static constexpr size_t quantizer_bytes = 4 + 4 + 4 + 8 + 8;
     size_t map_from_;
     faiss::FileIOReader file_;
+    bool is_pipe_;
     uint64_t bytes_;
 
-    std::unique_ptr<faiss::InvertedLists> mapped(size_t code_size, const std::vector<size_t> &sizes, size_t at)
+    std::string next_type()
     {
-      auto lists =
-          std::make_unique<mapped_lists::MappedLists>(sizes.size(), code_size, ::fileno(file_.f), size_t(bytes_));
+      const size_t at = std::ftell(file_.f);
+      std::string type(4, 0);
+      read(type.data(), type.size());
+      move_to(at);
+      return type;
+    }
+
+    // The first index, the one that refines, and the number of candidates for each result.
+    std::unique_ptr<faiss::Index> refined()
+    {
+      move_to(std::ftell(file_.f) + header_bytes);
+      auto first = index(), second = index();
+      auto refined = std::make_unique<faiss::IndexRefine>(first.get(), second.get());
+      refined->own_fields = refined->own_refine_index = true;
+      first.release();
+      second.release();
+      read(&refined->k_factor, sizeof(refined->k_factor));
+      return refined;
+    }
+
+    // A scalar quantizer whose codes are mapped; null, with nothing read, if they are too few, or FAISS itself has to
+    // search them. It reads all that precedes them, followed by no codes.
+    std::unique_ptr<faiss::Index> mapped_codes()
+    {
+      const size_t start = std::ftell(file_.f);
+      faiss::VectorIOReader head;
+      const auto extend = [&](size_t bytes) {
+        if (bytes > bytes_ - std::ftell(file_.f))
+          throw std::runtime_error("a length is beyond the file");
+        head.data.resize(head.data.size() + bytes);
+        read(head.data.data() + head.data.size() - bytes, bytes);
+      };
+      const auto length = [&] {
+        uint64_t items;
+        std::memcpy(&items, head.data.data() + head.data.size() - sizeof(items), sizeof(items));
+        return items <= bytes_ ? items : bytes_ + 1;
+      };
+      extend(header_bytes + quantizer_bytes + sizeof(uint64_t));
+      extend(length() * sizeof(float));
+      extend(sizeof(uint64_t));
+      const size_t codes = length(), at = std::ftell(file_.f);
+      if (codes > bytes_ - at)
+        throw std::runtime_error("a length is beyond the file");
+      std::memset(head.data.data() + head.data.size() - sizeof(uint64_t), 0, sizeof(uint64_t));
+      const std::unique_ptr<faiss::Index> empty(faiss::read_index(&head));
+      const auto &scalar = dynamic_cast<const faiss::IndexScalarQuantizer &>(*empty);
+      const auto type = scalar.sq.qtype;
+      if (codes < map_from_ || (type != faiss::ScalarQuantizer::QT_8bit && type != faiss::ScalarQuantizer::QT_fp16))
+      {
+        move_to(start);
+        return nullptr;
+      }
+      served::expect(scalar.ntotal >= 0 && scalar.code_size > 0 && codes % scalar.code_size == 0 &&
+                         codes / scalar.code_size == size_t(scalar.ntotal),
+                     "the list of codes");
+      const auto file = map();
+      move_to(at + codes);
+      return std::make_unique<mapped::Codes>(scalar, file, at);
+    }
+
+    std::shared_ptr<const mapped::File> map() const
+    {
+      return std::make_shared<mapped::File>(::fileno(file_.f), size_t(bytes_));
+    }
+
+    std::unique_ptr<faiss::InvertedLists> mapped_lists(size_t code_size, const std::vector<size_t> &sizes, size_t at)
+    {
+      const auto file = map();
+      auto lists = std::make_unique<mapped::Lists>(sizes.size(), code_size, file);
       for (size_t i = 0; i < sizes.size(); i++)
       {
-        lists->codes[i] = lists->start() + at;
+        lists->codes[i] = file->start() + at;
         at += sizes[i] * code_size;
         lists->ids[i].resize(sizes[i]);
         if (sizes[i] > 0)
-          std::memcpy(lists->ids[i].data(), lists->start() + at, sizes[i] * sizeof(idx_t));
+          std::memcpy(lists->ids[i].data(), file->start() + at, sizes[i] * sizeof(idx_t));
         at += sizes[i] * sizeof(idx_t);
       }
+      move_to(at);
+      return lists;
+    }
+
+    void move_to(size_t at)
+    {
       if (std::fseek(file_.f, at, SEEK_SET) != 0)
         throw std::runtime_error(std::strerror(errno));
-      return lists;
     }
 
     void read(void *to, size_t bytes)
@@ -109,12 +202,10 @@ namespace files
     }
   };
 
-  // Has FAISS call BoundedReader::lists, when it reads with `flags`.
+  // The hook: calls BoundedReader::lists.
   struct ListsHook : faiss::InvertedListsIOHook
   {
-    static constexpr int flags = faiss::IO_FLAG_SKIP_IVF_DATA | 'm' << 16 | 'p' << 24;
-
-    ListsHook() : InvertedListsIOHook("ilmp", typeid(mapped_lists::MappedLists).name()) {}
+    ListsHook() : InvertedListsIOHook("ilmp", typeid(mapped::Lists).name()) {}
 
     faiss::InvertedLists *read_ArrayInvertedLists(faiss::IOReader *reader, int, size_t nlist, size_t code_size,
                                                   const std::vector<size_t> &sizes) const override
@@ -173,14 +264,14 @@ namespace files
     [[noreturn]] static void fail() { throw std::runtime_error(std::strerror(errno)); }
   };
 
-  // Reads an index file, without validating it (served.h does that). Inverted lists of `map_from` bytes are mapped.
+  // Reads an index file, without validating it (served.h does that). Codes of `map_from` bytes are mapped.
   inline std::unique_ptr<faiss::Index> read(const std::string &path, size_t map_from)
   {
     static std::once_flag hooked;
     std::call_once(hooked, [] { faiss::InvertedListsIOHook::add_callback(new ListsHook); });
     BoundedReader reader(path.c_str(), map_from);
     const bounded_memory::Bound bound(reader.most());
-    return std::unique_ptr<faiss::Index>(faiss::read_index(&reader, ListsHook::flags));
+    return reader.index();
   }
 
   inline void write(const faiss::Index &index, const std::string &path)

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <memory>
@@ -25,6 +26,7 @@
 #include <faiss/impl/AuxIndexStructures.h>
 #endif
 #include "kernels.h"
+#include "mapped.h"
 
 namespace nearest
 {
@@ -38,6 +40,16 @@ namespace nearest
     const uint32_t *data = nullptr;
     size_t length = 0;
   };
+
+  // The rows whose bit is 1.
+  inline std::vector<uint32_t> rows_of(const std::vector<uint64_t> &bits)
+  {
+    std::vector<uint32_t> rows;
+    for (size_t word = 0; word < bits.size(); word++)
+      for (uint64_t left = bits[word]; left != 0; left &= left - 1)
+        rows.push_back(64 * word + __builtin_ctzll(left));
+    return rows;
+  }
 
   // The result of a search, best first.
   struct Found
@@ -173,10 +185,12 @@ namespace nearest
     return found;
   }
 
-  // Whether the kernels can compare what an index stores: floats, or codes of 8 bits with a range per dimension.
+  // What an index stores that the kernels can compare: floats, floats of 16 bits, or codes of 8 bits with a range per
+  // dimension.
   struct Stored
   {
     bool floats = false;
+    bool halves = false;
     const faiss::ScalarQuantizer *codes = nullptr;
     bool residual = false; // codes of the difference to the centroid
 
@@ -186,22 +200,25 @@ namespace nearest
       const auto *lists = dynamic_cast<const faiss::IndexIVFScalarQuantizer *>(&index);
       floats = dynamic_cast<const faiss::IndexFlat *>(&index) || dynamic_cast<const faiss::IndexIVFFlat *>(&index);
       const auto *sq = scalar ? &scalar->sq : lists ? &lists->sq : nullptr;
+      residual = lists && lists->by_residual;
+      halves = sq && !residual && sq->qtype == faiss::ScalarQuantizer::QT_fp16;
       if (sq && sq->qtype == faiss::ScalarQuantizer::QT_8bit && sq->trained.size() >= 2 * sq->d)
         codes = sq;
-      residual = lists && lists->by_residual;
     }
 
-    bool comparable() const { return floats || codes; }
+    bool comparable() const { return floats || halves || codes; }
   };
 
-  // A query, prepared for comparison with floats or codes.
+  // A query, prepared for comparison with what is stored.
   class Comparison
   {
   public:
-    Comparison(const float *query, const faiss::Index &index, const faiss::ScalarQuantizer *codes)
-        : query_(query), d_(index.d), codes_(codes), squared_(index.metric_type == faiss::METRIC_L2)
+    // With floats, if nothing else is stored.
+    Comparison(const float *query, const faiss::Index &index, const Stored *stored = nullptr)
+        : query_(query), d_(index.d), halves_(stored && stored->halves), codes_(stored ? stored->codes : nullptr),
+          squared_(index.metric_type == faiss::METRIC_L2)
     {
-      if (!codes)
+      if (!codes_)
         return;
       factors_.resize(d_);
       for (size_t j = 0; j < d_; j++)
@@ -231,8 +248,11 @@ namespace nearest
     void operator()(const uint8_t *stored, const uint32_t *rows, size_t from, size_t to, float *out) const
     {
       if (!codes_)
-        return (squared_ ? kernels::squared_distances : kernels::inner_products)(stored, {query_, nullptr, d_}, rows,
-                                                                                 from, to, out);
+      {
+        const kernels::Kernel floats = squared_ ? kernels::squared_distances : kernels::inner_products;
+        const kernels::Kernel halves = squared_ ? kernels::half_distances : kernels::half_products;
+        return (halves_ ? halves : floats)(stored, {query_, nullptr, d_}, rows, from, to, out);
+      }
       (squared_ ? kernels::code_distances : kernels::code_products)(stored, {factors_.data(), offsets_.data(), d_},
                                                                     rows, from, to, out);
       for (size_t i = 0; i < to - from; i++)
@@ -242,6 +262,7 @@ namespace nearest
   private:
     const float *query_;
     size_t d_;
+    bool halves_;
     const faiss::ScalarQuantizer *codes_;
     bool squared_;
     float constant_ = 0;
@@ -251,6 +272,10 @@ namespace nearest
   };
 
   inline bool larger_is_better(const faiss::Index &index) { return index.metric_type == faiss::METRIC_INNER_PRODUCT; }
+
+  // So many rows of a file are copied one by one (1 µs each), so that their pages do not count as memory of the process;
+  // more are compared where they are mapped.
+  constexpr size_t ROWS_COPIED = 1 << 12;
 
   // All queries are compared with a block of rows before the next block is read: it stays in the L2 cache.
   constexpr size_t VALUES_A_BLOCK = 1 << 15;
@@ -271,9 +296,10 @@ namespace nearest
   {
     const size_t d = index.d;
     const Stored stored(index);
+    const auto *in_file = rows && n <= ROWS_COPIED ? mapped::in_file(index) : nullptr;
     std::vector<Comparison> comparisons;
     for (size_t q = 0; stored.comparable() && q < count; q++)
-      comparisons.emplace_back(queries + q * d, index, stored.codes);
+      comparisons.emplace_back(queries + q * d, index, &stored);
     const size_t block = std::max<size_t>(VALUES_A_BLOCK / d, 1);
     const size_t threads = threads_for(n * d);
     std::vector<std::vector<Best>> best(threads, std::vector<Best>(count, Best(k, larger_is_better(index))));
@@ -285,14 +311,19 @@ namespace nearest
         computers.back()->set_query(queries + q * d);
       }
       std::vector<float> distances(block);
+      std::vector<uint8_t> copied(in_file ? block * index.code_size : 0);
       const size_t end = n * (t + 1) / threads;
       for (size_t from = n * t / threads; from < end; from += block)
       {
         const size_t to = std::min(from + block, end);
+        for (size_t i = from; in_file && i < to; i++)
+          in_file->copy(rows[i], copied.data() + (i - from) * index.code_size);
         for (size_t q = 0; q < count; q++)
         {
-          if (stored.comparable())
-            comparisons[q](index.codes.data(), rows, from, to, distances.data());
+          if (in_file)
+            comparisons[q](copied.data(), nullptr, 0, to - from, distances.data());
+          else if (stored.comparable())
+            comparisons[q](mapped::codes_of(index), rows, from, to, distances.data());
           else
             for (size_t i = from; i < to; i++)
               distances[i - from] = (*computers[q])(rows ? rows[i] : i);
@@ -337,7 +368,7 @@ namespace nearest
                           const Selection &selection)
   {
     const Stored stored(ivf);
-    const Comparison to_centroid(query, ivf, nullptr);
+    const Comparison to_centroid(query, ivf);
     size_t values = 0;
     for (const idx_t list : lists)
       values += ivf.invlists->list_size(list) * ivf.d;
@@ -345,7 +376,7 @@ namespace nearest
     std::vector<std::vector<Best>> best(threads, {Best(k, larger_is_better(ivf))});
     std::atomic<size_t> next{0};
     in_threads(threads, [&](size_t t) {
-      Comparison comparison(query, ivf, stored.codes);
+      Comparison comparison(query, ivf, &stored);
       std::unique_ptr<faiss::InvertedListScanner> scanner;
       if (!stored.comparable())
       {
@@ -386,6 +417,11 @@ namespace nearest
     return merged(best).front();
   }
 
+  // A selection of as many values is compared with the refined vectors at once; of a larger one, candidates are chosen
+  // by the first index, at least so many for each result.
+  constexpr size_t VALUES_REFINED_AT_ONCE = 1 << 24;
+  constexpr size_t CANDIDATES_A_RESULT = 16;
+
   // FAISS's own search of all rows.
   inline Found searched_by_faiss(const faiss::Index &index, const float *query, size_t k)
   {
@@ -397,8 +433,8 @@ namespace nearest
     return found;
   }
 
-  // For each query, the k nearest of all rows, or the exact k nearest of the given rows (by what the index stores).
-  // Fewer if there are fewer rows.
+  // For each query, the k nearest of all rows, or the exact k nearest of the given rows (by what the index stores;
+  // nearly exact, if it is refined and they are many). Fewer if there are fewer rows.
   inline std::vector<Found> search(const faiss::Index &index, const float *queries, size_t count, size_t k,
                                    const Rows &rows)
   {
@@ -415,9 +451,20 @@ namespace nearest
       const std::unique_ptr<const float[]> made(inner == queries ? nullptr : inner); // an empty chain allocates nothing
       return search(*wrapped->index, inner, count, k, rows);
     }
-    const auto *refined = dynamic_cast<const faiss::IndexRefine *>(&index);
-    if (rows.given && refined)
-      return search(*refined->refine_index, queries, count, k, rows);
+    if (const auto *refined = dynamic_cast<const faiss::IndexRefine *>(&index))
+    {
+      if (rows.given && (mapped::in_file(*refined->refine_index) ? n <= ROWS_COPIED : n * index.d <= VALUES_REFINED_AT_ONCE))
+        return search(*refined->refine_index, queries, count, k, rows);
+      const size_t factor = std::max<size_t>(std::ceil(refined->k_factor), rows.given ? CANDIDATES_A_RESULT : 1);
+      std::vector<Found> found = search(*refined->base_index, queries, count, k * factor, rows);
+      for (size_t q = 0; q < count; q++)
+      {
+        const std::vector<uint32_t> candidates(found[q].rows.begin(), found[q].rows.end());
+        const Rows among{true, candidates.data(), candidates.size()};
+        found[q] = search(*refined->refine_index, queries + q * index.d, 1, k, among).front();
+      }
+      return found;
+    }
     const auto *graph = dynamic_cast<const faiss::IndexHNSW *>(&index);
     if (rows.given && graph)
       return search(*graph->storage, queries, count, k, rows);

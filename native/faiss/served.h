@@ -20,7 +20,7 @@
 #include <faiss/IndexScalarQuantizer.h>
 #include <faiss/VectorTransform.h>
 #include <faiss/invlists/InvertedLists.h>
-#include "mapped_lists.h"
+#include "mapped.h"
 
 namespace served
 {
@@ -125,7 +125,7 @@ namespace served
   inline void check_lists(const faiss::IndexIVF &ivf)
   {
     const auto *arrays = dynamic_cast<const faiss::ArrayInvertedLists *>(ivf.invlists);
-    if (!arrays && !dynamic_cast<const mapped_lists::MappedLists *>(ivf.invlists))
+    if (!arrays && !dynamic_cast<const mapped::Lists *>(ivf.invlists))
       throw Unserved("an inverted file of lists of another kind than arrays");
     check(ivf.quantizer);
     expect(ivf.nlist > 0 && ivf.quantizer->d == ivf.d &&
@@ -170,10 +170,12 @@ namespace served
     if (const auto *flat = dynamic_cast<const faiss::IndexFlat *>(index))
       return expect(flat->code_size == sizeof(float) * d && flat->codes.size() == n * flat->code_size,
                     "the list of vectors");
-    if (const auto *scalar = exactly<faiss::IndexScalarQuantizer>(index))
+    const auto *mapped_codes = exactly<mapped::Codes>(index); // of which there are enough: see files.h
+    if (const auto *scalar = mapped_codes ? mapped_codes : exactly<faiss::IndexScalarQuantizer>(index))
     {
       check_quantizer(scalar->sq, d);
-      return expect(scalar->code_size == scalar->sq.code_size && scalar->codes.size() == n * scalar->code_size,
+      return expect(scalar->code_size == scalar->sq.code_size &&
+                        (mapped_codes || scalar->codes.size() == n * scalar->code_size),
                     "the list of codes");
     }
     if (const auto *product = exactly<faiss::IndexPQ>(index))
@@ -240,8 +242,8 @@ namespace served
     if (const auto *refined = dynamic_cast<const faiss::IndexRefine *>(&index))
       return memory_of(*refined->base_index) + memory_of(*refined->refine_index);
     const auto *ivf = dynamic_cast<const faiss::IndexIVF *>(&index);
-    const bool mapped = ivf && dynamic_cast<const mapped_lists::MappedLists *>(ivf->invlists);
-    return ivf ? memory_of(*ivf->quantizer) + ivf->ntotal * (sizeof(idx_t) + (mapped ? 0 : ivf->code_size)) : 0;
+    const bool is_mapped = ivf && dynamic_cast<const mapped::Lists *>(ivf->invlists);
+    return ivf ? memory_of(*ivf->quantizer) + ivf->ntotal * (sizeof(idx_t) + (is_mapped ? 0 : ivf->code_size)) : 0;
   }
 
   // The part of an index that is searched first, behind transforms and without refinement.
@@ -257,6 +259,9 @@ namespace served
   // The inverted file in an index, or null.
   inline faiss::IndexIVF *inverted_file(faiss::Index *index) { return dynamic_cast<faiss::IndexIVF *>(base_of(index)); }
 
+  // The part that chooses candidates and compares them with the vectors it has, or null.
+  inline faiss::IndexRefine *refinement(faiss::Index *index) { return dynamic_cast<faiss::IndexRefine *>(index); }
+
   // The graph in an index, or null.
   inline faiss::IndexHNSW *graph(faiss::Index *index) { return dynamic_cast<faiss::IndexHNSW *>(base_of(index)); }
 
@@ -264,8 +269,8 @@ namespace served
   // to n - 1. Returns their previous ids in that order; none if they were plain rows.
   inline std::vector<idx_t> number_entries(faiss::IndexIVF &ivf)
   {
-    auto *mapped = dynamic_cast<mapped_lists::MappedLists *>(ivf.invlists);
-    auto &ids_of_lists = mapped ? mapped->ids : dynamic_cast<faiss::ArrayInvertedLists &>(*ivf.invlists).ids;
+    auto *lists = dynamic_cast<mapped::Lists *>(ivf.invlists);
+    auto &ids_of_lists = lists ? lists->ids : dynamic_cast<faiss::ArrayInvertedLists &>(*ivf.invlists).ids;
     std::vector<bool> seen(ivf.ntotal);
     bool plain = true;
     for (const auto &ids : ids_of_lists)

@@ -55,15 +55,25 @@ const mostTrained = 262_144;
 /** Vectors added at a time, whose cells FAISS finds by one matrix product. Takes about 0.2 s at 4,096 cells. */
 const addedAtOnce = 4096;
 
+/** Share of the dimensions that candidates are chosen by: those of the largest variance (PCA). */
+const projected = 1 / 4;
+/** Candidates for each result, which are compared with the vectors in 16 bits. */
+const candidates = 16;
+
 /**
  * What `auto` builds: the first of these types whose recall is sufficient. `Flat` for few vectors; for more, an inverted
- * file with about 4√n cells, as FAISS's guidelines have it, of codes of 8 bits, or of floats if such codes are too coarse.
+ * file with about 4√n cells, as FAISS's guidelines have it. It chooses candidates by a quarter of the dimensions in codes
+ * of 8 bits, and compares them with the vectors in 16 bits; or it has the vectors as floats, if those are too coarse.
  */
-export function typesFor(type: string, size: number, flatUpTo = usuallyFlatUpTo): string[] {
+export function typesFor(
+  type: string,
+  { size, dimension, flatUpTo = usuallyFlatUpTo }: Omit<AssembleOptions, 'type' | 'vectors'>,
+): string[] {
   if (type !== 'auto') return [type];
   if (size <= flatUpTo) return ['Flat'];
   const cells = String(2 ** Math.round(Math.log2(4 * Math.sqrt(size))));
-  return [`IVF${cells},SQ8`, `IVF${cells},Flat`];
+  const axes = String(Math.ceil(projected * dimension));
+  return [`PCA${axes},IVF${cells},SQ8,Refine(SQfp16)`, `IVF${cells},Flat`];
 }
 
 /**
@@ -80,7 +90,7 @@ export async function* assembleIndex(
   options: AssembleOptions,
 ): AsyncGenerator<AssembleEvent, Manifest['index']> {
   const { dimension, size } = options;
-  const types = typesFor(options.type, size, options.flatUpTo);
+  const types = typesFor(options.type, options);
   for (;;) {
     const type = types.shift() ?? 'Flat';
     yield { type: 'indexing', indexType: type, vectors: size };
@@ -143,6 +153,7 @@ async function* writeTrained(
   }
   if (index.size !== size)
     throw new RangeError(`Expected ${String(size)} vectors but received ${String(index.size)}.`);
+  if (index.candidates > 0) index.candidates = candidates;
   if (probes === undefined) await chooseEffort(index, queries, exact.rows);
   else index.probes = probes;
   const { recall, milliseconds } = await measureSearch(index, queries, exact.rows);

@@ -2,7 +2,7 @@ import { recallOf } from '../../lib/vectors/sample-queries.ts';
 import type { VectorIndex } from '../../lib/vectors/vector-index.ts';
 
 /** The parameter of a search that trades time for recall, saved in the index file; none if searches visit every vector. */
-export type SearchParameters = { probes: number } | { efSearch: number };
+export type SearchParameters = { probes: number; candidates?: number } | { efSearch: number };
 
 /** Recall for which the effort of a search is chosen. */
 export const targetRecall = 0.99;
@@ -16,7 +16,7 @@ const [leastBreadth, mostBreadth] = [16, 1024];
 /** The current parameter of an index. */
 export const parametersOf = (index: VectorIndex): SearchParameters | null =>
   index.cells > 0
-    ? { probes: index.probes }
+    ? { probes: index.probes, ...(index.candidates > 0 && { candidates: index.candidates }) }
     : index.breadth > 0
       ? { efSearch: index.breadth }
       : null;
