@@ -185,6 +185,8 @@ class OpenTexts {
 
   add(text: string, at: number): void {
     const from = this.#offsets[at] ?? 0;
+    this.#offsets[at + 1] = from;
+    if (text === '') return;
     if (from + 3 * text.length > this.#bytes.length) {
       const larger = Buffer.allocUnsafeSlow(2 * (from + 3 * text.length));
       this.#bytes.copy(larger, 0, 0, from);

@@ -3,6 +3,10 @@ const [quote, backslash, comma] = [0x22, 0x5c, 0x2c];
 const isSpace = (byte: number | undefined): boolean =>
   byte === 0x20 || (byte !== undefined && byte >= 0x09 && byte <= 0x0d);
 const [openBrace, closeBrace, openBracket, closeBracket] = [0x7b, 0x7d, 0x5b, 0x5d];
+/** A 1 for each byte that neither begins nor ends anything. */
+const isOrdinary = new Uint8Array(256).fill(1);
+for (const byte of [quote, backslash, comma, openBrace, closeBrace, openBracket, closeBracket])
+  isOrdinary[byte] = 0;
 
 /**
  * Splits a JSON list, in UTF-8 and in the wider sense of `parsePandasJson`, that arrives in chunks. Its elements are given
@@ -32,13 +36,22 @@ export class RowSplitter {
       at += 1;
     }
     let from = at;
-    let [depth, inString, escaped] = [this.#depth, this.#inString, this.#escaped];
-    for (; this.#place === 'inside' && at < chunk.length; at += 1) {
-      const byte = chunk[at];
+    let [depth, inString] = [this.#depth, this.#inString];
+    if (this.#escaped && at < chunk.length) {
+      this.#escaped = false;
+      at += 1;
+    }
+    const { length } = chunk;
+    let ended = this.#place === 'after';
+    for (; at < length && !ended; at += 1) {
+      const byte = chunk[at] ?? 0;
+      if (isOrdinary[byte] === 1) continue;
       if (inString) {
-        if (escaped) escaped = false;
-        else if (byte === backslash) escaped = true;
-        else if (byte === quote) inString = false;
+        if (byte === quote) inString = false;
+        else if (byte === backslash) {
+          at += 1; // the next byte has no meaning of its own
+          this.#escaped = at === length;
+        }
       } else if (byte === quote) inString = true;
       else if (byte === openBrace || byte === openBracket) depth += 1;
       else if (byte === closeBrace || (byte === closeBracket && depth > 0)) depth -= 1;
@@ -47,12 +60,13 @@ export class RowSplitter {
         if (row !== '') rows.push(row);
         else if (byte === comma || !this.#isFirst) throw new SyntaxError('an element is missing');
         this.#isFirst = false;
-        if (byte === closeBracket) this.#place = 'after';
+        ended = byte === closeBracket;
         from = at + 1;
       }
     }
-    [this.#depth, this.#inString, this.#escaped] = [depth, inString, escaped];
-    if (this.#place === 'inside') this.#parts.push(chunk.subarray(from));
+    [this.#depth, this.#inString] = [depth, inString];
+    if (ended) this.#place = 'after';
+    if (!ended) this.#parts.push(chunk.subarray(from));
     else if (chunk.subarray(from).some((byte) => !isSpace(byte)))
       throw new SyntaxError('there is text after the list');
     return rows;

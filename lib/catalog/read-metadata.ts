@@ -33,6 +33,9 @@ const howToWrite = "write it with df.to_json(path, orient='records')";
 /** Bytes read at once: their albums take a few milliseconds. */
 const chunkBytes = 256 * 2 ** 10;
 
+/** Size up to which a file is read at once, in bytes: a read of each chunk takes longer, and there are two passes. */
+const smallFile = 2 ** 25;
+
 /** Maximum length of a text that cannot be read in parts: that of the longest string in Node. */
 const longestText = 2 ** 29 - 24;
 
@@ -57,6 +60,8 @@ export async function openMetadata(path: string): Promise<Metadata> {
 interface FileForm {
   isGzipped: boolean;
   encoding: Encoding;
+  /** The content of a small file, which is read at once. */
+  whole?: Buffer;
 }
 
 async function* readRows(path: string, form: FileForm): AsyncGenerator<readonly string[]> {
@@ -204,21 +209,23 @@ async function findEncoding(path: string): Promise<FileForm> {
   const file = await open(path).catch((error: unknown) => {
     throw unreadable(path, error);
   });
-  const start = Buffer.alloc(2);
-  await file
-    .read(start)
-    .finally(() => file.close())
-    .catch((error: unknown) => {
-      throw unreadable(path, error);
-    });
-  form.isGzipped = start[0] === 0x1f && start[1] === 0x8b;
-  let rest = Buffer.alloc(0); // of a character whose bytes are in two chunks
+  try {
+    const { size } = await file.stat();
+    if (size > 0 && size <= smallFile) form.whole = await file.readFile();
+    const start = form.whole ?? (await file.read(Buffer.alloc(2))).buffer;
+    form.isGzipped = start[0] === 0x1f && start[1] === 0x8b;
+  } catch (error) {
+    throw unreadable(path, error);
+  } finally {
+    await file.close();
+  }
+  let rest: Buffer = Buffer.alloc(0); // of a character whose bytes are in two chunks
   let isFirst = true;
   for await (const chunk of readBytes(path, form)) {
     if (isFirst) form.encoding = encodingOf(chunk);
     if (form.encoding !== 'utf-8') return form;
     isFirst = false;
-    const bytes = Buffer.concat([rest, chunk]);
+    const bytes = rest.length > 0 ? Buffer.concat([rest, chunk]) : chunk;
     const whole = bytes.length - unfinishedBytes(bytes);
     rest = bytes.subarray(whole);
     if (!isUtf8(bytes.subarray(0, whole))) return { ...form, encoding: 'windows-1252' };
@@ -242,7 +249,12 @@ export const unreadable = (path: string, error: unknown): AppError => {
 };
 
 /** The bytes of a file, decompressed. */
-async function* readBytes(path: string, { isGzipped }: FileForm): AsyncGenerator<Buffer> {
+async function* readBytes(path: string, { isGzipped, whole }: FileForm): AsyncGenerator<Buffer> {
+  if (whole && !isGzipped) {
+    for (let from = 0; from < whole.length; from += chunkBytes)
+      yield whole.subarray(from, from + chunkBytes);
+    return;
+  }
   const file = createReadStream(path, { highWaterMark: chunkBytes });
   const bytes = isGzipped
     ? pipeline(file, createGunzip({ chunkSize: chunkBytes }), () => undefined) // the error comes below
