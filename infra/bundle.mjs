@@ -17,6 +17,17 @@ export const external = [
   '@lancedb/lancedb',
 ];
 
+/** Half a MB that few processes need, as a file of its own: its code would take time at every start. */
+const apart = {
+  name: 'apart',
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.\/arrow\.ts$/ }, () => ({
+      path: '../workers/arrow.cjs',
+      external: true,
+    }));
+  },
+};
+
 /** @param {string} root the repository's root @returns {Promise<{name: string, bytes: number}[]>} */
 export async function bundle(root) {
   const { build } = await import('esbuild');
@@ -32,6 +43,7 @@ export async function bundle(root) {
       // Where lib/concurrency/worker-file.ts looks for them.
       ['workers/encoder-worker', 'lib/clip/encoder-worker.ts'],
       ['workers/heic-worker', 'lib/imaging/heic-worker.ts'],
+      ['workers/arrow', 'lib/catalog/arrow.ts'],
     ]),
     outdir,
     outExtension: { '.js': '.cjs' },
@@ -47,6 +59,7 @@ export async function bundle(root) {
     define: { 'import.meta.url': 'bundleUrl' },
     banner: { js: "const bundleUrl = require('node:url').pathToFileURL(__filename).href;" },
     external: external.flatMap((name) => [name, `${name}/*`]),
+    plugins: [apart],
     metafile: true,
     logLevel: 'warning',
   });

@@ -88,7 +88,10 @@ test('vectors in another order are selected by their rows', async () => {
   for (const row of rows) bits[row >> 5] = (bits[row >> 5] ?? 0) | (1 << (row & 31));
   index.setRows(Int32Array.from(everyRow, (place) => count - 1 - place));
   const found = await index.search(query, 10, rows);
-  assert.deepEqual([...found.rows].sort((a, b) => a - b), [...rows]);
+  assert.deepEqual(
+    [...found.rows].sort((a, b) => a - b),
+    [...rows],
+  );
   assert.deepEqual(await index.search(query, 10, new Uint8Array(bits.buffer)), found);
 });
 

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { Catalog } from '../lib/catalog/catalog.ts';
+import { parsePandasJson } from '../lib/catalog/pandas-json.ts';
+import { openMetadata } from '../lib/catalog/read-metadata.ts';
 import { readRows } from '../pipeline/indexing/metadata-file.ts';
 
 const usual = {
@@ -247,4 +249,59 @@ describe('album lists in common formats', () => {
     const catalog = await open([{ ...usual, release_year: 'soon', score: 'good' }]);
     assert.deepEqual(Object.fromEntries(catalog.dataIssues), { implausible_value: 2 });
   });
+});
+
+describe('parsed elements are those that are split', () => {
+  let folder = '';
+  before(async () => (folder = await mkdtemp(join(tmpdir(), 'elements-'))));
+  after(() => rm(folder, { recursive: true }));
+
+  const elements = async (content: string) => {
+    const path = join(folder, 'list.json');
+    await writeFile(path, content);
+    const { rows, values } = await openMetadata(path);
+    const read = async <T>(groups: AsyncGenerator<readonly T[]>) => {
+      const all: T[] = [];
+      for await (const group of groups) all.push(...group);
+      return all;
+    };
+    const [split, parsed] = await Promise.allSettled([read(rows()), read(values())]);
+    return { split, parsed };
+  };
+
+  const many = (text: (id: number) => string) =>
+    `[${Array.from({ length: 20_000 }, (_, id) => text(id)).join(',\n ')}]`;
+  const lists = {
+    'with NaN': many((id) => `{"local_id": ${String(id)}, "score": NaN, "label": "NaN, -Infinity"}`),
+    'with the end of an element in strings': many((id) => `{"local_id": ${String(id)}, "artist": "}, {"}`),
+    'with objects inside': many((id) => `{"local_id": ${String(id)}, "more": {"a": [{"b": 1}, {"c": 2}]}, "x": 1}`),
+    'with objects inside at last': `${many((id) => `{"local_id": ${String(id)}}`).slice(0, -1)}, {"more": {"a": {}}, "local_id": 5}]`,
+    'with long elements': many((id) => (id % 5000 === 0 ? `{"local_id": ${String(id)}, "label": "${'}'.repeat(1_300_000)}"}` : `{"local_id": ${String(id)}}`)),
+    'of other things': '[1, [2, {"a": 3}], {"b": 4}, "five", {"c": 6}, null]',
+    empty: '[ ]',
+    'of one': '[{"local_id": 1}]',
+  }; // prettier-ignore
+  for (const [name, content] of Object.entries(lists))
+    test(name, async () => {
+      const { split, parsed } = await elements(content);
+      assert.ok(split.status === 'fulfilled');
+      assert.ok(parsed.status === 'fulfilled', name);
+      assert.deepEqual(parsed.value, split.value.map(parsePandasJson));
+    });
+
+  for (const content of [
+    ...[
+      '[{"a": 1}, {"b": 2},]',
+      '[{"a": 1}, , {"b": 2}]',
+      '[{"a": 1}, {"b": 2}',
+      '[{"a": 1}, {"b": 2}],',
+    ],
+    ...['[{"a": 1}, {"b": 2}] x', '[{"a": 1}, {"b', '[{"a": 1}, {"b": "2\\'],
+  ])
+    // prettier-ignore
+    test(`both refuse ${content}`, async () => {
+      const { split, parsed } = await elements(content);
+      assert.ok(split.status === 'rejected' && parsed.status === 'rejected');
+      assert.equal(String(parsed.reason), String(split.reason));
+    });
 });

@@ -49,7 +49,7 @@ export const aboutKey = 'shazam_visual';
  * @throws AppError `catalog_unreadable`
  */
 export async function readCompactFile(path: string): Promise<AlbumList> {
-  const { RecordBatchReader } = await import('apache-arrow'); // loaded only if there is such a file
+  const { RecordBatchReader } = await import('./arrow.ts'); // loaded only if there is such a file
   const file = await open(path).catch((error: unknown) => {
     throw unreadable(path, error);
   });

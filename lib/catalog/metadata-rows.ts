@@ -1,6 +1,7 @@
-const [quote, backslash, comma] = [0x22, 0x5c, 0x2c];
+const [quote, backslash] = [0x22, 0x5c];
+export const comma = 0x2c;
 /** The white space of JSON. */
-const isSpace = (byte: number | undefined): boolean =>
+export const isSpace = (byte: number | undefined): boolean =>
   byte === 0x20 || (byte !== undefined && byte >= 0x09 && byte <= 0x0d);
 const [openBrace, closeBrace, openBracket, closeBracket] = [0x7b, 0x7d, 0x5b, 0x5d];
 /** A 1 for each byte that neither begins nor ends anything. */

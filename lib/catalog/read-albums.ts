@@ -2,7 +2,6 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { readAlbum, type DataIssue } from './album.ts';
 import { AlbumColumnsBuilder, chunkSize, type AlbumColumns } from './album-columns.ts';
 import { columns, findColumns, outOfTen, ScoreScale, type Column } from './columns.ts';
-import { parsePandasJson } from './pandas-json.ts';
 import { openMetadata, unreadableList } from './read-metadata.ts';
 
 /** What was read of a list. */
@@ -24,14 +23,7 @@ export interface AlbumList {
 export async function readAlbums(path: string): Promise<AlbumList> {
   const metadata = await openMetadata(path);
   const reader = new AlbumReader(path);
-  try {
-    for await (const rows of metadata.rows())
-      for (const row of rows) reader.add(parsePandasJson(row));
-  } catch (error) {
-    throw error instanceof SyntaxError
-      ? unreadableList(path, 'it is not valid JSON', error)
-      : error;
-  }
+  for await (const rows of metadata.values()) for (const row of rows) reader.add(row);
   return reader.finish(metadata.notes);
 }
 

@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createGunzip } from 'node:zlib';
 import { AppError } from '../errors.ts';
-import { RowSplitter } from './metadata-rows.ts';
+import { comma, isSpace, RowSplitter } from './metadata-rows.ts';
 import { parsePandasJson } from './pandas-json.ts';
 
 /** A list of albums in any supported format. */
@@ -17,6 +17,8 @@ export interface Metadata {
    * @throws AppError `catalog_unreadable`
    */
   rows: () => AsyncGenerator<readonly string[]>;
+  /** The elements likewise, parsed (`parsePandasJson`). */
+  values: () => AsyncGenerator<readonly unknown[]>;
   /** Findings that its author may not have intended, one sentence each. */
   notes: string[];
 }
@@ -48,7 +50,8 @@ const longestText = 2 ** 29 - 24;
 export async function openMetadata(path: string): Promise<Metadata> {
   const file = await findEncoding(path);
   return {
-    rows: () => readRows(path, file),
+    rows: () => readElements(path, file, splitList, (text) => text),
+    values: () => readElements<unknown>(path, file, parseList, (text) => parse(path, text)),
     notes:
       file.encoding === 'windows-1252'
         ? [`${path} is not UTF-8: it was read as Latin-1 (Windows-1252).`]
@@ -64,7 +67,25 @@ interface FileForm {
   whole?: Buffer;
 }
 
-async function* readRows(path: string, form: FileForm): AsyncGenerator<readonly string[]> {
+/** @throws AppError `catalog_unreadable` */
+function parse(path: string, text: string): unknown {
+  try {
+    return parsePandasJson(text);
+  } catch (error) {
+    throw unreadableList(path, 'it is not valid JSON', error);
+  }
+}
+
+/**
+ * @param elementsOf reads the elements of a list
+ * @param element makes one from its text
+ */
+async function* readElements<Element>(
+  path: string,
+  form: FileForm,
+  elementsOf: (first: Buffer, chunks: Chunks, path: string) => AsyncGenerator<readonly Element[]>,
+  element: (text: string) => Element,
+): AsyncGenerator<readonly Element[]> {
   let length = 0;
   const counted = async function* () {
     for await (const bytes of readUtf8(path, form)) {
@@ -83,11 +104,11 @@ async function* readRows(path: string, form: FileForm): AsyncGenerator<readonly 
       first = next.value;
       start = first.toString().trimStart();
     }
-    yield* start.startsWith('[')
-      ? splitList(first, chunks)
-      : startsWithLine(start)
-        ? splitLines(first, chunks)
-        : listIn(path, first, chunks);
+    if (start.startsWith('[')) yield* elementsOf(first, chunks, path);
+    else {
+      const texts = startsWithLine(start) ? splitLines(first, chunks) : listIn(path, first, chunks);
+      for await (const group of texts) yield group.map(element);
+    }
   } catch (error) {
     if (!(error instanceof SyntaxError) && !(error instanceof RangeError)) throw error;
     const ends = /end|unterminated/i.test(error.message)
@@ -104,6 +125,54 @@ async function* splitList(first: Buffer, chunks: Chunks) {
   yield splitter.push(first);
   for await (const chunk of chunks) yield splitter.push(chunk);
   splitter.end();
+}
+
+/**
+ * The elements of a list, parsed together as many as a chunk holds, which takes two thirds of the time of one after the
+ * other. Whatever looks like the end of an object, before a comma, is taken for the end of an element: if it is inside a
+ * string or another object, the part does not parse, and from there on the elements are split.
+ */
+async function* parseList(first: Buffer, chunks: Chunks, path: string) {
+  let rest: Buffer = first.subarray(first.indexOf('[') + 1);
+  let isStart = true;
+  let chunk: Awaited<ReturnType<Chunks['next']>> | undefined;
+  for (; chunk?.done !== true; chunk = await chunks.next()) {
+    if (chunk) rest = Buffer.concat([rest, chunk.value]);
+    const end = endOfElement(rest);
+    if (end < 0 && rest.length > longestElement) break;
+    if (end < 0) continue;
+    let group: unknown[];
+    try {
+      group = parsePandasJson(`[${rest.toString('utf8', 0, end)}]`) as unknown[];
+    } catch {
+      break;
+    }
+    yield group;
+    isStart = false;
+    rest = rest.subarray(rest.indexOf(',', end) + 1);
+  }
+  const splitter = new RowSplitter();
+  splitter.push(Buffer.from(isStart ? '[' : '[null,')); // in place of what was parsed
+  yield splitter.push(rest).map((row) => parse(path, row));
+  for await (const next of chunks) yield splitter.push(next).map((row) => parse(path, row));
+  splitter.end();
+}
+
+/** Bytes without the end of an element after which its end is looked for byte by byte. */
+const longestElement = 4 * chunkBytes;
+
+/** The position after one of the last braces that a comma follows; -1 if none of a few does. */
+function endOfElement(bytes: Buffer): number {
+  let end = bytes.length;
+  for (let tries = 0; tries < 8 && end > 0; tries += 1) {
+    const brace = bytes.lastIndexOf('}', end - 1);
+    if (brace < 0) return -1;
+    let next = brace + 1;
+    while (isSpace(bytes[next])) next += 1;
+    if (bytes[next] === comma) return brace + 1;
+    end = brace;
+  }
+  return -1;
 }
 
 /** The lines of JSON Lines. */
