@@ -1,8 +1,8 @@
 // Bytes, memory, speed, recall and build time of index types, as the table of docs/index-types.md.
-// usage: npx tsx bench/index-types.ts [--sizes 25000,100000,1000000] [--types 'auto Flat SQ8'] [--folder DIR] [--write]
+// usage: npx tsx bench/index-types.ts [--sizes 25000,100000,1000000] [--types 'auto Flat SQ8'] [--folder DIR]
 // The vectors are made up (made-up-vectors.ts); recall is measured with 200 others of the same kind, not with those that
 // the build chooses the effort by. Each index is opened in a process of its own, whose memory grows by the index.
-// Folder: keeps vectors and indexes between runs (a million take 2 GB and more). Write: replaces the table in the docs.
+// Folder: keeps vectors and indexes between runs (a million take 2 GB and more).
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
@@ -39,7 +39,6 @@ const { values } = parseArgs({
     sizes: { type: 'string', default: '25000,100000,1000000' },
     types: { type: 'string', default: 'auto Flat SQ8' },
     folder: { type: 'string' },
-    write: { type: 'boolean', default: false },
     search: { type: 'string' },
     truth: { type: 'string' },
   },
@@ -182,14 +181,7 @@ async function main(): Promise<void> {
   const folder = values.folder ?? (await mkdtemp(join(tmpdir(), 'index-types-')));
   await mkdir(folder, { recursive: true });
   try {
-    const text = `${machine()}.\n\n${await table(folder)}`;
-    console.log(text);
-    if (!values.write) return;
-    const docs = join(root, 'docs', 'index-types.md');
-    const [head = '', , tail = ''] = (await readFile(docs, 'utf8')).split(
-      /<!-- (?:table|end) -->\n/,
-    );
-    await writeFile(docs, `${head}<!-- table -->\n\n${text}\n\n<!-- end -->\n${tail}`);
+    console.log(`${machine()}.\n\n${await table(folder)}`);
   } finally {
     if (values.folder === undefined) await rm(folder, { recursive: true });
   }

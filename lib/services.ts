@@ -79,7 +79,7 @@ export function createServices(
         const compact = described?.files[compactName] ? await compactMetadata() : null;
         const opened = await (compact === null
           ? Catalog.open(await metadata())
-          : checkedBeside(Catalog.openCompact(compact), described, compactName, compact));
+          : checkedBeside(Catalog.openCompact(compact), [described, compactName, compact]));
         // In a folder, the list itself may have been changed by hand since its compact form was made.
         const isBeside = compact !== null && covers.kind === 'folder';
         if (compact === null || (isBeside && (await isNewer(await metadata(), compact))))
@@ -105,7 +105,13 @@ export function createServices(
         const described = await manifest();
         const ids = catalog().then((albums) => albums.ids());
         const opening = openEmbeddings(path, ids);
-        const { index, warnings } = await checkedBeside(opening, described, indexName, path);
+        const { index, warnings } = await checkedBeside(
+          opening,
+          [described, indexName, path],
+          (opened) => {
+            opened.index.dispose();
+          },
+        );
         for (const warning of warnings) log.warn(warning);
         return index;
       },
@@ -238,13 +244,23 @@ export function createServices(
   };
 }
 
-/** What is opened from a file, once it is also known that the manifest describes this file. */
-async function checkedBeside<T>(opening: Promise<T>, ...file: Parameters<typeof assertDescribed>) {
-  const checking = assertDescribed(...file);
-  checking.catch(() => undefined); // if it can't be opened, that is the error to report
-  const opened = await opening;
-  await checking;
-  return opened;
+/**
+ * What is opened from a file, once it is also known that the manifest describes this file.
+ *
+ * @param discard frees it if the manifest describes another file
+ * @throws the error of opening it before that of the check
+ */
+async function checkedBeside<T>(
+  opening: Promise<T>,
+  file: Parameters<typeof assertDescribed>,
+  discard: (opened: T) => void = () => undefined,
+): Promise<T> {
+  // Neither goes on after a failure: each request would start another.
+  const [opened, checked] = await Promise.allSettled([opening, assertDescribed(...file)]);
+  if (opened.status === 'rejected') throw opened.reason;
+  if (checked.status === 'fulfilled') return opened.value;
+  discard(opened.value);
+  throw checked.reason;
 }
 
 /**

@@ -124,6 +124,16 @@ describe('catalog', () => {
       }
     });
 
+  test('a genre with a line break is not two genres, even if that was asked for before', async () => {
+    const catalog = await open(dirty);
+    const count = (genres: string[]) =>
+      Array.from({ length: 32 }, (_, row) => row).filter((row) =>
+        bitAt(catalog.bitsMatching({ genres }) ?? assert.fail(), row),
+      ).length;
+    assert.equal(count(['electronic\nrock']), 0);
+    assert.ok(count(['Rock', 'Electronic']) > 0);
+  });
+
   test('an empty filter selects nothing', async () => {
     assert.equal((await open(dirty)).bitsMatching({}), undefined);
   });

@@ -81,6 +81,24 @@ for (const metric of ['inner_product', 'l2'] as const)
       });
   });
 
+test('values beyond 16 bits are never found', async () => {
+  for (const type of ['SQfp16', 'SQ8,Refine(SQfp16)']) {
+    const index = await make(type, 'inner_product');
+    for (const strange of [NaN, Infinity, -Infinity, 1e9]) {
+      const vector = vectors.slice(0, dimension);
+      vector[70] = strange;
+      index.add(vector);
+    }
+    index.candidates = 2; // the first index may choose them
+    const { rows } = await index.search(query, 20);
+    assert.equal(rows.length, 20);
+    assert.ok(
+      rows.every((row) => row < count),
+      `${type}: ${rows.join()}`,
+    );
+  }
+});
+
 test('vectors in another order are selected by their rows', async () => {
   const index = await make('IVF9,Flat', 'inner_product');
   const rows = Uint32Array.from([2, 64, 65, 400]);
@@ -203,6 +221,21 @@ describe('codes in a mapped file', () => {
         const at = type.startsWith('IVF')
           ? whole.indexOf('full') + 12
           : whole.length - codes - 8 - (type === 'SQ8' ? 0 : 4);
+        if (type.startsWith('PCA')) {
+          for (const [place, value] of [
+            [4, 2 * dimension],
+            [8, count + 1],
+          ] as const) {
+            const content = Buffer.from(whole);
+            content.writeInt32LE(value, place); // dimension or number of vectors in the header
+            await assertRefused(content);
+          }
+          for (const candidates of [0.5, NaN, Infinity, 1e30]) {
+            const content = Buffer.from(whole);
+            content.writeFloatLE(candidates, whole.length - 4);
+            await assertRefused(content);
+          }
+        }
         for (const size of [2n ** 40n, 2n ** 63n, 2n ** 64n - 1n, BigInt(count)]) {
           const content = Buffer.from(whole);
           content.writeBigUInt64LE(size, at);

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readlink, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { Catalog } from '../lib/catalog/catalog.ts';
 import { parsePandasJson } from '../lib/catalog/pandas-json.ts';
@@ -288,6 +289,30 @@ describe('parsed elements are those that are split', () => {
       assert.ok(parsed.status === 'fulfilled', name);
       assert.deepEqual(parsed.value, split.value.map(parsePandasJson));
     });
+
+  test(
+    'the file is closed if the reader stops',
+    { skip: process.platform !== 'linux' && 'only Linux lists open files in /proc' },
+    async () => {
+      const path = join(folder, 'list.json.gz'); // one that is read as a stream
+      const content = many(
+        (id) => `{"local_id": ${String(id)}, "label": "${String(Math.sin(id))}"}`,
+      );
+      await writeFile(path, gzipSync(content));
+      const { rows, values } = await openMetadata(path);
+      for (const groups of [rows(), values()]) {
+        await groups.next();
+        await groups.return(undefined);
+      }
+      await sleep(50);
+      const open = await Promise.all(
+        (await readdir('/proc/self/fd')).map((name) =>
+          readlink(join('/proc/self/fd', name)).catch(() => ''),
+        ),
+      );
+      assert.ok(!open.includes(path));
+    },
+  );
 
   for (const content of [
     ...[

@@ -16,7 +16,7 @@ import { unreadable, unreadableList } from './read-metadata.ts';
 
 /**
  * The compact form of the list of albums: a file of Apache Arrow (IPC, uncompressed) whose columns are in memory as they
- * are in the file. A million albums are open in a second, where the list as JSON takes ten. pandas reads it with
+ * are in the file. A million albums are open in a second, where the list as JSON takes fifteen. pandas reads it with
  * `read_feather`. Its columns, in their order:
  */
 export const compactColumns = {

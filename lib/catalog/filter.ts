@@ -35,7 +35,7 @@ function criteriaOf(filter: AlbumFilter, genreNames: readonly string[]): Criteri
       Number(genresIn(name).some((genre) => names.has(genre.toLowerCase()))),
     );
     criteria.push({
-      key: `genres ${[...names].sort().join('\n')}`,
+      key: `genres ${JSON.stringify([...names].sort())}`,
       testOf:
         ({ genres: codes }) =>
         (at) =>

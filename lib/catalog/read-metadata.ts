@@ -63,7 +63,7 @@ export async function openMetadata(path: string): Promise<Metadata> {
 interface FileForm {
   isGzipped: boolean;
   encoding: Encoding;
-  /** The content of a small file, which is read at once. */
+  /** The content of a small file that is not compressed, which is read at once. */
   whole?: Buffer;
 }
 
@@ -94,8 +94,8 @@ async function* readElements<Element>(
       await nextTurn();
     }
   };
+  const chunks = counted();
   try {
-    const chunks = counted();
     let start = '';
     let first: Buffer = Buffer.alloc(0);
     while (start === '') {
@@ -115,6 +115,8 @@ async function* readElements<Element>(
       ? `; it ends too early, after ${length.toLocaleString('en')} bytes`
       : '';
     throw unreadableList(path, `it is not valid JSON${ends}`, error);
+  } finally {
+    await chunks.return(undefined); // closes the file
   }
 }
 
@@ -133,7 +135,9 @@ async function* splitList(first: Buffer, chunks: Chunks) {
  * string or another object, the part does not parse, and from there on the elements are split.
  */
 async function* parseList(first: Buffer, chunks: Chunks, path: string) {
-  let rest: Buffer = first.subarray(first.indexOf('[') + 1);
+  const start = first.indexOf('[') + 1;
+  new RowSplitter().push(first.subarray(0, start)); // throws if anything but white space precedes it
+  let rest: Buffer = first.subarray(start);
   let isStart = true;
   let chunk: Awaited<ReturnType<Chunks['next']>> | undefined;
   for (; chunk?.done !== true; chunk = await chunks.next()) {
@@ -280,9 +284,10 @@ async function findEncoding(path: string): Promise<FileForm> {
   });
   try {
     const { size } = await file.stat();
-    if (size > 0 && size <= smallFile) form.whole = await file.readFile();
-    const start = form.whole ?? (await file.read(Buffer.alloc(2))).buffer;
+    const whole = size > 0 && size <= smallFile ? await file.readFile() : undefined;
+    const start = whole ?? (await file.read(Buffer.alloc(2))).buffer;
     form.isGzipped = start[0] === 0x1f && start[1] === 0x8b;
+    if (whole && !form.isGzipped) form.whole = whole;
   } catch (error) {
     throw unreadable(path, error);
   } finally {
@@ -319,7 +324,7 @@ export const unreadable = (path: string, error: unknown): AppError => {
 
 /** The bytes of a file, decompressed. */
 async function* readBytes(path: string, { isGzipped, whole }: FileForm): AsyncGenerator<Buffer> {
-  if (whole && !isGzipped) {
+  if (whole) {
     for (let from = 0; from < whole.length; from += chunkBytes)
       yield whole.subarray(from, from + chunkBytes);
     return;

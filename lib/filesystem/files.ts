@@ -93,7 +93,8 @@ const hashing = `
   const { createHash } = require('node:crypto');
   const { closeSync, openSync, readSync } = require('node:fs');
   const { parentPort, workerData } = require('node:worker_threads');
-  if (process.platform === 'linux') require('node:os').setPriority(10); // of this thread alone
+  const { getPriority, setPriority } = require('node:os');
+  if (process.platform === 'linux') setPriority(Math.max(10, getPriority())); // of this thread alone
   const hash = createHash(workerData.algorithm);
   const file = openSync(workerData.path);
   const part = Buffer.allocUnsafe(2 ** 20);

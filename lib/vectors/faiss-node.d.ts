@@ -22,7 +22,8 @@ declare module 'faiss-node' {
      *
      * @param x n concatenated vectors; copied
      * @param k neighbours per query; all vectors if there are fewer
-     * @param among searches these rows only, or those whose bit in a multiple of 4 bytes is 1, exactly (docs/index-types.md says where only nearly); copied
+     * @param among the rows to search, or a bitmap of them (a multiple of 4 bytes). Exact, with one exception
+     *   (docs/index-types.md). Copied.
      * @throws RangeError if a row is out of range
      */
     nearest(

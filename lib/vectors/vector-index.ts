@@ -79,10 +79,10 @@ export class VectorIndex {
   }
 
   /**
-   * Reads an index file as written by Python's faiss. Large inverted lists stay in the file, which is mapped into memory:
+   * Reads an index file as written by Python's faiss. Large lists of codes stay in the file, which is mapped into memory:
    * from then on it must not be overwritten, only replaced by renaming another one.
    *
-   * @param options.mapFrom least size of inverted lists that are mapped, in bytes (default: 64 MiB)
+   * @param options.mapFrom least size of lists of codes that are mapped, in bytes (default: 64 MiB)
    * @throws AppError `index_unreadable`: one sentence that names the file
    */
   static async open(path: string, { mapFrom = usuallyMapped } = {}): Promise<VectorIndex> {
@@ -228,8 +228,8 @@ export class VectorIndex {
   }
 
   /**
-   * Finds the nearest rows: the best `k` of all, or exactly the best `k` of those given, whatever the type of the
-   * index; all of them if there are fewer. Runs in a separate thread; the index cannot be changed meanwhile. Searches
+   * Finds the nearest rows: the best `k` of all, or exactly the best `k` of those given (of many in a refined
+   * index nearly: docs/index-types.md); all of them if there are fewer. Runs in a separate thread; the index cannot be changed meanwhile. Searches
    * of all rows that are queued during another one are batched into one pass over the vectors.
    *
    * @param query `Float32Array` of `dimension`, finite
@@ -268,8 +268,11 @@ export class VectorIndex {
     if (!order) return among;
     if (among instanceof Uint8Array) {
       const bits = new Uint8Array(among.length);
-      for (const [place, row] of order.rowAt.entries())
-        if (bitAt(among, row)) bits[place >> 3] = (bits[place >> 3] ?? 0) | (1 << (place & 7));
+      for (let row = 0; row < order.placeOf.length; row += 1) {
+        if (!bitAt(among, row)) continue;
+        const place = order.placeOf[row] ?? 0;
+        bits[place >> 3] = (bits[place >> 3] ?? 0) | (1 << (place & 7));
+      }
       return bits;
     }
     return among.map((row) => order.placeOf[row] ?? row);
@@ -310,7 +313,7 @@ export class VectorIndex {
   }
 
   /**
-   * Searches with upstream's prebuilt binding, which supports neither rows nor typed arrays: with `rows`, it requests
+   * Searches with upstream's prebuilt binding, which supports neither rows nor typed arrays: with `among`, it requests
    * all and filters the result.
    */
   #searchPrebuilt(query: Float32Array, k: number, among?: Uint32Array | Uint8Array): Neighbours {

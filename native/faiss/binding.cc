@@ -58,9 +58,9 @@ namespace
   // Training on fewer floats takes seconds at most (8,192 vectors of 512) and runs in one thread.
   constexpr size_t FLOATS_FOR_ONE_THREAD = 1 << 22;
 
-  // Trains a PCA in front of an index for inner products, without the mean that FAISS subtracts: of a mean that is
-  // subtracted from stored vectors, the inner products lack a part that differs between them. (FAISS's own training
-  // then leaves it alone.)
+  // Trains a PCA that comes first in an index for inner products. FAISS would subtract the mean, from queries and stored
+  // vectors alike. That changes inner products by an amount that differs between stored vectors, and so their order.
+  // (FAISS's own training leaves a trained PCA alone.)
   void train_projection(faiss::Index &index, const arguments::Vectors &vectors)
   {
     if (auto *refined = served::refinement(&index))
@@ -368,7 +368,8 @@ namespace
             const OneThread alone;
             const nearest::UnderWay under_way;
             expect_rows(*index, given);
-            const auto &rows = bits.empty() ? given : nearest::rows_of(bits);
+            const auto selected = nearest::rows_of(bits);
+            const auto &rows = bits.empty() ? given : selected;
             return nearest::search(*index, copy.data(), count, k, {among, rows.data(), rows.size()});
           },
           [](Napi::Env env, std::vector<nearest::Found> &found) {

@@ -117,8 +117,15 @@ namespace files
     // The first index, the one that refines, and the number of candidates for each result.
     std::unique_ptr<faiss::Index> refined()
     {
-      move_to(std::ftell(file_.f) + header_bytes);
-      auto first = index(), second = index();
+      int32_t d;
+      int64_t vectors;
+      move_to(std::ftell(file_.f) + 4);
+      read(&d, sizeof(d));
+      read(&vectors, sizeof(vectors));
+      move_to(std::ftell(file_.f) + header_bytes - 4 - sizeof(d) - sizeof(vectors));
+      auto first = index();
+      auto second = index();
+      served::expect(first->d == d && first->ntotal == vectors, "the refined index");
       auto refined = std::make_unique<faiss::IndexRefine>(first.get(), second.get());
       refined->own_fields = refined->own_refine_index = true;
       first.release();

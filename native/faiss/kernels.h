@@ -172,11 +172,12 @@ namespace kernels
   typedef uint16_t LooseHalves __attribute__((vector_size(32), aligned(1), may_alias));
 
   // Floats of 16 bits (1 sign, 5 exponent, 10 fraction) moved to the places that 32 bits have for them, but for the
-  // exponent's bias, which is 112 less. Subnormal numbers come out right too; infinity and NaN do not occur.
-  inline __attribute__((always_inline)) Floats widened(const Ints &halves)
+  // exponent's bias, which is 112 less. Subnormal numbers come out right too; infinity and NaN become NaN.
+  inline __attribute__((always_inline)) Floats widened(const Ints halves)
   {
     const Floats magnitude = (Floats)((halves & 0x7fff) << 13) * 0x1p112f;
-    return (Floats)((Ints)magnitude | (halves & 0x8000) << 16);
+    const Ints undefined = (halves & 0x7c00) == 0x7c00;
+    return (Floats)((Ints)magnitude | (halves & 0x8000) << 16 | undefined);
   }
 
   // Of floats of 16 bits x: the sum of values·x, or of (values - x)².

@@ -2,7 +2,6 @@
 // that are not in use. The file must not be changed while it is mapped, only replaced.
 #pragma once
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
@@ -49,11 +48,13 @@ namespace mapped
       while (bytes > 0)
       {
         const ssize_t got = pread(descriptor_, to, bytes, at);
-        if (got <= 0 && errno != EINTR)
+        if (got < 0 && errno == EINTR)
+          continue;
+        if (got <= 0)
           throw std::runtime_error(std::string("the file cannot be read: ") + (got < 0 ? std::strerror(errno) : "it ended"));
-        at += std::max<ssize_t>(got, 0);
-        to += std::max<ssize_t>(got, 0);
-        bytes -= std::max<ssize_t>(got, 0);
+        at += got;
+        to += got;
+        bytes -= got;
       }
     }
 

@@ -63,7 +63,10 @@ namespace served
     }
   }
 
-  inline void check_quantizer(const faiss::ScalarQuantizer &sq, size_t d)
+  // Of a refined index, for each result. Python's default is 1.
+  constexpr float MOST_CANDIDATES = 1 << 16;
+
+  inline void check_quantizer(const faiss::ScalarQuantizer &sq, size_t d, bool is_trained)
   {
     using Q = faiss::ScalarQuantizer;
     // Newer ones (bf16 is the next) abort the process when they are first used.
@@ -74,7 +77,7 @@ namespace served
     const bool uniform = sq.qtype == Q::QT_8bit_uniform || sq.qtype == Q::QT_4bit_uniform;
     const size_t trained = sq.qtype == Q::QT_fp16 ? 0 : uniform ? 2 : 2 * d;
     const size_t bits = bits_of(sq.qtype);
-    expect(sq.d == d && sq.code_size == (d * bits + 7) / 8 && (sq.trained.empty() || sq.trained.size() >= trained),
+    expect(sq.d == d && sq.code_size == (d * bits + 7) / 8 && (sq.trained.size() >= trained || (!is_trained && sq.trained.empty())),
            "the scalar quantizer");
   }
 
@@ -173,7 +176,7 @@ namespace served
     const auto *mapped_codes = exactly<mapped::Codes>(index); // of which there are enough: see files.h
     if (const auto *scalar = mapped_codes ? mapped_codes : exactly<faiss::IndexScalarQuantizer>(index))
     {
-      check_quantizer(scalar->sq, d);
+      check_quantizer(scalar->sq, d, scalar->is_trained);
       return expect(scalar->code_size == scalar->sq.code_size &&
                         (mapped_codes || scalar->codes.size() == n * scalar->code_size),
                     "the list of codes");
@@ -195,7 +198,7 @@ namespace served
     }
     if (const auto *ivf = exactly<faiss::IndexIVFScalarQuantizer>(index))
     {
-      check_quantizer(ivf->sq, d);
+      check_quantizer(ivf->sq, d, ivf->is_trained);
       expect(ivf->code_size == ivf->sq.code_size, "the inverted file");
       return check_lists(*ivf);
     }
@@ -224,7 +227,8 @@ namespace served
       check(refined->refine_index);
       return expect(refined->base_index->d == refined->d && refined->refine_index->d == refined->d &&
                         refined->base_index->ntotal == refined->ntotal &&
-                        refined->refine_index->ntotal == refined->ntotal && refined->k_factor >= 1,
+                        refined->refine_index->ntotal == refined->ntotal && refined->k_factor >= 1 &&
+                        refined->k_factor <= MOST_CANDIDATES,
                     "the refined index");
     }
     throw Unserved("a type of index that is not served here");
