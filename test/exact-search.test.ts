@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { VectorIndex } from '../lib/vectors/vector-index.ts';
+import { bitmapOf } from './support/bitmaps.ts';
 import { noise } from './support/pictures.ts';
 
 // 100 = 64 + 36: the kernels take 64 dimensions at a time, and the rest one by one
@@ -43,9 +44,7 @@ const assertBest = async (index: VectorIndex, k: number, rows?: Uint32Array) => 
   const distanceOf = new Map(expected.map(({ row, distance }) => [row, distance]));
   const found = await index.search(query, k, rows);
   if (rows) {
-    const bits = new Uint32Array(Math.ceil(count / 32));
-    for (const row of rows) bits[row >> 5] = (bits[row >> 5] ?? 0) | (1 << (row & 31));
-    assert.deepEqual(await index.search(query, k, new Uint8Array(bits.buffer)), found);
+    assert.deepEqual(await index.search(query, k, bitmapOf(rows, count)), found);
   }
   assert.equal(found.rows.length, Math.min(k, expected.length));
   assert.equal(new Set(found.rows).size, found.rows.length);
@@ -102,15 +101,13 @@ test('values beyond 16 bits are never found', async () => {
 test('vectors in another order are selected by their rows', async () => {
   const index = await make('IVF9,Flat', 'inner_product');
   const rows = Uint32Array.from([2, 64, 65, 400]);
-  const bits = new Uint32Array(Math.ceil(count / 32));
-  for (const row of rows) bits[row >> 5] = (bits[row >> 5] ?? 0) | (1 << (row & 31));
   index.setRows(Int32Array.from(everyRow, (place) => count - 1 - place));
   const found = await index.search(query, 10, rows);
   assert.deepEqual(
     [...found.rows].sort((a, b) => a - b),
     [...rows],
   );
-  assert.deepEqual(await index.search(query, 10, new Uint8Array(bits.buffer)), found);
+  assert.deepEqual(await index.search(query, 10, bitmapOf(rows, count)), found);
 });
 
 test('more candidates for each result find more of the nearest', async () => {

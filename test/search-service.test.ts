@@ -11,8 +11,8 @@ import { SearchService, type Refinement } from '../lib/search/search-service.ts'
 import type { EncodedPhoto, Photo } from '../lib/clip/encoder-worker.ts';
 import type { FeatureIndex } from '../lib/identify/feature-index.ts';
 import type { Outline, Sighting } from '../lib/identify/native.ts';
-import { bitAt } from '../lib/bitmap.ts';
 import type { VectorIndex } from '../lib/vectors/vector-index.ts';
+import { bitmapOf, rowsIn } from './support/bitmaps.ts';
 
 const nothing = { rows: new Int32Array(0), distances: new Float32Array(0) };
 
@@ -23,15 +23,9 @@ const square = (left: number, top: number, edge: number): Outline => [
   [left, top + edge],
 ];
 
-/** The bits of 32 rows. */
-const bitsOf = (rows: readonly number[]): Uint8Array =>
-  new Uint8Array(Uint32Array.of(rows.reduce((bits, row) => bits | (1 << row), 0)).buffer);
-
 /** The rows that a search is limited to. */
 const rowsOf = (among: Uint32Array | Uint8Array): number[] =>
-  among instanceof Uint8Array
-    ? Array.from({ length: 8 * among.length }, (_, row) => row).filter((row) => bitAt(among, row))
-    : [...among];
+  among instanceof Uint8Array ? rowsIn(among) : [...among];
 
 /** A service whose encoders record what they encode and, if `held`, wait until `go` is called. */
 function makeService({
@@ -68,7 +62,7 @@ function makeService({
     similarity: (distance: number) => distance,
   } as unknown as VectorIndex;
   const catalog = {
-    bitsMatching: () => passing && bitsOf(passing),
+    bitsMatching: () => passing && bitmapOf(passing, 32),
     rowMatcher: () => (row: number) => passing?.includes(row) ?? true,
     atRow: (row: number) => ({ id: 100 + row }),
     notesOn: () => [],

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { bitAt } from '../bitmap.ts';
 import type { AlbumChunk, AlbumColumns } from './album-columns.ts';
 import { genresIn } from './album.ts';
 
@@ -21,7 +22,7 @@ type Test = (at: number) => number;
 interface Criterion {
   /** Different for criteria that differ. */
   key: string;
-  /** Tests rows of a chunk, by their position in it. Without branches, which take twice as long where they cannot be predicted. */
+  /** Tests rows of a chunk by their position in it, without branches: unpredictable ones take twice as long. */
   testOf: (chunk: AlbumChunk) => Test;
 }
 
@@ -69,7 +70,7 @@ function criteriaOf(filter: AlbumFilter, genreNames: readonly string[]): Criteri
       testOf:
         ({ bestNewMusic: bits }) =>
         (at) =>
-          (((bits[at >> 3] ?? 0) >> (at & 7)) & 1) ^ Number(!bestNewMusic),
+          Number(bitAt(bits, at) === bestNewMusic),
     });
   return criteria;
 }

@@ -136,9 +136,10 @@ async function* splitList(first: Buffer, chunks: Chunks) {
  */
 async function* parseList(first: Buffer, chunks: Chunks, path: string) {
   const start = first.indexOf('[') + 1;
-  new RowSplitter().push(first.subarray(0, start)); // throws if anything but white space precedes it
+  const splitter = new RowSplitter();
+  splitter.push(first.subarray(0, start)); // throws if anything but white space precedes it
   let rest: Buffer = first.subarray(start);
-  let isStart = true;
+  let isParsed = false;
   let chunk: Awaited<ReturnType<Chunks['next']>> | undefined;
   for (; chunk?.done !== true; chunk = await chunks.next()) {
     if (chunk) rest = Buffer.concat([rest, chunk.value]);
@@ -152,11 +153,10 @@ async function* parseList(first: Buffer, chunks: Chunks, path: string) {
       break;
     }
     yield group;
-    isStart = false;
+    isParsed = true;
     rest = rest.subarray(rest.indexOf(',', end) + 1);
   }
-  const splitter = new RowSplitter();
-  splitter.push(Buffer.from(isStart ? '[' : '[null,')); // in place of what was parsed
+  if (isParsed) splitter.push(Buffer.from('null,')); // in place of what was parsed
   yield splitter.push(rest).map((row) => parse(path, row));
   for await (const next of chunks) yield splitter.push(next).map((row) => parse(path, row));
   splitter.end();

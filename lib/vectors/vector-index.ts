@@ -228,9 +228,9 @@ export class VectorIndex {
   }
 
   /**
-   * Finds the nearest rows: the best `k` of all, or exactly the best `k` of those given (of many in a refined
-   * index nearly: docs/index-types.md); all of them if there are fewer. Runs in a separate thread; the index cannot be changed meanwhile. Searches
-   * of all rows that are queued during another one are batched into one pass over the vectors.
+   * Finds the nearest rows: the best `k` of all, or exactly the best `k` of those given (of many in a refined index
+   * nearly: docs/index-types.md); all of them if there are fewer. Runs in a separate thread; the index cannot be changed
+   * meanwhile. Searches of all rows that are queued during another one are batched into one pass over the vectors.
    *
    * @param query `Float32Array` of `dimension`, finite
    * @param k an integer of 1 or more
